@@ -1,0 +1,35 @@
+//! What other pallets may do with deployments.
+
+use casemate_primitives::{DeploymentId, DeploymentKind, ManifestRef};
+use frame_support::pallet_prelude::{DispatchError, DispatchResult};
+
+/// Creates deployments and counts their leases.
+pub trait DeploymentRegistry<AccountId> {
+    /// Create a deployment for `publisher`.
+    ///
+    /// # Errors
+    /// As `create` of the pallet.
+    fn create(
+        publisher: &AccountId,
+        kind: DeploymentKind,
+        manifest: ManifestRef,
+    ) -> Result<DeploymentId, DispatchError>;
+
+    /// The current manifest, for a lease that `publisher` is about to open.
+    ///
+    /// # Errors
+    /// When there is no such deployment, it is another's, or it was stopped.
+    fn manifest(
+        publisher: &AccountId,
+        deployment: DeploymentId,
+    ) -> Result<ManifestRef, DispatchError>;
+
+    /// Count one more lease.
+    ///
+    /// # Errors
+    /// When there is no such deployment.
+    fn lease_opened(deployment: DeploymentId) -> DispatchResult;
+
+    /// Count one lease less. Never fails, so that a lease can always end.
+    fn lease_settled(deployment: DeploymentId);
+}

@@ -1,0 +1,103 @@
+//! Paying for a usage record.
+
+use crate::*;
+use casemate_primitives::{AgentSignature, Balance, LeaseTerms, Quantities, UsageRecord};
+use frame_support::{
+    ensure,
+    traits::{
+        fungible::hold::Mutate,
+        tokens::{Fortitude, Precision, Restriction},
+    },
+};
+use sp_core::ed25519;
+use sp_runtime::AccountId32;
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_claim(
+        who: AccountId32,
+        record: UsageRecord,
+        signature: AgentSignature,
+    ) -> DispatchResult {
+        let now = Self::now();
+        let mut lease = Leases::<T>::get(record.lease).ok_or(Error::<T>::NotFound)?;
+        ensure!(lease.provider == who, Error::<T>::NotProvider);
+        let mut agent =
+            Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
+        let payload = record.signing_payload(&Self::genesis_hash());
+        let (key, signature) =
+            (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
+        ensure!(
+            sp_io::crypto::ed25519_verify(&signature, &payload, &key),
+            Error::<T>::RecordSignature
+        );
+        ensure!(record.sequence > agent.sequence, Error::<T>::RecordOld);
+        ensure!(record.from <= record.to, Error::<T>::RecordOverlap);
+        let first = agent.sequence == 0;
+        // Before the first claim of a key, its span may reach back over what an agent before it
+        // was paid for (both ran during an update); only the time after that is paid.
+        ensure!(first || record.from >= agent.claimed_to, Error::<T>::RecordOverlap);
+        let latest = now.saturating_add(T::ClockSkewSecondsMax::get());
+        ensure!(record.to <= latest, Error::<T>::RecordInFuture);
+
+        let used =
+            record.total.checked_sub(&agent.claimed_total).ok_or(Error::<T>::RecordTotals)?;
+        let since = if first { lease.opened_at } else { agent.claimed_to };
+        let skew = if first { T::ClockSkewSecondsMax::get() } else { 0 };
+        let seconds = record.to.saturating_sub(since).saturating_add(skew);
+        let quota = Quantities::quota(&lease.resources, seconds).ok_or(Error::<T>::Overflow)?;
+        ensure!(used.within_quota(&quota), Error::<T>::RecordAboveQuota);
+
+        let end = match lease.state {
+            LeaseState::Closing { at, .. } => record.to.min(at),
+            _ => record.to,
+        };
+        let seconds = end.saturating_sub(agent.claimed_to);
+        let quota = Quantities::quota(&lease.resources, seconds).ok_or(Error::<T>::Overflow)?;
+        let payable = Quantities {
+            cpu_millicore_seconds: used.cpu_millicore_seconds.min(quota.cpu_millicore_seconds),
+            memory_mib_seconds: used.memory_mib_seconds.min(quota.memory_mib_seconds),
+            storage_mib_seconds: used.storage_mib_seconds.min(quota.storage_mib_seconds),
+            gpu_seconds: used.gpu_seconds.min(quota.gpu_seconds),
+            egress_mib: used.egress_mib,
+        };
+        let LeaseTerms { prices, .. } = lease.terms;
+        let due = prices.cost(&payable).ok_or(Error::<T>::Overflow)?;
+        // Each replica has its share of the spend rate, so that the sum over replicas keeps to it.
+        let cap = lease
+            .spend_rate_max
+            .checked_mul(Balance::from(seconds))
+            .ok_or(Error::<T>::Overflow)?
+            / Balance::from(lease.replicas.max(1));
+        let paid = due.min(cap).min(lease.escrow);
+
+        if paid > 0 {
+            T::Currency::transfer_on_hold(
+                &HoldReason::Escrow.into(),
+                &lease.publisher,
+                &lease.provider,
+                paid,
+                Precision::Exact,
+                Restriction::Free,
+                Fortitude::Polite,
+            )?;
+            lease.escrow = lease.escrow.checked_sub(paid).ok_or(Error::<T>::Overflow)?;
+            lease.paid = lease.paid.checked_add(paid).ok_or(Error::<T>::Overflow)?;
+        }
+        let exhausted = lease.escrow == 0 && lease.exhausted_at.is_none();
+        if exhausted {
+            lease.exhausted_at = Some(now);
+        }
+        agent.sequence = record.sequence;
+        agent.claimed_to = agent.claimed_to.max(end);
+        agent.claimed_total = record.total;
+        Agents::<T>::insert(record.lease, record.replica, agent);
+        Leases::<T>::insert(record.lease, lease);
+
+        let UsageRecord { lease, replica, sequence, .. } = record;
+        Self::deposit_event(Event::Claimed { lease, replica, sequence, paid, due });
+        if exhausted {
+            Self::deposit_event(Event::FundsExhausted { lease });
+        }
+        Ok(())
+    }
+}

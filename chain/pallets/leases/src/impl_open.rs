@@ -1,0 +1,161 @@
+//! From a signed quote to a lease: open, fund, spend rate, activate.
+
+use crate::*;
+use casemate_primitives::{
+    AgentPublicKey, Asset, Balance, DeploymentId, LeaseId, Quantities, Quote, QuoteNonce,
+    ReplicaIndex, REPLICAS_MAX,
+};
+use frame_support::{
+    ensure,
+    traits::{fungible::hold::Mutate, UnixTime},
+};
+use pallet_deployments::DeploymentRegistry;
+use pallet_providers::ProviderRegistry;
+use sp_runtime::{
+    traits::{Verify, Zero},
+    AccountId32, MultiSignature,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_open(
+        publisher: AccountId32,
+        deployment: DeploymentId,
+        quote: Quote,
+        signature: MultiSignature,
+        deposit: Balance,
+        spend_rate_max: Balance,
+    ) -> DispatchResult {
+        let now = Self::now();
+        let manifest = T::Deployments::manifest(&publisher, deployment)?;
+        ensure!(publisher == quote.publisher.into(), Error::<T>::QuotePublisher);
+        ensure!(quote.manifest_hash == manifest.hash, Error::<T>::QuoteManifest);
+        ensure!(now <= quote.expires_at, Error::<T>::QuoteExpired);
+        let longest = now.saturating_add(T::QuoteSecondsMax::get());
+        ensure!(quote.expires_at <= longest, Error::<T>::QuoteTooLong);
+        let provider = AccountId32::from(quote.provider);
+        ensure!(!UsedNonces::<T>::contains_key(&provider, quote.nonce), Error::<T>::QuoteUsed);
+        let payload = quote.signing_payload(&Self::genesis_hash());
+        ensure!(signature.verify(&payload[..], &provider), Error::<T>::QuoteSignature);
+
+        let terms = quote.terms;
+        ensure!((1..=REPLICAS_MAX).contains(&quote.replicas), Error::<T>::Replicas);
+        ensure!(terms.notice_seconds <= T::NoticeSecondsMax::get(), Error::<T>::TermsTooLong);
+        ensure!(terms.grace_seconds <= T::GraceSecondsMax::get(), Error::<T>::TermsTooLong);
+        ensure!(terms.asset == Asset::Native, Error::<T>::AssetNotSupported);
+        ensure!(deposit > 0 && deposit >= terms.deposit_min, Error::<T>::DepositTooSmall);
+
+        let lease = Lease {
+            deployment,
+            publisher: publisher.clone(),
+            provider: provider.clone(),
+            resources: quote.resources,
+            replicas: quote.replicas,
+            terms,
+            state: LeaseState::Pending,
+            escrow: deposit,
+            paid: 0,
+            spend_rate_max,
+            opened_at: now,
+            exhausted_at: None,
+        };
+        let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
+        ensure!(spend_rate_max >= price, Error::<T>::SpendRateTooLow);
+        let resources = lease.resources_total().ok_or(Error::<T>::Overflow)?;
+
+        T::Providers::reserve(&provider, &resources)?;
+        T::Deployments::lease_opened(deployment)?;
+        T::Currency::hold(&HoldReason::Escrow.into(), &publisher, deposit)?;
+        UsedNonces::<T>::insert(&provider, quote.nonce, quote.expires_at);
+        let id = NextId::<T>::get();
+        NextId::<T>::put(LeaseId(id.0.checked_add(1).ok_or(Error::<T>::Overflow)?));
+        ByProvider::<T>::insert(&provider, id, ());
+        ByPublisher::<T>::insert(&publisher, id, ());
+        Leases::<T>::insert(id, lease);
+        Self::deposit_event(Event::Opened { lease: id, deployment, publisher, provider, deposit });
+        Ok(())
+    }
+
+    pub(crate) fn do_fund(who: AccountId32, id: LeaseId, amount: Balance) -> DispatchResult {
+        ensure!(amount > 0, Error::<T>::ZeroAmount);
+        Self::try_mutate_open(id, |lease| {
+            ensure!(lease.publisher == who, Error::<T>::NotPublisher);
+            T::Currency::hold(&HoldReason::Escrow.into(), &who, amount)?;
+            lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+            lease.exhausted_at = None;
+            Ok(())
+        })?;
+        Self::deposit_event(Event::Funded { lease: id, amount });
+        Ok(())
+    }
+
+    pub(crate) fn do_set_spend_rate(
+        who: AccountId32,
+        id: LeaseId,
+        spend_rate_max: Balance,
+    ) -> DispatchResult {
+        Self::try_mutate_open(id, |lease| {
+            ensure!(lease.publisher == who, Error::<T>::NotPublisher);
+            let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
+            ensure!(spend_rate_max >= price, Error::<T>::SpendRateTooLow);
+            lease.spend_rate_max = spend_rate_max;
+            Ok(())
+        })?;
+        Self::deposit_event(Event::SpendRateSet { lease: id, spend_rate_max });
+        Ok(())
+    }
+
+    pub(crate) fn do_activate(
+        who: AccountId32,
+        id: LeaseId,
+        replica: ReplicaIndex,
+        key: AgentPublicKey,
+    ) -> DispatchResult {
+        Self::try_mutate_open(id, |lease| {
+            ensure!(lease.provider == who, Error::<T>::NotProvider);
+            ensure!(replica < lease.replicas, Error::<T>::NoSuchReplica);
+            let before = Agents::<T>::get(id, replica);
+            let known = before.as_ref().is_some_and(|agent| agent.key == key);
+            ensure!(!known, Error::<T>::AlreadyActivated);
+            // What an agent before was paid for stays paid for: the new one goes on from there.
+            let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
+            let claimed_total = Quantities::default();
+            Agents::<T>::insert(id, replica, Agent { key, sequence: 0, claimed_to, claimed_total });
+            lease.state = LeaseState::Active;
+            Ok(())
+        })?;
+        Self::deposit_event(Event::Activated { lease: id, replica, agent_key: key });
+        Ok(())
+    }
+
+    pub(crate) fn do_forget_nonce(provider: AccountId32, nonce: QuoteNonce) -> DispatchResult {
+        let expires_at = UsedNonces::<T>::get(&provider, nonce).ok_or(Error::<T>::NonceNeeded)?;
+        ensure!(expires_at < Self::now(), Error::<T>::NonceNeeded);
+        UsedNonces::<T>::remove(&provider, nonce);
+        Ok(())
+    }
+
+    /// Change a lease that is there and not closing.
+    fn try_mutate_open<R>(
+        id: LeaseId,
+        f: impl FnOnce(&mut Lease) -> Result<R, DispatchError>,
+    ) -> Result<R, DispatchError> {
+        Leases::<T>::try_mutate(id, |slot| {
+            let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            ensure!(!matches!(lease.state, LeaseState::Closing { .. }), Error::<T>::Closing);
+            f(lease)
+        })
+    }
+
+    pub(crate) fn now() -> u64 {
+        T::Time::now().as_secs()
+    }
+
+    /// What binds quotes and records to this chain.
+    pub(crate) fn genesis_hash() -> [u8; 32] {
+        let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::zero());
+        let mut bytes = [0; 32];
+        let len = hash.as_ref().len().min(32);
+        bytes[..len].copy_from_slice(&hash.as_ref()[..len]);
+        bytes
+    }
+}

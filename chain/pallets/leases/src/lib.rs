@@ -1,0 +1,383 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod impl_claim;
+mod impl_close;
+mod impl_open;
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
+mod try_state;
+mod types;
+pub mod weights;
+
+pub use pallet::*;
+pub use types::{Agent, Lease, LeaseState};
+pub use weights::WeightInfo;
+
+use frame_support::pallet_prelude::*;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use casemate_primitives::{
+        AgentPublicKey, AgentSignature, Balance, DeploymentId, DeploymentKind, LeaseId,
+        ManifestRef, Quote, QuoteNonce, ReplicaIndex, UsageRecord,
+    };
+    use frame_support::traits::{fungible, UnixTime};
+    use frame_system::pallet_prelude::*;
+    use pallet_deployments::DeploymentRegistry;
+    use pallet_providers::ProviderRegistry;
+    use sp_runtime::{AccountId32, MultiSignature};
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config:
+        frame_system::Config<RuntimeEvent: From<Event<Self>>, AccountId = AccountId32>
+    {
+        /// Holds the escrow and pays out of it.
+        type Currency: fungible::Inspect<AccountId32, Balance = Balance>
+            + fungible::Mutate<AccountId32>
+            + fungible::hold::Mutate<AccountId32, Reason = Self::RuntimeHoldReason>;
+        /// The composite hold reason of the runtime.
+        type RuntimeHoldReason: From<HoldReason>;
+        /// The chain's clock.
+        type Time: UnixTime;
+        /// Where capacity is reserved.
+        type Providers: ProviderRegistry<AccountId32>;
+        /// Where deployments are created and their leases counted.
+        type Deployments: DeploymentRegistry<AccountId32>;
+        /// How far an agent's clock may be ahead of the chain's, in seconds.
+        #[pallet::constant]
+        type ClockSkewSecondsMax: Get<u64>;
+        /// How far ahead a quote may expire, in seconds; bounds how long nonces are remembered.
+        #[pallet::constant]
+        type QuoteSecondsMax: Get<u64>;
+        /// Longest notice a quote may ask for, in seconds.
+        #[pallet::constant]
+        type NoticeSecondsMax: Get<u32>;
+        /// Longest grace a quote may give, in seconds.
+        #[pallet::constant]
+        type GraceSecondsMax: Get<u32>;
+        /// Weights of the calls.
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Why money is held.
+    #[pallet::composite_enum]
+    pub enum HoldReason {
+        /// The escrow of a lease, on the publisher's own account.
+        Escrow,
+    }
+
+    /// The id that the next lease gets.
+    #[pallet::storage]
+    pub type NextId<T: Config> = StorageValue<_, LeaseId, ValueQuery>;
+
+    /// All leases that are not settled.
+    #[pallet::storage]
+    pub type Leases<T: Config> = StorageMap<_, Twox64Concat, LeaseId, Lease, OptionQuery>;
+
+    /// Leases by provider, so that a provider reads its own only.
+    #[pallet::storage]
+    pub type ByProvider<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId32, Twox64Concat, LeaseId, (), OptionQuery>;
+
+    /// Leases by publisher, so that a publisher reads its own only.
+    #[pallet::storage]
+    pub type ByPublisher<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId32, Twox64Concat, LeaseId, (), OptionQuery>;
+
+    /// The activated agent of each replica.
+    #[pallet::storage]
+    pub type Agents<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, LeaseId, Twox64Concat, ReplicaIndex, Agent, OptionQuery>;
+
+    /// Nonces of quotes that were used, with the second at which the quote expires.
+    #[pallet::storage]
+    pub type UsedNonces<T: Config> = StorageDoubleMap<
+        _,
+        Blake2_128Concat,
+        AccountId32,
+        Blake2_128Concat,
+        QuoteNonce,
+        u64,
+        OptionQuery,
+    >;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A lease was opened.
+        Opened {
+            /// Its id.
+            lease: LeaseId,
+            /// What it runs.
+            deployment: DeploymentId,
+            /// Who pays.
+            publisher: AccountId32,
+            /// Who is paid.
+            provider: AccountId32,
+            /// Money locked for it.
+            deposit: Balance,
+        },
+        /// More money was locked.
+        Funded {
+            /// For which.
+            lease: LeaseId,
+            /// How much more.
+            amount: Balance,
+        },
+        /// The publisher changed how much may be spent in a second.
+        SpendRateSet {
+            /// Of which.
+            lease: LeaseId,
+            /// From now on.
+            spend_rate_max: Balance,
+        },
+        /// An agent may sign for a replica.
+        Activated {
+            /// Of which.
+            lease: LeaseId,
+            /// Which replica.
+            replica: ReplicaIndex,
+            /// Its key.
+            agent_key: AgentPublicKey,
+        },
+        /// A usage record was paid.
+        Claimed {
+            /// Of which.
+            lease: LeaseId,
+            /// Which replica.
+            replica: ReplicaIndex,
+            /// Sequence of the record.
+            sequence: u64,
+            /// What the provider got.
+            paid: Balance,
+            /// What the record would have cost without the spend rate and the end of the money.
+            due: Balance,
+        },
+        /// The escrow is used up: the grace time runs.
+        FundsExhausted {
+            /// Of which.
+            lease: LeaseId,
+        },
+        /// A lease ends: last records may be claimed until `until`.
+        Closed {
+            /// Which.
+            lease: LeaseId,
+            /// By whom.
+            by: AccountId32,
+            /// Nothing after this second is paid.
+            at: u64,
+            /// When anyone may settle it.
+            until: u64,
+        },
+        /// A lease is over: the unspent rest is free again.
+        Settled {
+            /// Which.
+            lease: LeaseId,
+            /// All that the provider got.
+            paid: Balance,
+            /// What the publisher got back.
+            refunded: Balance,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// There is no such lease (any more).
+        NotFound,
+        /// Only the lease's publisher may do this.
+        NotPublisher,
+        /// Only the lease's provider may do this.
+        NotProvider,
+        /// The quote is for another publisher.
+        QuotePublisher,
+        /// The quote is for another manifest.
+        QuoteManifest,
+        /// The quote has expired: ask the provider for a new one.
+        QuoteExpired,
+        /// The quote's expiry is too far ahead.
+        QuoteTooLong,
+        /// The quote was used before: ask the provider for a new one.
+        QuoteUsed,
+        /// The signature is not the provider's over this quote on this chain.
+        QuoteSignature,
+        /// Replicas must be from 1 to 64.
+        Replicas,
+        /// Notice or grace is longer than the chain allows.
+        TermsTooLong,
+        /// Leases can only be paid in the native token yet.
+        AssetNotSupported,
+        /// Less than the quote's least deposit.
+        DepositTooSmall,
+        /// The spend rate is below the price of the resources.
+        SpendRateTooLow,
+        /// A product of prices and quantities is too large.
+        Overflow,
+        /// The lease is closing.
+        Closing,
+        /// The lease is not closed.
+        NotClosing,
+        /// The notice window is still open.
+        NoticeRunning,
+        /// The lease still has money or grace: only its two sides may close it.
+        StillFunded,
+        /// No such replica in this lease.
+        NoSuchReplica,
+        /// This key is activated already.
+        AlreadyActivated,
+        /// No agent was activated for the replica.
+        NotActivated,
+        /// The signature is not the activated agent's over this record on this chain.
+        RecordSignature,
+        /// This record or a newer one was claimed before.
+        RecordOld,
+        /// The record's span begins before what was claimed, or ends before it begins.
+        RecordOverlap,
+        /// The record ends in the future.
+        RecordInFuture,
+        /// The record says more than the lease's resources allow in its time.
+        RecordAboveQuota,
+        /// The record's totals are below what was claimed.
+        RecordTotals,
+        /// An amount of zero changes nothing.
+        ZeroAmount,
+        /// The nonce is not known, or its quote has not expired.
+        NonceNeeded,
+    }
+
+    #[pallet::call(weight(<T as Config>::WeightInfo))]
+    impl<T: Config> Pallet<T> {
+        /// Create a deployment and open a lease for it, in one go.
+        ///
+        /// - `origin`: Signed by the publisher, which pays both deposits.
+        /// - `quote`, `signature`: The provider's offer for exactly this manifest and publisher.
+        /// - `deposit`: Locked in the lease's escrow.
+        /// - `spend_rate_max`: Most that may be paid for one second, traffic included.
+        #[pallet::call_index(0)]
+        pub fn deploy(
+            origin: OriginFor<T>,
+            kind: DeploymentKind,
+            manifest: ManifestRef,
+            quote: Quote,
+            signature: MultiSignature,
+            deposit: Balance,
+            spend_rate_max: Balance,
+        ) -> DispatchResult {
+            let publisher = ensure_signed(origin)?;
+            let deployment = T::Deployments::create(&publisher, kind, manifest)?;
+            Self::do_open(publisher, deployment, quote, signature, deposit, spend_rate_max)
+        }
+
+        /// Open a lease for a deployment that is there.
+        ///
+        /// - `origin`: Signed by the deployment's owner.
+        #[pallet::call_index(1)]
+        pub fn open(
+            origin: OriginFor<T>,
+            deployment: DeploymentId,
+            quote: Quote,
+            signature: MultiSignature,
+            deposit: Balance,
+            spend_rate_max: Balance,
+        ) -> DispatchResult {
+            let publisher = ensure_signed(origin)?;
+            Self::do_open(publisher, deployment, quote, signature, deposit, spend_rate_max)
+        }
+
+        /// Lock more money for a lease.
+        ///
+        /// - `origin`: Signed by the publisher.
+        #[pallet::call_index(2)]
+        pub fn fund(origin: OriginFor<T>, lease: LeaseId, amount: Balance) -> DispatchResult {
+            Self::do_fund(ensure_signed(origin)?, lease, amount)
+        }
+
+        /// Change how much may be spent in a second; never below the price of the resources.
+        ///
+        /// - `origin`: Signed by the publisher.
+        #[pallet::call_index(3)]
+        pub fn set_spend_rate(
+            origin: OriginFor<T>,
+            lease: LeaseId,
+            spend_rate_max: Balance,
+        ) -> DispatchResult {
+            Self::do_set_spend_rate(ensure_signed(origin)?, lease, spend_rate_max)
+        }
+
+        /// Name the agent that signs for a replica; replaces the one before.
+        ///
+        /// - `origin`: Signed by the provider, on whose word the key is taken until keys are
+        ///   attested.
+        #[pallet::call_index(4)]
+        pub fn activate(
+            origin: OriginFor<T>,
+            lease: LeaseId,
+            replica: ReplicaIndex,
+            agent_key: AgentPublicKey,
+        ) -> DispatchResult {
+            Self::do_activate(ensure_signed(origin)?, lease, replica, agent_key)
+        }
+
+        /// Be paid for all that a usage record adds to the last one claimed.
+        ///
+        /// - `origin`: Signed by the provider.
+        /// - `signature`: The activated agent's, over the record and this chain's genesis.
+        #[pallet::call_index(5)]
+        pub fn claim(
+            origin: OriginFor<T>,
+            record: UsageRecord,
+            signature: AgentSignature,
+        ) -> DispatchResult {
+            Self::do_claim(ensure_signed(origin)?, record, signature)
+        }
+
+        /// End a lease. What is used after this second is not paid.
+        ///
+        /// - `origin`: Signed by the publisher or the provider; by anyone when the money is out
+        ///   and the grace time over. A lease that never was activated is settled at once when its
+        ///   publisher closes it.
+        #[pallet::call_index(6)]
+        pub fn close(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            Self::do_close(ensure_signed(origin)?, lease)
+        }
+
+        /// Give the unspent rest of a closed lease back.
+        ///
+        /// - `origin`: Signed by the provider (it has no more records), or by anyone after the
+        ///   notice window.
+        #[pallet::call_index(7)]
+        pub fn settle(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            Self::do_settle(ensure_signed(origin)?, lease)
+        }
+
+        /// Forget a used nonce whose quote has expired. For anyone, for the chain's tidiness.
+        #[pallet::call_index(8)]
+        pub fn forget_nonce(
+            origin: OriginFor<T>,
+            provider: AccountId32,
+            nonce: QuoteNonce,
+        ) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_forget_nonce(provider, nonce)
+        }
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A runtime of balances, the three pallets and a clock that tests set.
+
+use crate as pallet_leases;
+use casemate_primitives::{Resources, CASE};
+use frame_support::{
+    derive_impl, parameter_types,
+    traits::{fungible::Inspect as _, UnixTime},
+};
+use sp_runtime::{
+    traits::{IdentityLookup, Zero},
+    AccountId32, BuildStorage,
+};
+
+type Block = frame_system::mocking::MockBlock<Test>;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall, RuntimeEvent, RuntimeError, RuntimeOrigin, RuntimeFreezeReason,
+        RuntimeHoldReason, RuntimeSlashReason, RuntimeLockId, RuntimeTask
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Balances = pallet_balances;
+    #[runtime::pallet_index(2)]
+    pub type Providers = pallet_providers;
+    #[runtime::pallet_index(3)]
+    pub type Deployments = pallet_deployments;
+    #[runtime::pallet_index(4)]
+    pub type Leases = pallet_leases;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type AccountId = AccountId32;
+    type AccountData = pallet_balances::AccountData<u128>;
+    type Block = Block;
+    type Lookup = IdentityLookup<AccountId32>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type AccountStore = System;
+    type Balance = u128;
+}
+
+parameter_types! {
+    pub static Now: u64 = 1_000_000;
+    pub const Rates: pallet_providers::StakeRates = pallet_providers::StakeRates {
+        cpu_millicore: CASE / 1_000,
+        memory_mib: 0,
+        storage_mib: 0,
+        gpu: CASE,
+    };
+    pub const StakeMin: u128 = CASE;
+    pub const UnbondingSeconds: u64 = 3_600;
+    pub const Deposit: u128 = CASE;
+    pub const ClockSkewSecondsMax: u64 = 30;
+    pub const QuoteSecondsMax: u64 = 3_600;
+    pub const NoticeSecondsMax: u32 = 7 * 86_400;
+    pub const GraceSecondsMax: u32 = 7 * 86_400;
+}
+
+/// The tests' clock.
+pub struct Clock;
+impl UnixTime for Clock {
+    fn now() -> core::time::Duration {
+        core::time::Duration::from_secs(Now::get())
+    }
+}
+
+impl pallet_providers::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Time = Clock;
+    type StakeRates = Rates;
+    type StakeMin = StakeMin;
+    type UnbondingSeconds = UnbondingSeconds;
+    type WeightInfo = ();
+}
+
+impl pallet_deployments::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Deposit = Deposit;
+    type WeightInfo = ();
+}
+
+impl pallet_leases::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Time = Clock;
+    type Providers = Providers;
+    type Deployments = Deployments;
+    type ClockSkewSecondsMax = ClockSkewSecondsMax;
+    type QuoteSecondsMax = QuoteSecondsMax;
+    type NoticeSecondsMax = NoticeSecondsMax;
+    type GraceSecondsMax = GraceSecondsMax;
+    type WeightInfo = ();
+}
+
+/// What every account of [`accounts`] has at first.
+pub const ENDOWMENT: u128 = 1_000 * CASE;
+
+/// Genesis hash of the tests' chain.
+pub const GENESIS: [u8; 32] = [0xCA; 32];
+
+/// The tests' accounts: two publishers, two providers, a stranger.
+pub fn accounts() -> [AccountId32; 5] {
+    use sp_core::Pair;
+    ["//p0", "//p1", "//v0", "//v1", "//s"]
+        .map(|uri| AccountId32::from(crate::tests::pair(uri).public().0))
+}
+
+/// An empty chain with endowed [`accounts`].
+pub fn new_test_ext() -> sp_io::TestExternalities {
+    let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+    let balances = accounts().map(|account| (account, ENDOWMENT)).to_vec();
+    pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }
+        .assimilate_storage(&mut storage)
+        .unwrap();
+    let mut ext = sp_io::TestExternalities::from(storage);
+    ext.execute_with(|| {
+        frame_system::BlockHash::<Test>::insert(u64::zero(), sp_core::H256(GENESIS));
+        System::set_block_number(1);
+        Now::set(1_000_000);
+    });
+    ext
+}
+
+/// Check every invariant of the three pallets, and that they agree with each other.
+pub fn check_invariants() {
+    Providers::do_try_state().unwrap();
+    Deployments::do_try_state().unwrap();
+    Leases::do_try_state().unwrap();
+    for (who, provider) in pallet_providers::Providers::<Test>::iter() {
+        let (mut used, mut count) = (Resources::default(), 0);
+        for lease in crate::Leases::<Test>::iter_values().filter(|lease| lease.provider == who) {
+            used = used.checked_add(&lease.resources_total().unwrap()).unwrap();
+            count += 1;
+        }
+        assert_eq!(provider.used, used, "used = what the leases reserve");
+        assert_eq!(provider.live_leases, count);
+    }
+    for (id, deployment) in pallet_deployments::Deployments::<Test>::iter() {
+        let leases =
+            crate::Leases::<Test>::iter_values().filter(|lease| lease.deployment == id).count();
+        assert_eq!(deployment.live_leases as usize, leases);
+    }
+    let total = accounts().iter().fold(0, |sum, who| sum + Balances::total_balance(who));
+    assert_eq!(total, ENDOWMENT * 5, "money is neither made nor lost");
+}
+
+/// Run `test` on a fresh chain, then [`check_invariants`].
+pub fn build_and_execute(test: impl FnOnce()) {
+    new_test_ext().execute_with(|| {
+        test();
+        check_invariants();
+    });
+}

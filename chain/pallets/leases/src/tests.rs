@@ -1,0 +1,159 @@
+//! Tests enter by the calls; each ends in `try_state` of all three pallets.
+
+mod claim;
+mod close;
+mod model;
+mod open;
+
+use crate::{mock::*, pallet::Error, Agents, Event, HoldReason, Lease, LeaseState, UsedNonces};
+use casemate_primitives::{
+    AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, LeaseId, LeaseTerms, ManifestRef,
+    Prices, ProviderInfo, Quantities, Quote, Resources, UsageRecord, CASE,
+};
+use ed25519_dalek::{Signer, SigningKey};
+use frame_support::{
+    assert_noop, assert_ok,
+    traits::fungible::{hold::Inspect as _, Inspect as _},
+};
+use sp_core::{ed25519, Pair};
+use sp_runtime::{AccountId32, DispatchResult, MultiSignature};
+
+/// Accounts of the tests are ed25519, so that no `std` signing of the SDK is needed.
+pub(crate) fn pair(uri: &str) -> ed25519::Pair {
+    ed25519::Pair::from_seed(&casemate_primitives::blake2_256(uri.as_bytes()))
+}
+
+const MANIFEST: ManifestRef = ManifestRef { hash: [7; 32], size: 100 };
+const LEASE: LeaseId = LeaseId(0);
+const DEPOSIT: Balance = 100_000;
+
+/// One core and one MiB: 1 + 10 = 11 planck a second, so that sums can be read.
+const RESOURCES: Resources =
+    Resources { cpu_millicores: 1_000, memory_mib: 10, storage_mib: 0, gpus: 0 };
+const PRICE_PER_SECOND: Balance = 1_000 + 10 * 10;
+
+fn publisher() -> AccountId32 {
+    accounts()[0].clone()
+}
+
+fn provider() -> AccountId32 {
+    accounts()[2].clone()
+}
+
+fn stranger() -> AccountId32 {
+    accounts()[4].clone()
+}
+
+fn origin(who: AccountId32) -> RuntimeOrigin {
+    RuntimeOrigin::signed(who)
+}
+
+fn register_provider(uri: &str) {
+    let who = AccountId32::from(pair(uri).public().0);
+    assert_ok!(Providers::register(
+        origin(who),
+        ProviderInfo::default(),
+        Resources { cpu_millicores: 8_000, memory_mib: 8_192, storage_mib: 8_192, gpus: 0 },
+        Default::default(),
+        8 * CASE,
+    ));
+}
+
+fn quote() -> Quote {
+    Quote {
+        provider: provider().into(),
+        publisher: publisher().into(),
+        manifest_hash: MANIFEST.hash,
+        resources: RESOURCES,
+        replicas: 1,
+        terms: LeaseTerms {
+            asset: Asset::Native,
+            prices: Prices {
+                cpu_millicore_second: 1,
+                memory_mib_second: 10,
+                egress_mib: 5,
+                ..Default::default()
+            },
+            notice_seconds: 600,
+            grace_seconds: 60,
+            deposit_min: 1_000,
+        },
+        expires_at: Now::get() + 300,
+        nonce: [1; 16],
+    }
+}
+
+fn sign(uri: &str, quote: &Quote) -> MultiSignature {
+    pair(uri).sign(&quote.signing_payload(&GENESIS)).into()
+}
+
+fn deploy(quote: Quote, signature: MultiSignature) -> DispatchResult {
+    Leases::deploy(
+        origin(publisher()),
+        DeploymentKind::Service,
+        MANIFEST,
+        quote,
+        signature,
+        DEPOSIT,
+        2 * PRICE_PER_SECOND,
+    )
+}
+
+/// A provider, a deployment and a pending lease.
+fn open_lease() {
+    register_provider("//v0");
+    assert_ok!(deploy(quote(), sign("//v0", &quote())));
+}
+
+fn agent() -> SigningKey {
+    SigningKey::from_bytes(&[42; 32])
+}
+
+/// The lease with an activated agent.
+fn open_active_lease() {
+    open_lease();
+    let key = agent().verifying_key().to_bytes();
+    assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+}
+
+/// A record of `seconds` more of full quota, after `before`.
+fn record_after(before: Option<&UsageRecord>, seconds: u64) -> UsageRecord {
+    let from = before.map_or(lease().opened_at, |record| record.to);
+    let quota = Quantities::quota(&RESOURCES, seconds).unwrap();
+    UsageRecord {
+        lease: LEASE,
+        replica: 0,
+        sequence: before.map_or(0, |record| record.sequence) + 1,
+        previous: before.map_or([0; 32], UsageRecord::hash),
+        from,
+        to: from + seconds,
+        total: before.map_or(quota, |record| record.total.checked_add(&quota).unwrap()),
+        log_root: [0; 32],
+    }
+}
+
+fn signed_by(key: &SigningKey, record: &UsageRecord) -> AgentSignature {
+    key.sign(&record.signing_payload(&GENESIS)).to_bytes()
+}
+
+fn claim(record: UsageRecord) -> DispatchResult {
+    Leases::claim(origin(provider()), record, signed_by(&agent(), &record))
+}
+
+fn lease() -> Lease {
+    crate::Leases::<Test>::get(LEASE).unwrap()
+}
+
+fn escrow_held(who: &AccountId32) -> Balance {
+    Balances::balance_on_hold(&HoldReason::Escrow.into(), who)
+}
+
+fn pass(seconds: u64) {
+    Now::set(Now::get() + seconds);
+}
+
+fn last_event() -> Event<Test> {
+    let record = frame_system::Pallet::<Test>::events().pop().unwrap();
+    let RuntimeEvent::Leases(event) = record.event else { panic!("not ours: {record:?}") };
+    event
+}

@@ -1,0 +1,158 @@
+//! Usage records and what is paid for them.
+
+use super::*;
+
+#[test]
+fn a_claim_pays_exactly_what_the_record_adds() {
+    build_and_execute(|| {
+        open_active_lease();
+        let before = Balances::balance(&provider());
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        assert_eq!(Balances::balance(&provider()) - before, 10 * PRICE_PER_SECOND);
+        // Records between are not needed: the newest carries them all.
+        pass(20);
+        let second = record_after(Some(&first), 5);
+        let third = record_after(Some(&second), 15);
+        assert_ok!(claim(third));
+        let paid = 30 * PRICE_PER_SECOND;
+        assert_eq!(Balances::balance(&provider()) - before, paid);
+        assert_eq!((lease().escrow, lease().paid), (DEPOSIT - paid, paid));
+        assert_noop!(claim(third), Error::<Test>::RecordOld);
+        assert_noop!(claim(second), Error::<Test>::RecordOld);
+    });
+}
+
+#[test]
+fn only_the_activated_agents_signature_on_this_chain_counts() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let record = record_after(None, 10);
+        let by = |who, signature| Leases::claim(origin(who), record, signature);
+        let good = signed_by(&agent(), &record);
+        assert_noop!(by(publisher(), good), Error::<Test>::NotProvider);
+        let other_key = signed_by(&SigningKey::from_bytes(&[43; 32]), &record);
+        assert_noop!(by(provider(), other_key), Error::<Test>::RecordSignature);
+        let other_chain = agent().sign(&record.signing_payload(&[0; 32])).to_bytes();
+        assert_noop!(by(provider(), other_chain), Error::<Test>::RecordSignature);
+        let mut raised = record;
+        raised.total.egress_mib = 1;
+        assert_noop!(
+            Leases::claim(origin(provider()), raised, good),
+            Error::<Test>::RecordSignature
+        );
+        let unknown = UsageRecord { replica: 3, ..record };
+        assert_noop!(claim(unknown), Error::<Test>::NotActivated);
+        let unknown = UsageRecord { lease: LeaseId(9), ..record };
+        assert_noop!(claim(unknown), Error::<Test>::NotFound);
+        assert_ok!(by(provider(), good));
+    });
+}
+
+#[test]
+fn spans_overlap_nothing_and_end_in_the_past() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        pass(10);
+        let next = record_after(Some(&first), 10);
+        let backward = UsageRecord { from: next.to + 1, ..next };
+        assert_noop!(claim(backward), Error::<Test>::RecordOverlap);
+        let overlapping = UsageRecord { from: first.to - 1, ..next };
+        assert_noop!(claim(overlapping), Error::<Test>::RecordOverlap);
+        let future = record_after(Some(&first), 10 + ClockSkewSecondsMax::get() + 1);
+        assert_noop!(claim(future), Error::<Test>::RecordInFuture);
+        assert_ok!(claim(next));
+    });
+}
+
+#[test]
+fn totals_grow_within_the_quota() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        pass(10);
+        let next = record_after(Some(&first), 10);
+        let mut above = next;
+        above.total.cpu_millicore_seconds += 1;
+        assert_noop!(claim(above), Error::<Test>::RecordAboveQuota);
+        let mut gpu = next;
+        gpu.total.gpu_seconds += 1;
+        assert_noop!(claim(gpu), Error::<Test>::RecordAboveQuota);
+        let below = UsageRecord { total: Quantities::default(), ..next };
+        assert_noop!(claim(below), Error::<Test>::RecordTotals);
+        // A pod that slept uses less than its quota, and less is paid.
+        let half = UsageRecord { total: record_after(Some(&first), 5).total, ..next };
+        assert_ok!(claim(half));
+        assert_eq!(lease().paid, 15 * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn traffic_is_paid_up_to_the_spend_rate() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let mut first = record_after(None, 10);
+        first.total.egress_mib = 100;
+        assert_ok!(claim(first));
+        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 100 * 5);
+        pass(10);
+        let mut second = record_after(Some(&first), 10);
+        second.total.egress_mib = u64::MAX;
+        assert_ok!(claim(second));
+        // Capped at twice the price for these ten seconds.
+        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 500 + 20 * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn no_more_than_the_escrow_is_paid_and_funding_goes_on() {
+    build_and_execute(|| {
+        open_active_lease();
+        let seconds = u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 10;
+        pass(seconds);
+        let first = record_after(None, seconds);
+        assert_ok!(claim(first));
+        assert_eq!((lease().paid, lease().escrow), (DEPOSIT, 0));
+        assert_eq!(last_event(), Event::FundsExhausted { lease: LEASE });
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
+        pass(10);
+        assert_ok!(claim(record_after(Some(&first), 10)));
+        assert_eq!(lease().paid, DEPOSIT + 10 * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn a_new_agent_is_not_paid_again_for_the_time_of_the_one_before() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(40);
+        let old = record_after(None, 40);
+        assert_ok!(claim(old));
+        // The new pod started at second 30 and ran beside the old one.
+        let new_key = SigningKey::from_bytes(&[44; 32]);
+        let key = new_key.verifying_key().to_bytes();
+        assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+        pass(20);
+        let start = lease().opened_at + 30;
+        let record = UsageRecord {
+            sequence: 1,
+            from: start,
+            to: start + 30,
+            total: Quantities::quota(&RESOURCES, 30).unwrap(),
+            ..record_after(None, 1)
+        };
+        let signature = signed_by(&new_key, &record);
+        assert_ok!(Leases::claim(origin(provider()), record, signature));
+        assert_eq!(lease().paid, 60 * PRICE_PER_SECOND);
+        assert_eq!(Agents::<Test>::get(LEASE, 0).unwrap().claimed_to, start + 30);
+        assert_noop!(claim(record_after(Some(&old), 10)), Error::<Test>::RecordSignature);
+    });
+}

@@ -1,0 +1,265 @@
+//! Configuration of each pallet, in the order of their indices.
+
+use crate::*;
+use casemate_primitives::CASE;
+use frame_support::{
+    parameter_types,
+    traits::{
+        fungible::HoldConsideration, ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8,
+        EitherOfDiverse, LinearStoragePrice, VariantCountOf,
+    },
+    weights::{
+        constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
+        ConstantMultiplier, IdentityFee, Weight,
+    },
+};
+use frame_system::{
+    limits::{BlockLength, BlockWeights},
+    EnsureRoot,
+};
+use pallet_collective::{EnsureProportionAtLeast, Instance1};
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_runtime::{traits::ConvertInto, Perbill};
+
+/// Hundredth of a [`CASE`].
+const CENT: Balance = CASE / 100;
+/// Part of a block that ordinary transactions may fill.
+const NORMAL_DISPATCH_RATIO: Perbill = Perbill::from_percent(75);
+/// One hour of blocks at the default slot length.
+const HOUR_BLOCKS: BlockNumber = 3_600 / 2;
+
+parameter_types! {
+    pub const BlockHashCount: BlockNumber = 4_096;
+    pub const Version: RuntimeVersion = VERSION;
+    /// Half of a two-second slot is computation; the rest is for the network.
+    pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(
+        Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND, u64::MAX),
+        NORMAL_DISPATCH_RATIO,
+    );
+    pub RuntimeBlockLength: BlockLength = BlockLength::builder()
+        .max_length(5 * 1024 * 1024)
+        .modify_max_length_for_class(frame_support::dispatch::DispatchClass::Normal, |max| {
+            *max = NORMAL_DISPATCH_RATIO * *max
+        })
+        .build();
+}
+
+impl frame_system::Config for Runtime {
+    type AccountData = pallet_balances::AccountData<Balance>;
+    type AccountId = AccountId;
+    type BaseCallFilter = frame_support::traits::Everything;
+    type Block = Block;
+    type BlockHashCount = BlockHashCount;
+    type BlockLength = RuntimeBlockLength;
+    type BlockWeights = RuntimeBlockWeights;
+    type DbWeight = ParityDbWeight;
+    type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
+    type Hash = Hash;
+    type Hashing = BlakeTwo256;
+    type Lookup = sp_runtime::traits::AccountIdLookup<AccountId, ()>;
+    type MaxConsumers = ConstU32<128>;
+    type MultiBlockMigrator = ();
+    type Nonce = Nonce;
+    type OnKilledAccount = ();
+    type OnNewAccount = ();
+    type OnSetCode = ();
+    type PalletInfo = PalletInfo;
+    type PostInherents = ();
+    type PostTransactions = ();
+    type PreInherents = ();
+    type RuntimeCall = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeOrigin = RuntimeOrigin;
+    type RuntimeTask = RuntimeTask;
+    type SS58Prefix = ConstU16<42>;
+    type SingleBlockMigrations = ();
+    type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
+    type Version = Version;
+}
+
+impl pallet_timestamp::Config for Runtime {
+    type MinimumPeriod = network::HalfSlot<Runtime>;
+    type Moment = u64;
+    type OnTimestampSet = Aura;
+    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+}
+
+impl network::Config for Runtime {}
+
+impl pallet_balances::Config for Runtime {
+    type AccountStore = System;
+    type Balance = Balance;
+    type DoneSlashHandler = ();
+    type DustRemoval = ();
+    type ExistentialDeposit = ConstU128<{ CENT / 10 }>;
+    type FreezeIdentifier = RuntimeFreezeReason;
+    type MaxFreezes = VariantCountOf<RuntimeFreezeReason>;
+    type MaxLocks = ConstU32<50>;
+    type MaxReserves = ConstU32<50>;
+    type ReserveIdentifier = [u8; 8];
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeFreezeReason = RuntimeFreezeReason;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type WeightInfo = pallet_balances::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_transaction_payment::Config for Runtime {
+    type FeeMultiplierUpdate = ();
+    type LengthToFee = ConstantMultiplier<Balance, ConstU128<1_000>>;
+    /// Fees are burnt until the treasury exists.
+    type OnChargeTransaction = pallet_transaction_payment::FungibleAdapter<Balances, ()>;
+    type OperationalFeeMultiplier = ConstU8<5>;
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
+    type WeightToFee = IdentityFee<Balance>;
+}
+
+impl pallet_aura::Config for Runtime {
+    type AllowMultipleBlocksPerSlot = ConstBool<false>;
+    type AuthorityId = AuraId;
+    type DisabledValidators = Session;
+    type MaxAuthorities = ConstU32<100>;
+    type SlotDuration = network::SlotDuration<Runtime>;
+}
+
+parameter_types! {
+    pub const SessionPeriod: BlockNumber = HOUR_BLOCKS;
+    pub const SessionOffset: BlockNumber = 0;
+}
+
+impl pallet_session::Config for Runtime {
+    type Currency = Balances;
+    type DisablingStrategy = ();
+    type KeyDeposit = ConstU128<CENT>;
+    type Keys = SessionKeys;
+    type NextSessionRotation = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
+    type RuntimeEvent = RuntimeEvent;
+    type SessionHandler =
+        <SessionKeys as sp_runtime::traits::OpaqueKeys>::KeyTypeIdProviders;
+    /// The validators of genesis stay; staking comes with its own issue.
+    type SessionManager = ();
+    type ShouldEndSession = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
+    type ValidatorId = AccountId;
+    type ValidatorIdOf = ConvertInto;
+    type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_grandpa::Config for Runtime {
+    type EquivocationReportSystem = ();
+    type KeyOwnerProof = sp_core::Void;
+    type MaxAuthorities = ConstU32<100>;
+    type MaxNominators = ConstU32<0>;
+    type MaxSetIdSessionEntries = ConstU64<0>;
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = ();
+}
+
+impl pallet_utility::Config for Runtime {
+    type PalletsOrigin = OriginCaller;
+    type RuntimeCall = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    pub const PreimageHoldReason: RuntimeHoldReason =
+        RuntimeHoldReason::Preimage(pallet_preimage::HoldReason::Preimage);
+    pub const PreimageBaseDeposit: Balance = CASE;
+    pub const PreimageByteDeposit: Balance = CASE / 10_000;
+}
+
+impl pallet_preimage::Config for Runtime {
+    type Consideration = HoldConsideration<
+        AccountId,
+        Balances,
+        PreimageHoldReason,
+        LinearStoragePrice<PreimageBaseDeposit, PreimageByteDeposit, Balance>,
+    >;
+    type Currency = Balances;
+    type ManagerOrigin = EnsureRoot<AccountId>;
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = pallet_preimage::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    pub const MotionDuration: BlockNumber = 7 * 24 * HOUR_BLOCKS;
+    pub MaxProposalWeight: Weight = Perbill::from_percent(50) * RuntimeBlockWeights::get().max_block;
+}
+
+/// Root, or two thirds of the technical committee.
+pub type EnsureTwoThirdsOrRoot =
+    EitherOfDiverse<EnsureRoot<AccountId>, EnsureProportionAtLeast<AccountId, Instance1, 2, 3>>;
+
+impl pallet_collective::Config<Instance1> for Runtime {
+    type Consideration = ();
+    type DefaultVote = pallet_collective::MoreThanMajorityThenPrimeDefaultVote;
+    type DisapproveOrigin = EnsureRoot<AccountId>;
+    type KillOrigin = EnsureRoot<AccountId>;
+    type MaxMembers = ConstU32<32>;
+    type MaxProposalWeight = MaxProposalWeight;
+    type MaxProposals = ConstU32<32>;
+    type MotionDuration = MotionDuration;
+    type Proposal = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeOrigin = RuntimeOrigin;
+    type SetMembersOrigin = EnsureRoot<AccountId>;
+    type WeightInfo = pallet_collective::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    pub const DeferredDispatchExpiration: BlockNumber = 7 * 24 * HOUR_BLOCKS;
+}
+
+impl pallet_whitelist::Config for Runtime {
+    type BlockNumberProvider = System;
+    type DeferredDispatchExpiration = DeferredDispatchExpiration;
+    type DispatchWhitelistedOrigin = EnsureTwoThirdsOrRoot;
+    type Preimages = Preimage;
+    type RuntimeCall = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = pallet_whitelist::weights::SubstrateWeight<Runtime>;
+    type WhitelistOrigin = EnsureTwoThirdsOrRoot;
+}
+
+parameter_types! {
+    /// A provider of 64 cores, 256 GiB and 4 TiB stakes about 1,050 CASE.
+    pub const StakeRates: pallet_providers::StakeRates = pallet_providers::StakeRates {
+        cpu_millicore: CASE / 100,
+        memory_mib: CASE / 1_024,
+        storage_mib: CASE / 32_768,
+        gpu: 500 * CASE,
+    };
+    pub const StakeMin: Balance = 10 * CASE;
+}
+
+impl pallet_providers::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type StakeMin = StakeMin;
+    type StakeRates = StakeRates;
+    type Time = Timestamp;
+    /// A week: longer than any dispute about what came before.
+    type UnbondingSeconds = ConstU64<{ 7 * 24 * 3_600 }>;
+    type WeightInfo = pallet_providers::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_deployments::Config for Runtime {
+    type Currency = Balances;
+    type Deposit = ConstU128<CENT>;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type WeightInfo = pallet_deployments::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_leases::Config for Runtime {
+    /// More than blocks and network-synchronised clocks ever differ.
+    type ClockSkewSecondsMax = ConstU64<30>;
+    type Currency = Balances;
+    type Deployments = Deployments;
+    type GraceSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
+    type NoticeSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
+    type Providers = Providers;
+    type QuoteSecondsMax = ConstU64<3_600>;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Time = Timestamp;
+    type WeightInfo = pallet_leases::weights::SubstrateWeight<Runtime>;
+}

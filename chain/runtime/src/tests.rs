@@ -1,0 +1,73 @@
+//! What the presets promise.
+
+use crate::*;
+use sp_genesis_builder::PresetId;
+use sp_keyring::Sr25519Keyring;
+
+fn preset(name: &str) -> String {
+    String::from_utf8(genesis::get_preset(&PresetId::from(name)).unwrap()).unwrap()
+}
+
+fn build(name: &str) -> sp_io::TestExternalities {
+    let mut ext = sp_io::TestExternalities::default();
+    ext.execute_with(|| {
+        use frame_support::genesis_builder_helper::build_state;
+        build_state::<RuntimeGenesisConfig>(preset(name).into_bytes()).unwrap();
+    });
+    ext
+}
+
+#[test]
+fn production_has_no_development_key_no_money_and_no_committee() {
+    let text = preset(genesis::PRODUCTION);
+    for key in Sr25519Keyring::iter() {
+        let address = key.to_account_id().to_string();
+        assert!(!text.contains(&address), "{address} is in the production preset");
+    }
+    build(genesis::PRODUCTION).execute_with(|| {
+        assert_eq!(Balances::total_issuance(), 0);
+        assert!(pallet_aura::Authorities::<Runtime>::get().is_empty());
+        assert!(pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get()
+            .is_empty());
+        assert_eq!(network::Kind::<Runtime>::get(), network::NetworkKind::Production);
+    });
+}
+
+#[test]
+fn no_sudo_in_the_runtime() {
+    use frame_support::traits::PalletsInfoAccess;
+    assert!(AllPalletsWithSystem::infos().iter().all(|pallet| pallet.name != "Sudo"));
+}
+
+#[test]
+fn local_can_lose_one_validator() {
+    build(genesis::LOCAL).execute_with(|| {
+        let voters = Grandpa::grandpa_authorities().len();
+        assert!((voters - 1) / 3 >= 1, "GRANDPA tolerates fewer than a third missing");
+        assert_eq!(network::SlotMilliseconds::<Runtime>::get(), 2_000);
+    });
+}
+
+#[test]
+fn development_seals_faster_than_it_is_asked() {
+    build(genesis::DEVELOPMENT).execute_with(|| {
+        assert_eq!(network::SlotMilliseconds::<Runtime>::get(), 20);
+        assert_eq!(network::Kind::<Runtime>::get(), network::NetworkKind::Development);
+    });
+}
+
+/// The client's types are generated from this file: `CASEMATE_BLESS=1` writes it anew.
+#[test]
+fn the_clients_metadata_is_this_runtimes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/client/metadata/casemate.scale");
+    let now: Vec<u8> = (*Runtime::metadata_at_version(15).unwrap()).to_vec();
+    if std::env::var_os("CASEMATE_BLESS").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let checked_in = std::fs::read(path).unwrap_or_default();
+    assert!(
+        checked_in == now,
+        "crates/client/metadata/casemate.scale is not this runtime's metadata; run `cargo xtask \
+         metadata` and look at what changed"
+    );
+}

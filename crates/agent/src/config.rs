@@ -1,0 +1,289 @@
+//! What the host tells the agent, once, in a read-only JSON file.
+//!
+//! The writer is the backend, the reader the agent; both use these types. Nothing in it is secret:
+//! the app can read it too.
+
+use std::{io, path::Path, time::Duration};
+
+use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, Resources};
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the container in the manifest, repeated in each event.
+    pub container: String,
+    /// Set in the pod's first container only: that agent signs the records.
+    pub signer: Option<SignerConfig>,
+    /// What to run.
+    pub app: AppConfig,
+    /// When to run it again.
+    pub restart: RestartPolicy,
+    /// How to tell whether it is well.
+    #[serde(default)]
+    pub probes: Probes,
+    /// How long the app may take to end after SIGTERM.
+    pub grace_ms: u64,
+    /// How much of its output is kept.
+    #[serde(default)]
+    pub log: LogLimits,
+}
+
+/// What usage records are made from.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerConfig {
+    /// Chain that the records are for.
+    #[serde(with = "hex_hash")]
+    pub genesis_hash: Hash256,
+    /// Lease that is charged.
+    pub lease: LeaseId,
+    /// Which of its pods this is.
+    pub replica: ReplicaIndex,
+    /// What the whole pod holds, charged for each second.
+    pub quota: Resources,
+    /// Time between records.
+    pub record_interval_ms: u64,
+}
+
+/// The app's process.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    /// Program and arguments; the program is looked up in the app's `PATH`.
+    pub command: Vec<String>,
+    /// Its whole environment, `NAME=value` each.
+    pub env: Vec<String>,
+    /// Where it starts.
+    pub working_dir: String,
+    /// Whom it runs as; the agent's own user where `None`.
+    pub user: Option<User>,
+}
+
+/// A user by number: there is no name service in a static binary.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    #[serde(default)]
+    pub groups: Vec<u32>,
+}
+
+/// When an app that ended is started again.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    /// However it ended.
+    Always,
+    /// Unless it ended with exit code 0.
+    OnFailure,
+    /// Not at all.
+    Never,
+}
+
+/// Probes, with the meaning that they have in Kubernetes.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probes {
+    /// The others wait for its first success; its failure ends the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<Probe>,
+    /// Its failure keeps traffic away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Probe>,
+    /// Its failure ends the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Probe>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// What is tried.
+    pub action: ProbeAction,
+    /// Pause before the first try.
+    #[serde(default)]
+    pub initial_delay_ms: u64,
+    /// Time from one try to the next.
+    pub period_ms: u64,
+    /// After which a try has failed.
+    pub timeout_ms: u64,
+    /// Successes in a row that count as one.
+    pub success_threshold: u32,
+    /// Failures in a row that count as one.
+    pub failure_threshold: u32,
+}
+
+/// What a probe does. Addresses are always 127.0.0.1 in the pod's own network.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProbeAction {
+    /// `GET path`; status 200 to 399 is success.
+    Http {
+        /// Port on 127.0.0.1.
+        port: u16,
+        /// Path with query, beginning with `/`.
+        path: String,
+        /// Value of the `Host` header; `localhost` where empty.
+        #[serde(default)]
+        host: String,
+    },
+    /// A connection that is accepted.
+    Tcp {
+        /// Port on 127.0.0.1.
+        port: u16,
+    },
+    /// A program in the container, as the app's user, that exits with 0.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+}
+
+/// How much output becomes events. What is over it is counted and dropped: output never blocks the
+/// app, and never fills the host's disk.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogLimits {
+    /// Bytes a second over time.
+    pub sustained_bytes: u64,
+    /// Bytes at once after a quiet time.
+    pub burst_bytes: u64,
+    /// Output is dropped while the event file takes more than this on disk (the host punches holes
+    /// behind what it has read). Records and states are written even then.
+    pub file_bytes_max: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            // A busy server's access log is tens of KiB a second; a loop that prints is hundreds of
+            // MiB.
+            sustained_bytes: 256 * 1024,
+            burst_bytes: 2 * 1024 * 1024,
+            file_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("failed to read the configuration `{path}`")]
+    Read {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("the configuration `{path}` is not valid")]
+    Parse {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A value is out of its range.
+    #[error("the configuration's `{field}` {problem}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// Where it can't be read, parsed, or has a value out of range.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] with the first field that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let value = |field, problem| Err(ConfigError::Value { field, problem });
+        match self.app.command.first() {
+            None => return value("app.command", "is empty: name a program"),
+            Some(program) if program.is_empty() => {
+                return value("app.command", "begins with an empty string: name a program");
+            }
+            Some(_) => {}
+        }
+        let strings = self.app.command.iter().chain(&self.app.env).chain([&self.app.working_dir]);
+        if strings.into_iter().any(|s| s.contains('\0')) {
+            return value("app", "has a NUL byte in a string");
+        }
+        if self.app.env.iter().any(|e| e.find('=').is_none_or(|at| at == 0)) {
+            return value("app.env", "has an entry that is not NAME=value");
+        }
+        if self.signer.as_ref().is_some_and(|s| s.record_interval_ms < 100) {
+            return value("signer.record_interval_ms", "is below 100");
+        }
+        let probes = [&self.probes.startup, &self.probes.readiness, &self.probes.liveness];
+        for probe in probes.into_iter().flatten() {
+            if probe.period_ms == 0 || probe.timeout_ms == 0 {
+                return value("probes", "has a period or time-out of zero");
+            }
+            if probe.success_threshold == 0 || probe.failure_threshold == 0 {
+                return value("probes", "has a threshold of zero");
+            }
+            match &probe.action {
+                ProbeAction::Exec { command } if command.first().is_none_or(String::is_empty) => {
+                    return value("probes", "has an exec action without a program");
+                }
+                ProbeAction::Http { path, host, .. }
+                    if !path.starts_with('/')
+                        || path.chars().chain(host.chars()).any(|c| c.is_control() || c == ' ') =>
+                {
+                    return value("probes", "has an http path or host that is not valid");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the app may take to end after SIGTERM.
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+}
+
+mod hex_hash {
+    use casemate_primitives::Hash256;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(hash: &Hash256, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&hex::encode(hash))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Hash256, D::Error> {
+        let text = String::deserialize(d)?;
+        let mut hash = Hash256::default();
+        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(&text), &mut hash)
+            .map_err(|e| D::Error::custom(format!("not 32 bytes of hex: {e}")))?;
+        Ok(hash)
+    }
+}

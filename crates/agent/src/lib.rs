@@ -1,0 +1,41 @@
+//! The agent: process 1 of every container of a pod (`docs/decisions/0001`).
+//!
+//! It starts the app, reaps, forwards signals, starts the app again by the restart policy, runs the
+//! probes, captures output, and (in the pod's first container) signs usage records. It talks to the
+//! host by one append-only stream of [`event`]s and reads one [`config`] file; nobody connects to it.
+//!
+//! # Trust
+//! The app must never choose what a record says, and must not reach the key: the agent is not
+//! dumpable, so an app of the same user can neither trace it nor open its descriptors. The host reads
+//! the events and believes none of them but a record whose signature it has checked.
+//!
+//! # Limits
+//! Linked statically, so no name service: users are numbers, probes go to 127.0.0.1. A usage record
+//! charges the pod's quota for as long as the agent runs, its pauses before restarts included: the
+//! machine is held for the pod all that time.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod event;
+
+mod children;
+mod limiter;
+mod lines;
+mod net_dev;
+mod output;
+mod probe;
+mod restart;
+mod signer;
+mod spawn;
+mod supervisor;
+
+pub use restart::Backoff;
+pub use signer::Signer;
+pub use supervisor::{AgentError, run};
+
+/// Where the container finds the agent's binary.
+pub const AGENT_PATH: &str = "/run/casemate/agent";
+
+/// Where the agent finds its configuration when no other path is given.
+pub const CONFIG_PATH: &str = "/run/casemate/config.json";

@@ -1,0 +1,156 @@
+//! Writes events to the host.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    sync::{Mutex, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    config::LogLimits,
+    event::{Event, EventKind, LINE_BYTES_MAX, Stream},
+    limiter::Limiter,
+};
+
+/// How much is written between two looks at the file's size.
+const SIZE_CHECK_BYTES: u64 = 64 * 1024;
+
+/// Room for the other fields of a log event.
+const TEXT_JSON_BYTES_MAX: usize = LINE_BYTES_MAX - 1024;
+
+/// The event stream: standard output, shared by the supervisor and the threads that read the app.
+#[derive(Debug)]
+pub(crate) struct Output {
+    container: String,
+    limits: LogLimits,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    limiter: Limiter,
+    /// The last write was cut short: its line must be ended before the next.
+    torn: bool,
+    since_check: u64,
+    full: bool,
+}
+
+impl Output {
+    /// Takes standard output.
+    pub(crate) fn new(container: &str, limits: &LogLimits) -> io::Result<Self> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let limiter = Limiter::new(limits.sustained_bytes, limits.burst_bytes, Instant::now());
+        let inner =
+            Inner { file, limiter, torn: false, since_check: SIZE_CHECK_BYTES, full: false };
+        Ok(Self {
+            container: container.to_owned(),
+            limits: limits.clone(),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// Writes an event, whatever the limits. Returns whether all of it was written.
+    pub(crate) fn emit(&self, kind: EventKind) -> bool {
+        self.write(&mut self.lock(), kind)
+    }
+
+    /// Writes a line of the app's output, within the limits.
+    pub(crate) fn log(&self, stream: Stream, line: &[u8], partial: bool) {
+        let mut inner = self.lock();
+        if !inner.limiter.allow(line.len() + 1, Instant::now()) {
+            return;
+        }
+        if self.is_full(&mut inner) {
+            inner.limiter.refuse(line.len() + 1);
+            return;
+        }
+        self.write_dropped(&mut inner);
+        inner.since_check += line.len() as u64;
+        self.write_text(&mut inner, stream, &String::from_utf8_lossy(line), partial);
+    }
+
+    /// Says something about the app to its owner.
+    pub(crate) fn say(&self, text: &str) {
+        let text = text.chars().take(2000).collect();
+        self.emit(EventKind::Log { stream: Stream::Agent, text, partial: false });
+    }
+
+    /// Says how many lines were dropped, if any were since it was last said.
+    pub(crate) fn report_dropped(&self) {
+        self.write_dropped(&mut self.lock());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_dropped(&self, inner: &mut Inner) {
+        if let Some(dropped) = inner.limiter.take_dropped() {
+            let kind = EventKind::Dropped { lines: dropped.lines, bytes: dropped.bytes };
+            self.write(inner, kind);
+        }
+    }
+
+    /// Control characters take six bytes in JSON: such a text comes in several events.
+    fn write_text(&self, inner: &mut Inner, stream: Stream, text: &str, partial: bool) {
+        let json_bytes: usize = text.bytes().map(|b| if b < b' ' { 6 } else { 2 }).sum();
+        // The first is an upper bound that is cheap.
+        if json_bytes > TEXT_JSON_BYTES_MAX {
+            let middle = (text.len() / 2..text.len()).find(|at| text.is_char_boundary(*at));
+            if let Some(middle) = middle.filter(|at| *at > 0) {
+                self.write_text(inner, stream, &text[..middle], true);
+                self.write_text(inner, stream, &text[middle..], partial);
+                return;
+            }
+        }
+        self.write(inner, EventKind::Log { stream, text: text.to_owned(), partial });
+    }
+
+    /// Whether the file takes too much of the host's disk. Blocks are counted, not length: the host
+    /// punches holes.
+    fn is_full(&self, inner: &mut Inner) -> bool {
+        if inner.full || inner.since_check >= SIZE_CHECK_BYTES {
+            inner.since_check = 0;
+            inner.full = inner.file.metadata().is_ok_and(|metadata| {
+                metadata.is_file() && metadata.blocks() * 512 > self.limits.file_bytes_max
+            });
+        }
+        inner.full
+    }
+
+    fn write(&self, inner: &mut Inner, kind: EventKind) -> bool {
+        let event = Event { container: self.container.clone(), time_ms: now_ms(), kind };
+        let mut line = Vec::with_capacity(256);
+        if inner.torn {
+            line.push(b'\n');
+        }
+        if serde_json::to_writer(&mut line, &event).is_err() {
+            return false;
+        }
+        line.push(b'\n');
+        // One call for the whole line: with O_APPEND the agents of a pod then never mix.
+        let written = loop {
+            match inner.file.write(&line) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                result => break result.unwrap_or(0),
+            }
+        };
+        if written == line.len() {
+            inner.torn = false;
+        } else if written > 0 {
+            // A pipe or terminal takes it in parts; a full disk does not take the rest.
+            inner.torn = inner.file.write_all(&line[written..]).is_err();
+            return !inner.torn;
+        }
+        written == line.len()
+    }
+}
+
+/// The wall clock in milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

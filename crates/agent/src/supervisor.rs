@@ -1,0 +1,446 @@
+//! The agent's main loop: one app, its signals, its restarts, its probes, its records.
+
+use std::{
+    io,
+    path::Path,
+    process::Stdio,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::{
+        prctl,
+        signal::{SigSet, Signal, kill, killpg},
+    },
+    unistd::{Pid, getpid},
+};
+
+use crate::{
+    Backoff, Signer,
+    children::{Children, Spawned},
+    config::{Config, ConfigError, Probe},
+    event::{EventKind, Stream},
+    lines::read_lines,
+    net_dev::SentBytes,
+    output::{Output, now_ms},
+    probe::{ProbeCommand, ProbeKind, Prober, Verdict},
+    spawn,
+};
+
+/// How long the app's last output is waited for after it has ended. It is there at once, unless a
+/// process outside of the container holds the other end.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Why the agent can't run. An app that can't be started is not among these: that is told as an event
+/// and follows the restart policy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The kernel refused something that the agent can't do without.
+    #[error("failed to {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What wakes the loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Signal(Signal),
+    Probe(Verdict),
+}
+
+/// Runs the app to its end; returns the exit code for the agent.
+///
+/// # Errors
+/// Where the configuration can't be read, or the kernel gives no random numbers or threads.
+pub fn run(config_path: &Path) -> Result<i32, AgentError> {
+    // First of all: from here on no other process of the same user can look into this one.
+    system("make the agent undumpable", prctl::set_dumpable(false).map_err(io::Error::from))?;
+    spawn::close_on_exec_all();
+    let signals = signals();
+    system("block signals", signals.thread_block().map_err(io::Error::from))?;
+
+    let config = Config::load(config_path)?;
+    let output = system("open standard output", Output::new(&config.container, &config.log))?;
+    let (sender, messages) = channel();
+    let signal_sender = sender.clone();
+    let name = || thread::Builder::new();
+    system(
+        "start a thread",
+        name().spawn(move || {
+            loop {
+                if let Ok(signal) = signals.wait()
+                    && signal_sender.send(Message::Signal(signal)).is_err()
+                {
+                    return;
+                }
+            }
+        }),
+    )?;
+    let supervisor = Supervisor::new(config, output, messages, &sender)?;
+    Ok(supervisor.run())
+}
+
+/// All but those that a fault raises in the agent itself, and SIGPIPE, which is ignored.
+fn signals() -> SigSet {
+    let mut set = SigSet::all();
+    for signal in [
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGFPE,
+        Signal::SIGILL,
+        Signal::SIGTRAP,
+        Signal::SIGABRT,
+        Signal::SIGSYS,
+        Signal::SIGPIPE,
+    ] {
+        set.remove(signal);
+    }
+    set
+}
+
+fn system<T>(what: &'static str, result: io::Result<T>) -> Result<T, AgentError> {
+    result.map_err(|source| AgentError::System { what, source })
+}
+
+#[derive(Debug)]
+enum State {
+    Running {
+        app: Spawned,
+        since: Instant,
+        readers: Vec<Receiver<()>>,
+        /// Set once it was asked to end: when it is killed.
+        kill_at: Option<Instant>,
+    },
+    Paused {
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+struct Supervisor {
+    config: Config,
+    output: Arc<Output>,
+    messages: Receiver<Message>,
+    children: Arc<Children>,
+    probes: Vec<(ProbeKind, Sender<ProbeCommand>)>,
+    signer: Option<Signer>,
+    start: Instant,
+    next_record: Option<Instant>,
+    sent: SentBytes,
+    backoff: Backoff,
+    restarts: u32,
+    generation: u64,
+    ready: bool,
+    stopping: bool,
+    code: i32,
+}
+
+impl Supervisor {
+    fn new(
+        config: Config,
+        output: Output,
+        messages: Receiver<Message>,
+        sender: &Sender<Message>,
+    ) -> Result<Self, AgentError> {
+        let children = Arc::new(Children::default());
+        let mut probes = Vec::new();
+        let all: [(ProbeKind, &Option<Probe>); 3] = [
+            (ProbeKind::Startup, &config.probes.startup),
+            (ProbeKind::Readiness, &config.probes.readiness),
+            (ProbeKind::Liveness, &config.probes.liveness),
+        ];
+        for (kind, probe) in all {
+            let Some(probe) = probe.clone() else { continue };
+            let (commands, receiver) = channel();
+            let prober = Prober {
+                kind,
+                probe,
+                app: config.app.clone(),
+                children: Arc::clone(&children),
+                commands: receiver,
+                verdicts: sender.clone(),
+            };
+            system("start a thread", thread::Builder::new().spawn(move || prober.run()))?;
+            probes.push((kind, commands));
+        }
+        let signer = match config.signer.clone() {
+            Some(config) => {
+                Some(Signer::new(config, now_ms() / 1000).map_err(|err| AgentError::System {
+                    what: "get random numbers for the key",
+                    source: io::Error::other(err.to_string()),
+                })?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            config,
+            output: Arc::new(output),
+            messages,
+            children,
+            probes,
+            signer,
+            start: Instant::now(),
+            next_record: None,
+            sent: SentBytes::starting_at(&read_net_dev()),
+            backoff: Backoff::default(),
+            restarts: 0,
+            generation: 0,
+            ready: false,
+            stopping: false,
+            // Stopped before the app ever ran: as if SIGTERM had ended it.
+            code: 128 + Signal::SIGTERM as i32,
+        })
+    }
+
+    fn run(mut self) -> i32 {
+        let key = self.signer.as_ref().map(|signer| hex::encode(signer.public_key()));
+        self.output.emit(EventKind::Started { key });
+        let mut state = self.start_app();
+        self.record();
+        loop {
+            let due = [
+                self.next_record,
+                match &state {
+                    State::Running { kill_at, .. } => *kill_at,
+                    State::Paused { until } => Some(*until),
+                },
+            ];
+            let message = match due.into_iter().flatten().min() {
+                Some(due) => {
+                    self.messages.recv_timeout(due.saturating_duration_since(Instant::now()))
+                }
+                None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(Message::Signal(Signal::SIGCHLD)) => self.children.reap(),
+                Ok(Message::Signal(Signal::SIGTERM)) => {
+                    if !std::mem::replace(&mut self.stopping, true) {
+                        self.output.emit(EventKind::Stopping);
+                        self.set_ready(Err("the pod is being stopped".into()));
+                        self.end_app(&mut state);
+                    } else if let State::Running { kill_at: Some(at), .. } = &mut state {
+                        // The second one: whoever stops the pod waits no longer for the app.
+                        *at = Instant::now();
+                    }
+                }
+                Ok(Message::Signal(signal)) => {
+                    if let State::Running { app, .. } = &state
+                        && app.pid.as_raw() > 0
+                    {
+                        let _ = kill(app.pid, signal);
+                    }
+                }
+                Ok(Message::Probe(verdict)) => self.judge(verdict, &mut state),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The signal thread has died: without it nothing can be reaped or stopped.
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+            let now = Instant::now();
+            if self.next_record.is_some_and(|due| due <= now) {
+                self.record();
+                self.output.report_dropped();
+            }
+            match &mut state {
+                State::Running { app, kill_at, .. } => {
+                    if let Ok(code) = app.exit.try_recv() {
+                        match self.app_ended(state, code) {
+                            Some(next) => state = next,
+                            None => return self.finish(),
+                        }
+                    } else if kill_at.is_some_and(|at| at <= now) {
+                        *kill_at = None;
+                        self.output.say("the app did not end in time and is killed");
+                        kill_all(app.pid);
+                    }
+                }
+                State::Paused { .. } if self.stopping => return self.finish(),
+                State::Paused { until } if *until <= now => {
+                    self.restarts = self.restarts.saturating_add(1);
+                    state = self.start_app();
+                }
+                State::Paused { .. } => {}
+            }
+        }
+    }
+
+    /// Starts the app, or pauses (or ends, by the next wake-up) where it can't be started.
+    fn start_app(&mut self) -> State {
+        self.generation += 1;
+        let since = Instant::now();
+        let mut command = spawn::command(&self.config.app, &self.config.app.command);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut app = match self.children.spawn(&mut command) {
+            Ok(app) => app,
+            Err(err) => {
+                let program = self.config.app.command.first().map_or("", String::as_str);
+                self.output.say(&format!("`{program}` can't be started: {err}"));
+                // As a shell would.
+                let code = if err.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+                let (sender, exit) = std::sync::mpsc::sync_channel(1);
+                let _ = sender.try_send(code);
+                let app = Spawned { pid: Pid::from_raw(0), stdout: None, stderr: None, exit };
+                // Wakes the loop at once.
+                return State::Running { app, since, readers: Vec::new(), kill_at: Some(since) };
+            }
+        };
+        let mut readers = Vec::new();
+        if let Some(stdout) = app.stdout.take() {
+            readers.extend(self.read(stdout, Stream::Stdout));
+        }
+        if let Some(stderr) = app.stderr.take() {
+            readers.extend(self.read(stderr, Stream::Stderr));
+        }
+        self.output.emit(EventKind::AppStarted { restarts: self.restarts });
+        if self.has(ProbeKind::Startup) {
+            self.tell(ProbeKind::Startup, ProbeCommand::Run(self.generation));
+        } else {
+            self.app_is_up();
+        }
+        State::Running { app, since, readers, kill_at: None }
+    }
+
+    fn read(&self, input: impl io::Read + Send + 'static, stream: Stream) -> Option<Receiver<()>> {
+        let output = Arc::clone(&self.output);
+        let (done, receiver) = std::sync::mpsc::sync_channel(1);
+        let reader = thread::Builder::new().spawn(move || {
+            if let Err(err) = read_lines(input, |line, partial| output.log(stream, line, partial)) {
+                output.say(&format!("the app's output can't be read: {err}"));
+            }
+            let _ = done.try_send(());
+        });
+        if let Err(err) = reader {
+            self.output.say(&format!("no thread to read the app's output: {err}"));
+            return None;
+        }
+        Some(receiver)
+    }
+
+    /// The startup probe has passed, or there is none.
+    fn app_is_up(&mut self) {
+        self.tell(ProbeKind::Startup, ProbeCommand::Pause);
+        self.tell(ProbeKind::Readiness, ProbeCommand::Run(self.generation));
+        self.tell(ProbeKind::Liveness, ProbeCommand::Run(self.generation));
+        if !self.has(ProbeKind::Readiness) {
+            self.set_ready(Ok(()));
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict, state: &mut State) {
+        if verdict.generation != self.generation || self.stopping {
+            return;
+        }
+        match (verdict.kind, verdict.result) {
+            (ProbeKind::Startup, Ok(())) => self.app_is_up(),
+            (ProbeKind::Readiness, result) => self.set_ready(result),
+            (ProbeKind::Liveness, Ok(())) => {}
+            (ProbeKind::Startup | ProbeKind::Liveness, Err(reason)) => {
+                self.output.say(&format!("the {:?} probe failed: {reason}", verdict.kind));
+                self.set_ready(Err(reason));
+                self.end_app(state);
+            }
+        }
+    }
+
+    /// Asks the app to end, and sets when it is killed.
+    fn end_app(&self, state: &mut State) {
+        if let State::Running { app, kill_at, .. } = state
+            && kill_at.is_none()
+            && app.pid.as_raw() > 0
+        {
+            let _ = kill(app.pid, Signal::SIGTERM);
+            *kill_at = Some(Instant::now() + self.config.grace());
+        }
+    }
+
+    /// The app has ended: the pause before its next start, or `None` where there is none.
+    fn app_ended(&mut self, state: State, code: i32) -> Option<State> {
+        let State::Running { app, since, readers, .. } = state else { return Some(state) };
+        self.code = code;
+        for (kind, _) in &self.probes {
+            self.tell(*kind, ProbeCommand::Pause);
+        }
+        // What it has left behind must not meet its successor.
+        kill_all(app.pid);
+        let deadline = Instant::now() + DRAIN;
+        for reader in readers {
+            let _ = reader.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        self.output.report_dropped();
+        self.set_ready(Err(format!("the app ended with exit code {code}")));
+        let last = self.stopping || !self.config.restart.restarts(code);
+        self.output.emit(EventKind::AppExited { code, last });
+        if last {
+            return None;
+        }
+        let delay = self.backoff.next(since.elapsed());
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.output.emit(EventKind::BackOff { code, delay_ms });
+        Some(State::Paused { until: Instant::now() + delay })
+    }
+
+    /// The last record; what is left of the container ends with the agent.
+    fn finish(mut self) -> i32 {
+        self.output.report_dropped();
+        self.record();
+        self.code
+    }
+
+    fn record(&mut self) {
+        let Some(signer) = &mut self.signer else { return };
+        let sent = self.sent.update(&read_net_dev());
+        let (record, signature) = signer.record(now_ms() / 1000, self.start.elapsed(), sent);
+        // Where the disk is full: the next record says all that this one says, and more.
+        self.output.emit(EventKind::record(&record, &signature));
+        let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
+        self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
+    }
+
+    fn set_ready(&mut self, result: Result<(), String>) {
+        let ready = result.is_ok();
+        if self.ready != ready {
+            self.ready = ready;
+            self.output.emit(match result {
+                Ok(()) => EventKind::Ready,
+                Err(reason) => EventKind::Unready { reason: reason.chars().take(500).collect() },
+            });
+        }
+    }
+
+    fn has(&self, kind: ProbeKind) -> bool {
+        self.probes.iter().any(|(k, _)| *k == kind)
+    }
+
+    fn tell(&self, kind: ProbeKind, command: ProbeCommand) {
+        for (_, sender) in self.probes.iter().filter(|(k, _)| *k == kind) {
+            let _ = sender.send(command);
+        }
+    }
+}
+
+/// Kills all processes of the container but the agent; outside of a container, the app's group.
+fn kill_all(app: Pid) {
+    if getpid().as_raw() == 1 {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    } else if app.as_raw() > 1 {
+        let _ = killpg(app, Signal::SIGKILL);
+    }
+}
+
+/// Empty where it can't be read: traffic then counts as none.
+fn read_net_dev() -> String {
+    std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default()
+}

@@ -1,0 +1,199 @@
+//! Runs the agent's binary with its output in a file, as the backend does.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::{fs::PermissionsExt, process::CommandExt as _},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use casemate_agent::{
+    config::{AppConfig, Config, LogLimits, Probes, RestartPolicy, SignerConfig},
+    event::{Decoder, Event, EventKind, Stream},
+};
+use casemate_primitives::{LeaseId, Resources};
+use tempfile::TempDir;
+
+pub(crate) const GENESIS: [u8; 32] = [3; 32];
+
+/// Far above what it takes: only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn shell(script: &str) -> Vec<String> {
+    vec!["/bin/sh".into(), "-c".into(), script.into()]
+}
+
+pub(crate) fn config(command: Vec<String>) -> Config {
+    let quota = Resources { cpu_millicores: 1000, memory_mib: 64, storage_mib: 10, gpus: 0 };
+    Config {
+        container: "app".into(),
+        signer: Some(SignerConfig {
+            genesis_hash: GENESIS,
+            lease: LeaseId(5),
+            replica: 0,
+            quota,
+            record_interval_ms: 60_000,
+        }),
+        app: AppConfig {
+            command,
+            env: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into(), "LC_ALL=C".into()],
+            working_dir: "/".into(),
+            user: None,
+        },
+        restart: RestartPolicy::Never,
+        probes: Probes::default(),
+        grace_ms: 30_000,
+        log: LogLimits::default(),
+    }
+}
+
+pub(crate) fn require_root() {
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "this test needs root (it makes namespaces and changes users): run it as root"
+    );
+}
+
+pub(crate) struct Agent {
+    dir: TempDir,
+    child: Child,
+    /// The agent's own pid, seen from here (under `unshare` it is not the child's).
+    init: bool,
+}
+
+impl Agent {
+    pub(crate) fn start(config: &Config) -> Self {
+        Self::spawn(config, &[], None)
+    }
+
+    pub(crate) fn start_as_init(config: &Config) -> Self {
+        Self::spawn(config, &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"], None)
+    }
+
+    pub(crate) fn start_as_user(config: &Config, uid: u32) -> Self {
+        Self::spawn(config, &[], Some(uid))
+    }
+
+    fn spawn(config: &Config, wrapper: &[&str], uid: Option<u32>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let binary = dir.path().join("casemate-agent");
+        // Where it was built need not be readable for another user.
+        std::fs::copy(env!("CARGO_BIN_EXE_casemate-agent"), &binary).unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, serde_json::to_vec(config).unwrap()).unwrap();
+        let events =
+            File::options().append(true).create(true).open(dir.path().join("events")).unwrap();
+        let mut command = match wrapper.split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&binary);
+                command
+            }
+            None => Command::new(&binary),
+        };
+        command.arg(&path).stdin(Stdio::null()).stdout(events);
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid);
+        }
+        let child = command.spawn().expect("the agent (or `unshare` of util-linux) runs");
+        Self { dir, child, init: !wrapper.is_empty() }
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let mut bytes = Vec::new();
+        File::open(self.dir.path().join("events")).unwrap().read_to_end(&mut bytes).unwrap();
+        let mut events = Vec::new();
+        Decoder::default().feed(&bytes, |_, event| events.push(event.unwrap()));
+        events
+    }
+
+    pub(crate) fn log(&self, wanted: Stream) -> String {
+        let mut out = String::new();
+        for event in self.events() {
+            if let EventKind::Log { stream, text, partial } = event.kind
+                && stream == wanted
+            {
+                out.push_str(&text);
+                if !partial {
+                    out.push('\n');
+                }
+            }
+        }
+        out
+    }
+
+    pub(crate) fn expect_when(&self, condition: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !condition(self) {
+            assert!(start.elapsed() < PATIENCE, "it did not come: {:#?}", self.events());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn expect(&self, wanted: impl Fn(&EventKind) -> bool) {
+        self.expect_when(|agent| agent.events().iter().any(|e| wanted(&e.kind)));
+    }
+
+    pub(crate) fn expect_log(&self, stream: Stream, line: &str) {
+        self.expect_when(|agent| agent.log(stream).lines().any(|l| l == line));
+    }
+
+    /// Host pids of the processes in the agent's namespace, or of the agent alone.
+    fn pids(&self) -> Vec<String> {
+        let own = self.child.id().to_string();
+        if !self.init {
+            return vec![own];
+        }
+        let mut pids = Vec::new();
+        let mut next = children(&own);
+        while let Some(pid) = next.pop() {
+            next.extend(children(&pid));
+            pids.push(pid);
+        }
+        pids
+    }
+
+    /// Name and state of each process in the agent's namespace but the agent.
+    pub(crate) fn processes(&self) -> Vec<(String, char)> {
+        let stats = self.pids().into_iter().filter_map(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            (name != "casemate-agent").then(|| (name.to_owned(), rest.chars().next().unwrap()))
+        });
+        stats.collect()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let agent = self.pids().into_iter().next().expect("the agent runs");
+        let status = Command::new("kill").args(["-s", name, &agent]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub(crate) fn wait(&mut self) -> i32 {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().expect("the agent was not killed");
+            }
+            assert!(start.elapsed() < PATIENCE, "the agent does not end: {:#?}", self.events());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn children(pid: &str) -> Vec<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .map(str::to_owned)
+        .collect()
+}

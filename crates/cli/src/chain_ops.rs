@@ -1,0 +1,383 @@
+//! The one place that talks to the chain.
+
+use casemate_client::{
+    chain::{
+        AccountBalance, Call, ChainClient, ChainError, ChainEvent, Included, LeaseView,
+        ProviderView,
+    },
+    provider::{ProviderError, SignedQuote},
+};
+use casemate_primitives::{
+    Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo, Resources,
+    UnixSeconds,
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    address::Address,
+    context::{Context, Signer},
+    failure::{Failure, OrFail as _, fail},
+    printer::printable,
+};
+
+/// A connection to a chain.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    client: ChainClient,
+}
+
+/// How a lease ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Settled {
+    /// What the provider got for the whole lease.
+    pub(crate) paid: Balance,
+    /// What came back.
+    pub(crate) refunded: Balance,
+}
+
+/// A new lease.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) lease: LeaseId,
+    pub(crate) deployment: DeploymentId,
+    pub(crate) block: String,
+}
+
+/// Finalised events, from the moment it was made.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    blocks: mpsc::Receiver<Result<Vec<ChainEvent>, ChainError>>,
+}
+
+/// Blocks that wait to be looked at: more than a development chain makes in a second.
+const BLOCKS_MAX: usize = 64;
+
+/// What to do about an error that a client crate made.
+pub(crate) fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let hint = match error.downcast_ref::<ChainError>() {
+        Some(ChainError::Refused { pallet, name, .. }) => command_for(pallet, name),
+        Some(error) => error.hint(),
+        None => error.downcast_ref::<ProviderError>()?.hint(),
+    };
+    (!hint.is_empty()).then(|| printable(hint))
+}
+
+/// The command that helps where the chain refuses; its own text says what is wrong.
+fn command_for(pallet: &str, name: &str) -> &'static str {
+    match (pallet, name) {
+        ("Providers", "AlreadyRegistered") => "casemate provider update",
+        ("Providers", "NotRegistered") => "casemate provider register",
+        ("Providers", "StakeTooLow") => "casemate provider bond AMOUNT, or offer less",
+        ("Providers", "TooManyUnbondings" | "NothingToWithdraw" | "NotEnoughStake") => {
+            "see what is at stake and when it unlocks: casemate provider status"
+        }
+        ("Providers", "CapacityExhausted" | "Retiring") => {
+            "another provider may have room: casemate deploy"
+        }
+        ("Leases", "NotFound" | "NotPublisher" | "Closing") | ("Deployments", "NotFound") => {
+            "see which leases you have: casemate list"
+        }
+        ("Leases", name) if name.starts_with("Quote") => "ask for new quotes: casemate deploy",
+        ("Leases", "NoticeRunning") => "wait for the notice to end: casemate stop LEASE --wait",
+        ("Deployments", "Stopped") => "open another lease: casemate deploy",
+        _ => "",
+    }
+}
+
+impl Chain {
+    /// Connects to the node of the settings.
+    pub(crate) async fn connect(context: &Context) -> anyhow::Result<Self> {
+        Self::connect_to(&context.settings.rpc).await
+    }
+
+    /// Connects to a node.
+    pub(crate) async fn connect_to(rpc: &str) -> anyhow::Result<Self> {
+        let client = ChainClient::connect(rpc).await.or_fail(|| {
+            Failure::new(format!("cannot use the chain node at {rpc}")).hint(
+                "check that the node runs and that --rpc is its address; a network of your own: \
+                 casemate dev",
+            )
+        })?;
+        Ok(Self { client })
+    }
+
+    /// Hash of the chain's first block: its identity.
+    pub(crate) fn genesis_hash(&self) -> Hash256 {
+        self.client.genesis_hash()
+    }
+
+    /// `Development`, `Local` or `Live`, as the chain's specification says.
+    pub(crate) async fn chain_type(&self) -> anyhow::Result<String> {
+        Ok(self.client.chain_type().await?)
+    }
+
+    /// The chain's clock.
+    pub(crate) async fn time(&self) -> anyhow::Result<UnixSeconds> {
+        Ok(self.client.time().await?)
+    }
+
+    /// All providers.
+    pub(crate) async fn providers(&self) -> anyhow::Result<Vec<ProviderView>> {
+        Ok(self.client.providers().await?)
+    }
+
+    /// One provider.
+    pub(crate) async fn provider(&self, account: Address) -> anyhow::Result<Option<ProviderView>> {
+        Ok(self.client.provider(&account.0).await?)
+    }
+
+    /// Leases of a publisher that are not settled, by number.
+    pub(crate) async fn leases_of(&self, publisher: Address) -> anyhow::Result<Vec<LeaseView>> {
+        let mut leases = self.client.leases_of_publisher(&publisher.0).await?;
+        leases.sort_by_key(|lease| lease.id);
+        Ok(leases)
+    }
+
+    /// One lease, unless it is settled.
+    pub(crate) async fn lease(&self, lease: LeaseId) -> anyhow::Result<Option<LeaseView>> {
+        Ok(self.client.lease(lease).await?)
+    }
+
+    /// Money of an account.
+    pub(crate) async fn balance(&self, account: Address) -> anyhow::Result<AccountBalance> {
+        Ok(self.client.balance(&account.0).await?)
+    }
+
+    /// Begins to watch; make it before the transaction whose consequences are waited for.
+    pub(crate) async fn watch(&self) -> anyhow::Result<Watch> {
+        let mut events = self.client.events().await?;
+        let (sender, blocks) = mpsc::channel(BLOCKS_MAX);
+        // Reading a block takes several answers of the node and must not be given up half-way,
+        // while whoever waits here looks up from time to time.
+        tokio::spawn(async move {
+            loop {
+                let block = events.next().await;
+                let broken = block.is_err();
+                if sender.send(block).await.is_err() || broken {
+                    return;
+                }
+            }
+        });
+        Ok(Watch { blocks })
+    }
+
+    /// Sends money; says in which block.
+    pub(crate) async fn transfer(
+        &self,
+        signer: &Signer,
+        to: Address,
+        amount: Balance,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::Transfer { to: to.0, amount }).await
+    }
+
+    /// Creates a deployment and opens its lease.
+    pub(crate) async fn deploy(
+        &self,
+        signer: &Signer,
+        manifest: ManifestRef,
+        quote: &SignedQuote,
+        deposit: Balance,
+        spend_rate_max: Balance,
+    ) -> anyhow::Result<Opened> {
+        let call = Call::Deploy {
+            manifest,
+            quote: quote.quote,
+            signature: quote.signature,
+            deposit,
+            spend_rate_max,
+        };
+        let included = self.submit(signer, call).await?;
+        let opened = included.events.iter().find_map(|event| match event {
+            ChainEvent::LeaseOpened { lease, deployment, .. } => Some((*lease, *deployment)),
+            _ => None,
+        });
+        let block = block_text(&included);
+        let (lease, deployment) = opened.or_fail(|| {
+            Failure::new(format!("block {block} took the deployment, but names no new lease"))
+                .hint("look whether it is there: casemate list")
+        })?;
+        Ok(Opened { lease, deployment, block })
+    }
+
+    /// Puts money into a lease.
+    pub(crate) async fn fund(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+        amount: Balance,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::Fund { lease, amount }).await
+    }
+
+    /// Changes how fast a lease's money may be spent.
+    pub(crate) async fn set_spend_rate(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+        spend_rate_max: Balance,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::SetSpendRate { lease, spend_rate_max }).await
+    }
+
+    /// Makes a deployment run another manifest.
+    pub(crate) async fn update(
+        &self,
+        signer: &Signer,
+        deployment: DeploymentId,
+        manifest: ManifestRef,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::UpdateDeployment { deployment, manifest }).await
+    }
+
+    /// Closes a lease and stops its deployment in one transaction; says how it was settled where
+    /// that happened at once.
+    pub(crate) async fn close(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+        deployment: DeploymentId,
+    ) -> anyhow::Result<Option<Settled>> {
+        let included = self.submit(signer, Call::CloseAndStop { lease, deployment }).await?;
+        Ok(settled_in(&included.events, lease))
+    }
+
+    /// Settles a closed lease whose notice is over.
+    pub(crate) async fn settle(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+    ) -> anyhow::Result<Option<Settled>> {
+        let included = self.submit(signer, Call::Settle { lease }).await?;
+        Ok(settled_in(&included.events, lease))
+    }
+
+    /// Registers a provider.
+    pub(crate) async fn register(
+        &self,
+        signer: &Signer,
+        info: ProviderInfo,
+        capacity: Resources,
+        price_lists: Vec<PriceList>,
+        stake: Balance,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::RegisterProvider { info, capacity, price_lists, stake }).await
+    }
+
+    /// Changes what a provider offers.
+    pub(crate) async fn update_provider(
+        &self,
+        signer: &Signer,
+        info: ProviderInfo,
+        capacity: Resources,
+        price_lists: Vec<PriceList>,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::UpdateProvider { info, capacity, price_lists }).await
+    }
+
+    /// Puts more money at stake.
+    pub(crate) async fn bond(&self, signer: &Signer, amount: Balance) -> anyhow::Result<String> {
+        self.call(signer, Call::Bond { amount }).await
+    }
+
+    /// Takes money out of the stake.
+    pub(crate) async fn unbond(&self, signer: &Signer, amount: Balance) -> anyhow::Result<String> {
+        self.call(signer, Call::Unbond { amount }).await
+    }
+
+    /// Gets what has unlocked.
+    pub(crate) async fn withdraw(&self, signer: &Signer) -> anyhow::Result<String> {
+        self.call(signer, Call::Withdraw).await
+    }
+
+    /// Takes a provider out of the registry.
+    pub(crate) async fn retire(&self, signer: &Signer) -> anyhow::Result<String> {
+        self.call(signer, Call::Retire).await
+    }
+
+    async fn call(&self, signer: &Signer, call: Call) -> anyhow::Result<String> {
+        Ok(block_text(&self.submit(signer, call).await?))
+    }
+
+    /// Waits for finality: what is reported as done stays done.
+    async fn submit(&self, signer: &Signer, call: Call) -> anyhow::Result<Included> {
+        self.client.submit(&signer.keypair, call).await.or_fail(|| {
+            Failure::new(format!("the transaction of account {} was not done", signer.address))
+        })
+    }
+}
+
+impl Watch {
+    /// Waits until this lease is settled.
+    ///
+    /// # Cancel safety
+    /// It may be dropped and called again; no block is skipped.
+    pub(crate) async fn settled(&mut self, lease: LeaseId) -> anyhow::Result<Settled> {
+        loop {
+            let block = self.blocks.recv().await.unwrap_or_else(|| {
+                Err(ChainError::Unreachable("the node's events have come to an end".to_owned()))
+            });
+            let events = block.or_fail(|| {
+                Failure::new(format!("lost sight of the chain while lease {lease} was closing"))
+                    .hint("see whether it is still there: casemate list")
+            })?;
+            if let Some(settled) = settled_in(&events, lease) {
+                return Ok(settled);
+            }
+        }
+    }
+}
+
+/// A provider's presentation in the chain's form, within the chain's bounds.
+pub(crate) fn provider_info(
+    name: &str,
+    regions: &[String],
+    endpoints: &[String],
+    tee_kinds: Vec<casemate_primitives::TeeKind>,
+) -> anyhow::Result<ProviderInfo> {
+    let too_long = |what: &str, most: &str| Failure::usage(format!("{what} is too long: {most}"));
+    let mut info = ProviderInfo {
+        name: name
+            .as_bytes()
+            .to_vec()
+            .try_into()
+            .ok()
+            .or_fail(|| too_long("the name", "at most 64 bytes"))?,
+        ..ProviderInfo::default()
+    };
+    for region in regions {
+        let bytes = region.as_bytes().to_vec().try_into().ok();
+        let bytes =
+            bytes.or_fail(|| too_long(&format!("region `{region}`"), "at most 32 bytes"))?;
+        if info.regions.try_push(bytes).is_err() {
+            return fail(Failure::usage("there are too many regions: at most 8"));
+        }
+    }
+    for endpoint in endpoints {
+        let bytes = endpoint.as_bytes().to_vec().try_into().ok();
+        let bytes =
+            bytes.or_fail(|| too_long(&format!("endpoint `{endpoint}`"), "at most 128 bytes"))?;
+        if info.endpoints.try_push(bytes).is_err() {
+            return fail(Failure::usage("there are too many endpoints: at most 4"));
+        }
+    }
+    info.tee_kinds = tee_kinds
+        .try_into()
+        .ok()
+        .or_fail(|| Failure::usage("there are too many TEE kinds: at most 8"))?;
+    Ok(info)
+}
+
+fn settled_in(events: &[ChainEvent], lease: LeaseId) -> Option<Settled> {
+    events.iter().find_map(|event| match event {
+        ChainEvent::LeaseSettled { lease: id, paid, refunded, .. } if *id == lease => {
+            Some(Settled { paid: *paid, refunded: *refunded })
+        }
+        _ => None,
+    })
+}
+
+fn block_text(included: &Included) -> String {
+    format!("0x{}", hex::encode(included.block_hash))
+}

@@ -1,0 +1,168 @@
+//! What can be asked on the command line.
+
+mod dev;
+mod image;
+mod lease;
+mod provider;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use dev::DevArgs;
+pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
+pub(crate) use lease::{
+    DeployArgs, EventsArgs, FundArgs, LogsArgs, OfferArgs, QuotesArgs, StatusArgs, StopArgs,
+    UpdateArgs,
+};
+pub(crate) use provider::{ProfileArgs, ProviderCommand};
+
+use crate::{address::Address, amount::Amount, settings::GlobalArgs};
+
+/// Run containers on hardware that you need not trust.
+#[derive(Debug, Parser)]
+#[command(name = "casemate", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Everyday verbs stand alone, the rest is noun then verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a casemate.yaml to start from
+    Init(InitArgs),
+    /// Deploy a manifest: ask providers, take the best quote, open a lease
+    Deploy(DeployArgs),
+    /// Show who would take a manifest, and for how much
+    Quotes(QuotesArgs),
+    /// List your leases
+    List,
+    /// Show a lease: pods, addresses, money
+    Status(StatusArgs),
+    /// Show what a lease's containers write
+    Logs(LogsArgs),
+    /// Show what a provider did for a lease
+    Events(EventsArgs),
+    /// Put more money into a lease, or change how fast it may be spent
+    Fund(FundArgs),
+    /// Run another manifest under a lease
+    Update(UpdateArgs),
+    /// End a lease and get the unspent money back
+    Stop(StopArgs),
+    /// Check manifests, print their schema
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Pack, push and resolve images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Keys that sign for you
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Balances and transfers
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Offer a machine, look at those who do
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Run a whole network on this machine, for development
+    Dev(DevArgs),
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a script that completes commands in your shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `casemate init`
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// File to write
+    #[arg(default_value = "casemate.yaml")]
+    pub(crate) file: PathBuf,
+    /// Name of the service [default: name of the file's folder]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Image to run
+    #[arg(long, default_value = "docker.io/library/nginx:stable")]
+    pub(crate) image: String,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `casemate manifest`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ManifestCommand {
+    /// Print the JSON Schema for editors
+    Schema,
+    /// Check a manifest without deploying it
+    Validate {
+        /// Manifest to check, `-` for standard input
+        #[arg(default_value = "casemate.yaml")]
+        file: PathBuf,
+    },
+}
+
+/// `casemate key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a new key
+    New {
+        /// Name of the key
+        #[arg(default_value = "default")]
+        name: String,
+    },
+    /// List keys
+    List,
+    /// Add a key that exists: a mnemonic, a seed in hex or a secret URI
+    Import {
+        /// Name of the key
+        name: String,
+        /// File with the secret [default: standard input]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Add a key that everybody knows, such as `//Alice`: for development networks only
+        #[arg(long, value_name = "URI", conflicts_with = "file")]
+        dev_uri: Option<String>,
+    },
+    /// Show a key's address
+    Show {
+        /// Name of the key [default: the one that signs]
+        name: Option<String>,
+    },
+    /// Print a key's secret, to write it down
+    Export {
+        /// Name of the key [default: the one that signs]
+        name: Option<String>,
+    },
+}
+
+/// `casemate account`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Show how much money an account has
+    Balance {
+        /// Account [default: yours]
+        address: Option<Address>,
+    },
+    /// Send money
+    Transfer {
+        /// To whom
+        to: Address,
+        /// How much, such as `1.5 CASE`
+        amount: Amount,
+    },
+}
+
+/// `casemate config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show the settings that hold
+    Show,
+}

@@ -1,0 +1,212 @@
+//! The everyday verbs on leases.
+
+pub(super) mod change;
+pub(super) mod deploy;
+pub(super) mod list;
+pub(super) mod logs;
+pub(super) mod status;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use casemate_client::{
+    api::{LeaseStatus, PodPhaseInfo, RefusalCode},
+    chain::{LeaseState, LeaseView},
+    provider::{ProviderClient, ProviderError},
+};
+use casemate_primitives::{Balance, LeaseId};
+
+use crate::{
+    address::Address,
+    chain_ops::Chain,
+    context::{Context, Signer},
+    failure::{Failure, OrFail as _, fail},
+    printer::printable,
+    state::LeaseNotes,
+};
+
+/// How often a condition is looked at again: twice for each block of a production chain.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Notes about leases on this chain.
+fn notes(context: &Context, chain: &Chain) -> LeaseNotes {
+    LeaseNotes::new(&context.settings.state_dir, &chain.genesis_hash())
+}
+
+/// The lease that a number, a name or nothing means.
+async fn find(
+    context: &Context,
+    chain: &Chain,
+    publisher: Address,
+    lease: Option<&str>,
+) -> anyhow::Result<LeaseView> {
+    if let Some(id) = lease.and_then(|text| text.parse::<LeaseId>().ok()) {
+        let found = chain.lease(id).await?.or_fail(|| {
+            Failure::new(format!("there is no lease {id}, or it is settled"))
+                .hint("see which you have: casemate list")
+        })?;
+        if found.publisher != publisher.0 {
+            return fail(
+                Failure::new(format!(
+                    "lease {id} belongs to {}, not to {publisher}",
+                    Address(found.publisher)
+                ))
+                .hint("choose its key with --account NAME"),
+            );
+        }
+        return Ok(found);
+    }
+    let mut leases = chain.leases_of(publisher).await?;
+    let wanted = match lease {
+        Some(name) => {
+            let notes = notes(context, chain);
+            leases.retain(|lease| notes.name(lease.id).as_deref() == Some(name));
+            format!("lease called `{name}`")
+        }
+        None => "lease".to_owned(),
+    };
+    match leases.len() {
+        1 => Ok(leases.remove(0)),
+        0 => fail(
+            Failure::new(format!("{publisher} has no {wanted}"))
+                .hint("see which there are: casemate list"),
+        ),
+        _ => {
+            let numbers: Vec<String> = leases.iter().map(|lease| lease.id.to_string()).collect();
+            fail(
+                Failure::usage(format!("there is more than one {wanted}: {}", numbers.join(", ")))
+                    .hint("say which one by its number"),
+            )
+        }
+    }
+}
+
+/// A client of the provider that runs a lease, at the first of its endpoints that answers.
+async fn provider_of(
+    context: &Context,
+    chain: &Chain,
+    signer: &Signer,
+    account: Address,
+) -> anyhow::Result<ProviderClient> {
+    let provider = chain.provider(account).await?.or_fail(|| {
+        Failure::new(format!("provider {account} is not in the registry any more"))
+            .hint("end the lease and deploy elsewhere: casemate stop LEASE")
+    })?;
+    let key = Arc::new(signer.keypair.clone());
+    let mut failed = None;
+    for endpoint in provider.endpoints.iter().filter(|e| context.settings.allows_endpoint(e)) {
+        let client =
+            ProviderClient::new(endpoint, account.0, chain.genesis_hash(), Arc::clone(&key));
+        let asked = match client {
+            Ok(client) => client.info().await.map(|_| client),
+            Err(e) => Err(e),
+        };
+        match asked {
+            Ok(client) => return Ok(client),
+            Err(e) => failed = Some(e),
+        }
+    }
+    match failed {
+        Some(error) => Err(error.into()),
+        None => fail(
+            Failure::new(format!("provider {account} has no endpoint that you allow"))
+                .hint("add one of its endpoints to --provider-endpoint"),
+        ),
+    }
+}
+
+/// Waits until every replica of `version` is ready.
+async fn wait_ready(
+    context: &Context,
+    provider: &ProviderClient,
+    lease: LeaseId,
+    version: u32,
+    timeout: Duration,
+) -> anyhow::Result<LeaseStatus> {
+    context.printer.note("Waiting until it is ready");
+    let deadline = Instant::now() + timeout;
+    loop {
+        let problem = match provider.lease(lease).await {
+            Ok(status) => {
+                if is_ready(&status, version) {
+                    return Ok(status);
+                }
+                if let Some(reason) = failed_for_good(&status, version) {
+                    return fail(
+                        Failure::new(format!("lease {lease} does not run: {}", printable(&reason)))
+                            .hint(format!(
+                                "see what it wrote: casemate logs {lease}; then correct it with \
+                                 casemate update {lease}, or end it with casemate stop {lease}"
+                            )),
+                    );
+                }
+                status.problems.first().cloned()
+            }
+            // The provider reads finalised blocks, too, but perhaps a moment later.
+            Err(e) if passes_by_itself(&e) => Some(e.to_string()),
+            Err(e) => return Err(e.into()),
+        };
+        if Instant::now() >= deadline {
+            let problem = problem.map_or_else(String::new, |p| format!(": {}", printable(&p)));
+            return fail(
+                Failure::new(format!(
+                    "lease {lease} is not ready after {} seconds{problem}",
+                    timeout.as_secs()
+                ))
+                .hint(format!("it goes on starting; look: casemate status {lease}")),
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn is_ready(status: &LeaseStatus, version: u32) -> bool {
+    let ready = |replica| {
+        status.pods.iter().any(|p| p.replica == replica && p.version == version && p.ready)
+    };
+    status.version == version && (0..status.replicas).all(ready)
+}
+
+fn failed_for_good(status: &LeaseStatus, version: u32) -> Option<String> {
+    let failed = status
+        .pods
+        .iter()
+        .find(|pod| pod.version == version && pod.phase == PodPhaseInfo::Failed)?;
+    Some(failed.reason.clone().unwrap_or_else(|| format!("pod {} failed", failed.pod)))
+}
+
+fn passes_by_itself(error: &ProviderError) -> bool {
+    match error {
+        ProviderError::Unreachable { .. } => true,
+        error => matches!(
+            error.refusal_code(),
+            Some(RefusalCode::NotFound | RefusalCode::NotReady | RefusalCode::Busy)
+        ),
+    }
+}
+
+/// A lease's state in a word.
+fn state_text(state: &LeaseState) -> &'static str {
+    match state {
+        LeaseState::Pending => "pending",
+        LeaseState::Active => "active",
+        LeaseState::Closing { .. } => "closing",
+    }
+}
+
+/// What a lease costs each second, all replicas, without traffic.
+fn cost_per_second(lease: &LeaseView) -> Option<Balance> {
+    let all = lease.resources.checked_mul(u32::from(lease.replicas))?;
+    lease.terms.prices.per_second(&all)
+}
+
+/// Seconds that the escrow lasts.
+fn seconds_left(lease: &LeaseView) -> Option<u64> {
+    let cost = cost_per_second(lease).filter(|cost| *cost > 0)?;
+    u64::try_from(lease.escrow / cost).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! `casemate deploy` and `casemate quotes`
+
+use casemate_client::api::AddressInfo;
+use casemate_primitives::{DeploymentId, LeaseId};
+use serde::Serialize;
+
+use super::{notes, provider_of, wait_ready};
+use crate::{
+    address::Address,
+    amount::Amount,
+    chain_ops::Chain,
+    cli::{DeployArgs, OfferArgs, QuotesArgs},
+    commands::offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table},
+    context::{Context, Signer},
+    failure::{Failure, fail},
+    manifest_file::{self, Prepared},
+    printer::{fields, printable},
+    state::LeaseNote,
+};
+
+/// A new lease as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deployed {
+    lease: LeaseId,
+    deployment: DeploymentId,
+    name: String,
+    provider: Address,
+    manifest_hash: String,
+    price_per_hour: Amount,
+    deposit: Amount,
+    spend_rate_max: Amount,
+    block: String,
+    ready: bool,
+    addresses: Vec<AddressInfo>,
+}
+
+/// Everything that is needed before money is spent.
+struct Asked {
+    chain: Chain,
+    signer: Signer,
+    prepared: Prepared,
+    offers: Vec<Offer>,
+}
+
+pub(crate) async fn quotes(context: &Context, args: &QuotesArgs) -> anyhow::Result<()> {
+    let asked = ask_providers(context, &args.file, &args.offer, Payment::default()).await?;
+    show_offers(context, &asked.offers)
+}
+
+pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<()> {
+    let payment = Payment { deposit: args.deposit, spend_rate: args.spend_rate };
+    let asked = ask_providers(context, &args.file, &args.offer, payment).await?;
+    if args.dry_run {
+        return show_offers(context, &asked.offers);
+    }
+    context.printer.note(offers_table(&asked.offers).trim_end());
+    let Asked { chain, signer, prepared, offers } = asked;
+    let Some((provider, priced)) = cheapest(&offers) else {
+        return fail(nobody());
+    };
+    let free = chain.balance(signer.address).await?.free;
+    if free < priced.deposit {
+        return fail(
+            Failure::new(format!(
+                "account {} has {}, the deposit is {}",
+                signer.address,
+                Amount(free),
+                Amount(priced.deposit)
+            ))
+            .hint("get more money, or choose a smaller --deposit"),
+        );
+    }
+    let opened = chain
+        .deploy(&signer, prepared.reference, &priced.quote, priced.deposit, priced.spend_rate_max)
+        .await?;
+    let name = prepared.manifest.metadata.name.clone();
+    let note = LeaseNote {
+        lease: opened.lease,
+        deployment: opened.deployment,
+        name: name.clone(),
+        manifest: prepared.canonical,
+    };
+    // The money is in: from here on nothing of ours may hide the lease's number.
+    if let Err(error) = notes(context, &chain).put(&note) {
+        context.printer.warn(format!(
+            "lease {} is open, but its name could not be remembered: {error:#}",
+            opened.lease
+        ));
+    }
+    context.printer.note(format!("Lease {} is open for `{name}`", opened.lease));
+    let mut deployed = Deployed {
+        lease: opened.lease,
+        deployment: opened.deployment,
+        name,
+        provider,
+        manifest_hash: format!("0x{}", hex::encode(prepared.reference.hash)),
+        price_per_hour: Amount(priced.per_hour),
+        deposit: Amount(priced.deposit),
+        spend_rate_max: Amount(priced.spend_rate_max),
+        block: opened.block,
+        ready: false,
+        addresses: Vec::new(),
+    };
+    let mut outcome = Ok(());
+    if args.wait {
+        let ready = async {
+            let client = provider_of(context, &chain, &signer, provider).await?;
+            wait_ready(context, &client, opened.lease, 1, args.timeout.duration()).await
+        };
+        match ready.await {
+            Ok(status) => {
+                deployed.ready = true;
+                deployed.addresses = status.addresses;
+            }
+            // The lease is shown all the same.
+            Err(error) => outcome = Err(error),
+        }
+    } else {
+        context.printer.note(format!("See how it starts: casemate status {}", opened.lease));
+    }
+    show_deployed(context, &deployed)?;
+    outcome
+}
+
+async fn ask_providers(
+    context: &Context,
+    file: &std::path::Path,
+    args: &OfferArgs,
+    payment: Payment,
+) -> anyhow::Result<Asked> {
+    let manifest = manifest_file::read(file)?;
+    let signer = context.signer()?;
+    let chain = Chain::connect(context).await?;
+    let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
+    let offers = ask(context, &chain, &signer, &prepared, args.provider, payment).await?;
+    Ok(Asked { chain, signer, prepared, offers })
+}
+
+/// The first of the sorted offers that is one.
+fn cheapest(offers: &[Offer]) -> Option<(Address, &Priced)> {
+    offers.iter().find_map(|offer| match &offer.verdict {
+        Verdict::Quoted(priced) => Some((Address(offer.provider.account), &**priced)),
+        Verdict::Refused(_) => None,
+    })
+}
+
+fn show_offers(context: &Context, offers: &[Offer]) -> anyhow::Result<()> {
+    let infos: Vec<OfferInfo> = offers.iter().map(OfferInfo::from).collect();
+    context.printer.data(&infos, || offers_table(offers))?;
+    if cheapest(offers).is_none() {
+        return fail(nobody());
+    }
+    Ok(())
+}
+
+fn nobody() -> Failure {
+    Failure::new("no provider takes this manifest")
+        .hint("change what the reasons above name, or try again later")
+}
+
+fn show_deployed(context: &Context, deployed: &Deployed) -> anyhow::Result<()> {
+    context.printer.data(deployed, || {
+        let mut lines = vec![
+            ("lease", deployed.lease.to_string()),
+            ("name", deployed.name.clone()),
+            ("provider", deployed.provider.to_string()),
+            ("per hour", deployed.price_per_hour.to_string()),
+            ("deposit", deployed.deposit.to_string()),
+        ];
+        for address in &deployed.addresses {
+            lines.push(("address", printable(&address.address)));
+        }
+        fields(&lines)
+    })
+}

@@ -1,0 +1,74 @@
+//! `casemate list`
+
+use casemate_primitives::LeaseId;
+use serde::Serialize;
+
+use super::{cost_per_second, notes, seconds_left, state_text};
+use crate::{
+    address::Address, amount::Amount, chain_ops::Chain, commands::offers::duration_text,
+    context::Context, printer::table,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseInfo {
+    lease: LeaseId,
+    name: Option<String>,
+    state: &'static str,
+    version: u32,
+    replicas: u16,
+    provider: Address,
+    price_per_hour: Option<Amount>,
+    escrow: Amount,
+    paid: Amount,
+    seconds_left: Option<u64>,
+}
+
+pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
+    let publisher = context.own_address()?;
+    let chain = Chain::connect(context).await?;
+    let notes = notes(context, &chain);
+    let leases: Vec<LeaseInfo> = chain
+        .leases_of(publisher)
+        .await?
+        .iter()
+        .map(|lease| LeaseInfo {
+            lease: lease.id,
+            name: notes.name(lease.id),
+            state: state_text(&lease.state),
+            version: lease.version,
+            replicas: lease.replicas,
+            provider: Address(lease.provider),
+            price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
+            escrow: Amount(lease.escrow),
+            paid: Amount(lease.paid),
+            seconds_left: seconds_left(lease),
+        })
+        .collect();
+    if leases.is_empty() {
+        context.printer.note(format!("{publisher} has no lease. Make one: casemate deploy"));
+    }
+    context.printer.data(&leases, || {
+        if leases.is_empty() {
+            return String::new();
+        }
+        let rows: Vec<Vec<String>> = leases
+            .iter()
+            .map(|lease| {
+                vec![
+                    lease.lease.to_string(),
+                    lease.name.clone().unwrap_or_else(|| "-".to_owned()),
+                    lease.state.to_owned(),
+                    lease.version.to_string(),
+                    lease.replicas.to_string(),
+                    lease.escrow.to_string(),
+                    lease.paid.to_string(),
+                    lease.seconds_left.map_or_else(|| "-".to_owned(), duration_text),
+                ]
+            })
+            .collect();
+        let heading =
+            ["LEASE", "NAME", "STATE", "VERSION", "REPLICAS", "ESCROW", "PAID", "MONEY LASTS"];
+        table(&heading, &rows)
+    })
+}

@@ -1,0 +1,137 @@
+//! `casemate status`
+
+use casemate_client::{
+    api::{LeaseStatus, PodInfo, PodPhaseInfo},
+    chain::{LeaseState, LeaseView},
+};
+use serde::Serialize;
+
+use super::{cost_per_second, find, notes, provider_of, seconds_left, state_text};
+use crate::{
+    address::Address,
+    amount::Amount,
+    chain_ops::Chain,
+    cli::StatusArgs,
+    commands::offers::duration_text,
+    context::Context,
+    manifest_file::resources_text,
+    printer::{fields, printable, table},
+};
+
+/// A lease as the chain and its provider know it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    lease: casemate_primitives::LeaseId,
+    deployment: casemate_primitives::DeploymentId,
+    name: Option<String>,
+    state: &'static str,
+    /// While closing: when the unspent money goes back at the latest.
+    settles_at: Option<u64>,
+    version: u32,
+    manifest_hash: String,
+    provider: Address,
+    replicas: u16,
+    price_per_hour: Option<Amount>,
+    spend_rate_max: Amount,
+    escrow: Amount,
+    paid: Amount,
+    seconds_left: Option<u64>,
+    opened_at: u64,
+    /// `null` while the provider does not answer.
+    pods: Option<LeaseStatus>,
+}
+
+pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<()> {
+    let signer = context.signer()?;
+    let chain = Chain::connect(context).await?;
+    let lease = find(context, &chain, signer.address, args.lease.as_deref()).await?;
+    let asked = async {
+        let client = provider_of(context, &chain, &signer, Address(lease.provider)).await?;
+        anyhow::Ok(client.lease(lease.id).await?)
+    };
+    let pods = match asked.await {
+        Ok(pods) => Some(pods),
+        // What the chain knows is worth showing while the provider is away.
+        Err(error) => {
+            let error = printable(&format!("{error:#}"));
+            context.printer.warn(format!("only what the chain knows is shown: {error}"));
+            None
+        }
+    };
+    let name = notes(context, &chain).name(lease.id);
+    let status = status(&lease, name, pods);
+    context.printer.data(&status, || human(&lease, &status))
+}
+
+fn status(lease: &LeaseView, name: Option<String>, pods: Option<LeaseStatus>) -> Status {
+    Status {
+        lease: lease.id,
+        deployment: lease.deployment,
+        name,
+        state: state_text(&lease.state),
+        settles_at: match lease.state {
+            LeaseState::Closing { until, .. } => Some(until),
+            _ => None,
+        },
+        version: lease.version,
+        manifest_hash: format!("0x{}", hex::encode(lease.manifest_hash)),
+        provider: Address(lease.provider),
+        replicas: lease.replicas,
+        price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
+        spend_rate_max: Amount(lease.spend_rate_max),
+        escrow: Amount(lease.escrow),
+        paid: Amount(lease.paid),
+        seconds_left: seconds_left(lease),
+        opened_at: lease.opened_at,
+        pods,
+    }
+}
+
+fn human(lease: &LeaseView, status: &Status) -> String {
+    let unknown = || "-".to_owned();
+    let mut lines = vec![
+        ("lease", status.lease.to_string()),
+        ("name", status.name.clone().unwrap_or_else(unknown)),
+        ("state", status.state.to_owned()),
+        ("version", status.version.to_string()),
+        ("provider", status.provider.to_string()),
+        ("each replica", resources_text(&lease.resources)),
+        ("per hour", status.price_per_hour.map_or_else(unknown, |a| a.to_string())),
+        ("escrow", status.escrow.to_string()),
+        ("paid", status.paid.to_string()),
+        ("money lasts", status.seconds_left.map_or_else(unknown, duration_text)),
+    ];
+    let Some(pods) = &status.pods else { return fields(&lines) };
+    for address in &pods.addresses {
+        lines.push(("address", printable(&address.address)));
+    }
+    for problem in &pods.problems {
+        lines.push(("problem", printable(problem)));
+    }
+    let rows: Vec<Vec<String>> = pods.pods.iter().map(pod_row).collect();
+    let heading = ["POD", "PHASE", "READY", "RESTARTS", "RECORDS", "CLAIMED", "REASON"];
+    format!("{}\n{}", fields(&lines), table(&heading, &rows))
+}
+
+fn pod_row(pod: &PodInfo) -> Vec<String> {
+    let phase = match pod.phase {
+        PodPhaseInfo::Starting => "starting",
+        PodPhaseInfo::Running => "running",
+        PodPhaseInfo::Failed => "failed",
+        _ => "unknown",
+    };
+    let restarts: u64 = pod.containers.iter().map(|c| u64::from(c.restarts)).sum();
+    let usage = |f: fn(&casemate_client::api::UsageInfo) -> u64| {
+        pod.usage.as_ref().map_or_else(|| "-".to_owned(), |u| f(u).to_string())
+    };
+    vec![
+        printable(&pod.pod),
+        phase.to_owned(),
+        if pod.ready { "yes" } else { "no" }.to_owned(),
+        restarts.to_string(),
+        usage(|u| u.sequence),
+        usage(|u| u.claimed_sequence),
+        pod.reason.as_deref().map(printable).unwrap_or_default(),
+    ]
+}

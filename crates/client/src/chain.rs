@@ -1,0 +1,21 @@
+//! The chain as Casemate's programs see it.
+//!
+//! [`ChainClient`] reads and submits, [`watch_leases`] follows finality. What comes out are views
+//! ([`LeaseView`] …) that know nothing of the client underneath.
+
+mod client;
+mod error;
+mod read;
+mod runtime;
+mod submit;
+mod types;
+mod watch;
+
+pub use client::ChainClient;
+pub use error::ChainError;
+pub use submit::{Call, ChainEvent, EventStream, Included};
+pub use types::{
+    AccountBalance, AgentView, ChainSnapshot, DeploymentView, LeaseState, LeaseView, ProviderView,
+    UnbondingView,
+};
+pub use watch::watch_leases;

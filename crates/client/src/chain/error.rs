@@ -1,0 +1,97 @@
+//! What can go wrong with a chain.
+
+/// Why something could not be read from or written to the chain.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// No node answers at the address, or the connection broke.
+    #[error("cannot reach the chain node: {0}")]
+    Unreachable(String),
+    /// The node's runtime is not the one that this program was built for.
+    #[error("the chain is not one that this version knows: {0}")]
+    WrongChain(String),
+    /// The runtime refused a transaction.
+    #[error("{pallet}.{name}: {text}")]
+    Refused {
+        /// Pallet that refused.
+        pallet: String,
+        /// Name of its error.
+        name: String,
+        /// For people, from the runtime's own documentation.
+        text: String,
+    },
+    /// The account can't pay.
+    #[error("the account has not enough money: {0}")]
+    NoFunds(String),
+    /// The node did not take the transaction.
+    #[error("the node did not accept the transaction: {0}")]
+    Rejected(String),
+    /// It was sent, but nobody knows whether it took effect.
+    #[error("the transaction was sent but not seen in a finalised block: {0}")]
+    Lost(String),
+    /// What came back is not what the metadata says.
+    #[error("cannot read the chain's answer: {0}")]
+    Decode(String),
+}
+
+impl ChainError {
+    /// What to do next; empty where there is nothing to say.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "check the address and that the node runs",
+            Self::WrongChain(_) => "use the address of a Casemate node, or update this program",
+            Self::Refused { .. } => "",
+            Self::NoFunds(_) => "send CASE to the account, or use a smaller amount",
+            Self::Rejected(_) => "look at the account's state and try again",
+            Self::Lost(_) => "look at the state before sending it again",
+            Self::Decode(_) => "update this program to the chain's version",
+        }
+    }
+
+    /// From any error of the chain library while reading.
+    pub(super) fn reading(error: impl Into<subxt::Error>) -> Self {
+        let error = error.into();
+        let text = chain_of(&error);
+        match &error {
+            subxt::Error::StorageError(inner) if incompatible(&inner.to_string()) => {
+                Self::WrongChain(text)
+            }
+            subxt::Error::StorageValueError(_) | subxt::Error::StorageKeyError(_) => {
+                Self::Decode(text)
+            }
+            _ => Self::Unreachable(text),
+        }
+    }
+
+    /// From an error in making or sending a transaction: it is not on chain.
+    pub(super) fn sending(error: &subxt::error::ExtrinsicError) -> Self {
+        let text = chain_of(error);
+        if incompatible(&text) {
+            Self::WrongChain(text)
+        } else if text.contains("pay some fees") || text.contains("balance too low") {
+            Self::NoFunds(text)
+        } else if text.contains("1010") || text.contains("1014") || text.contains("Invalid") {
+            Self::Rejected(text)
+        } else {
+            Self::Unreachable(text)
+        }
+    }
+}
+
+fn incompatible(text: &str) -> bool {
+    text.contains("not compatible") || text.contains("incompatible")
+}
+
+/// An error and all of its causes in one line.
+pub(super) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

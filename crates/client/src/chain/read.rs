@@ -1,0 +1,232 @@
+//! State at the newest finalised block.
+
+use casemate_primitives::{
+    AccountBytes, DeploymentId, LeaseId, UnixSeconds,
+};
+use subxt::{
+    client::{ClientAtBlock, OnlineClientAtBlockImpl},
+    utils::{AccountId32, Static},
+};
+
+use super::{
+    AccountBalance, AgentView, ChainClient, ChainError, DeploymentView, LeaseState, LeaseView,
+    ProviderView, UnbondingView, client::Config, runtime,
+};
+
+/// The chain at one block.
+pub(super) type AtBlock = ClientAtBlock<Config, OnlineClientAtBlockImpl<Config>>;
+
+impl ChainClient {
+    pub(super) async fn at_finalised(&self) -> Result<AtBlock, ChainError> {
+        self.api.at_current_block().await.map_err(ChainError::reading)
+    }
+
+    /// The chain's clock.
+    ///
+    /// # Errors
+    /// When the node does not answer; so for all that follow.
+    pub async fn time(&self) -> Result<UnixSeconds, ChainError> {
+        time(&self.at_finalised().await?).await
+    }
+
+    /// All providers.
+    pub async fn providers(&self) -> Result<Vec<ProviderView>, ChainError> {
+        let at = self.at_finalised().await?;
+        let mut entries = at
+            .storage()
+            .iter(runtime::storage().providers().providers(), ())
+            .await
+            .map_err(ChainError::reading)?;
+        let mut providers = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(ChainError::reading)?;
+            let (account,) =
+                entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
+            let value = entry.value().decode().map_err(ChainError::reading)?;
+            providers.push(provider_view(account.0, value));
+        }
+        Ok(providers)
+    }
+
+    /// One provider.
+    pub async fn provider(
+        &self,
+        account: &AccountBytes,
+    ) -> Result<Option<ProviderView>, ChainError> {
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().providers().providers();
+        let value = at
+            .storage()
+            .try_fetch(address, (AccountId32(*account),))
+            .await
+            .map_err(ChainError::reading)?;
+        value
+            .map(|value| Ok(provider_view(*account, value.decode().map_err(ChainError::reading)?)))
+            .transpose()
+    }
+
+    /// Leases of a publisher that are not settled.
+    pub async fn leases_of_publisher(
+        &self,
+        account: &AccountBytes,
+    ) -> Result<Vec<LeaseView>, ChainError> {
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().leases().by_publisher();
+        let mut entries = at
+            .storage()
+            .iter(address, (AccountId32(*account),))
+            .await
+            .map_err(ChainError::reading)?;
+        let mut leases = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(ChainError::reading)?;
+            let (_, id) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
+            leases.extend(lease(&at, id.0).await?);
+        }
+        Ok(leases)
+    }
+
+    /// One lease, unless it is settled.
+    pub async fn lease(&self, id: LeaseId) -> Result<Option<LeaseView>, ChainError> {
+        lease(&self.at_finalised().await?, id).await
+    }
+
+    /// One deployment, unless it has ended.
+    pub async fn deployment(
+        &self,
+        id: DeploymentId,
+    ) -> Result<Option<DeploymentView>, ChainError> {
+        deployment(&self.at_finalised().await?, id).await
+    }
+
+    /// Money of an account.
+    pub async fn balance(&self, account: &AccountBytes) -> Result<AccountBalance, ChainError> {
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().system().account();
+        let value = at
+            .storage()
+            .try_fetch(address, (AccountId32(*account),))
+            .await
+            .map_err(ChainError::reading)?;
+        let Some(value) = value else { return Ok(AccountBalance::default()) };
+        let data = value.decode().map_err(ChainError::reading)?.data;
+        Ok(AccountBalance { free: data.free, held: data.reserved })
+    }
+}
+
+pub(super) async fn time(at: &AtBlock) -> Result<UnixSeconds, ChainError> {
+    let value = at
+        .storage()
+        .try_fetch(runtime::storage().timestamp().now(), ())
+        .await
+        .map_err(ChainError::reading)?;
+    let milliseconds = match value {
+        Some(value) => value.decode().map_err(ChainError::reading)?,
+        None => 0,
+    };
+    Ok(milliseconds / 1_000)
+}
+
+pub(super) async fn deployment(
+    at: &AtBlock,
+    id: DeploymentId,
+) -> Result<Option<DeploymentView>, ChainError> {
+    let address = runtime::storage().deployments().deployments();
+    let value =
+        at.storage().try_fetch(address, (Static(id),)).await.map_err(ChainError::reading)?;
+    let Some(value) = value else { return Ok(None) };
+    let found = value.decode().map_err(ChainError::reading)?;
+    Ok(Some(DeploymentView {
+        id,
+        publisher: found.publisher.0,
+        manifest_hash: found.manifest.0.hash,
+        manifest_size: found.manifest.0.size,
+        version: found.version,
+        stopped: found.stopped,
+        live_leases: found.live_leases,
+    }))
+}
+
+/// A lease with its deployment's manifest and its agents.
+pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>, ChainError> {
+    let address = runtime::storage().leases().leases();
+    let value =
+        at.storage().try_fetch(address, (Static(id),)).await.map_err(ChainError::reading)?;
+    let Some(value) = value else { return Ok(None) };
+    let found = value.decode().map_err(ChainError::reading)?;
+    let deployment = deployment(at, found.deployment.0)
+        .await?
+        .ok_or_else(|| ChainError::Decode(format!("lease {id} has no deployment")))?;
+    let agents = agents(at, id).await?;
+    use runtime::runtime_types::pallet_leases::types::LeaseState as State;
+    Ok(Some(LeaseView {
+        id,
+        deployment: deployment.id,
+        manifest_hash: deployment.manifest_hash,
+        version: deployment.version,
+        publisher: found.publisher.0,
+        provider: found.provider.0,
+        resources: found.resources.0,
+        replicas: found.replicas,
+        terms: found.terms.0,
+        state: match found.state {
+            State::Pending => LeaseState::Pending,
+            State::Active => LeaseState::Active,
+            State::Closing { at, until } => LeaseState::Closing { at, until },
+        },
+        escrow: found.escrow,
+        paid: found.paid,
+        spend_rate_max: found.spend_rate_max,
+        opened_at: found.opened_at,
+        agents,
+    }))
+}
+
+async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError> {
+    let mut entries = at
+        .storage()
+        .iter(runtime::storage().leases().agents(), (Static(id),))
+        .await
+        .map_err(ChainError::reading)?;
+    let mut agents = Vec::new();
+    while let Some(entry) = entries.next().await {
+        let entry = entry.map_err(ChainError::reading)?;
+        let (_, replica) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
+        let agent = entry.value().decode().map_err(ChainError::reading)?;
+        agents.push(AgentView {
+            replica,
+            key: agent.key,
+            sequence: agent.sequence,
+            claimed_to: agent.claimed_to,
+            claimed_total: agent.claimed_total.0,
+        });
+    }
+    agents.sort_by_key(|agent| agent.replica);
+    Ok(agents)
+}
+
+fn provider_view(
+    account: AccountBytes,
+    found: runtime::runtime_types::pallet_providers::types::Provider,
+) -> ProviderView {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let info = found.info.0;
+    ProviderView {
+        account,
+        name: text(&info.name),
+        regions: info.regions.iter().map(|region| text(region)).collect(),
+        endpoints: info.endpoints.iter().map(|endpoint| text(endpoint)).collect(),
+        tee_kinds: info.tee_kinds.iter().map(|kind| format!("{kind:?}")).collect(),
+        capacity: found.capacity.0,
+        used: found.used.0,
+        price_lists: found.price_lists.0.iter().map(|list| (list.0.asset, list.0.prices)).collect(),
+        stake: found.stake,
+        unbonding: found
+            .unbonding
+            .0
+            .iter()
+            .map(|part| UnbondingView { amount: part.amount, unlocks_at: part.unlocks_at })
+            .collect(),
+        live_leases: found.live_leases,
+    }
+}

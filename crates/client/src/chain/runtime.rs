@@ -1,0 +1,57 @@
+//! Types of the runtime, generated from the metadata that `cargo xtask metadata` wrote down.
+//!
+//! The protocol's own types are not generated: both sides use `casemate-primitives`.
+
+// Generated code is not ours to document or to lint.
+#![allow(missing_docs, unreachable_pub, clippy::all, unused_imports)]
+
+#[subxt::subxt(
+    runtime_metadata_path = "metadata/casemate.scale",
+    substitute_type(
+        path = "casemate_primitives::ids::LeaseId",
+        with = "::subxt::utils::Static<::casemate_primitives::LeaseId>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::ids::DeploymentId",
+        with = "::subxt::utils::Static<::casemate_primitives::DeploymentId>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::resources::Resources",
+        with = "::subxt::utils::Static<::casemate_primitives::Resources>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::quote::Quote",
+        with = "::subxt::utils::Static<::casemate_primitives::Quote>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::quote::LeaseTerms",
+        with = "::subxt::utils::Static<::casemate_primitives::LeaseTerms>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::usage::UsageRecord",
+        with = "::subxt::utils::Static<::casemate_primitives::UsageRecord>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::usage::Quantities",
+        with = "::subxt::utils::Static<::casemate_primitives::Quantities>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::registry::ManifestRef",
+        with = "::subxt::utils::Static<::casemate_primitives::ManifestRef>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::registry::DeploymentKind",
+        with = "::subxt::utils::Static<::casemate_primitives::DeploymentKind>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::registry::ProviderInfo",
+        with = "::subxt::utils::Static<::casemate_primitives::ProviderInfo>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::registry::PriceList",
+        with = "::subxt::utils::Static<::casemate_primitives::PriceList>"
+    )
+)]
+mod casemate {}
+
+pub(super) use casemate::*;

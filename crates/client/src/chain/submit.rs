@@ -1,0 +1,443 @@
+//! Transactions and what they did.
+
+use casemate_primitives::{
+    AccountBytes, AgentPublicKey, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256,
+    LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, ReplicaIndex, Resources, UsageRecord,
+};
+use subxt::{
+    config::DefaultExtrinsicParamsBuilder,
+    events::Events,
+    tx::Payload,
+    utils::{AccountId32, MultiAddress, Static},
+};
+use subxt_signer::sr25519::Keypair;
+
+use super::{ChainClient, ChainError, client::Config, error::chain_of, read::AtBlock, runtime};
+
+/// For how many blocks a transaction stays valid. A development chain makes up to fifty blocks a
+/// second, so this is the largest power of two below the chain's `BlockHashCount`.
+const MORTALITY_BLOCKS: u64 = 2_048;
+
+/// A transaction's content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Call {
+    /// Join as a provider.
+    RegisterProvider {
+        /// What it says of itself.
+        info: ProviderInfo,
+        /// What it offers.
+        capacity: Resources,
+        /// List prices.
+        price_lists: Vec<PriceList>,
+        /// Money at stake.
+        stake: Balance,
+    },
+    /// Change what a provider says and offers.
+    UpdateProvider {
+        /// What it says of itself.
+        info: ProviderInfo,
+        /// What it offers.
+        capacity: Resources,
+        /// List prices.
+        price_lists: Vec<PriceList>,
+    },
+    /// Add stake.
+    Bond {
+        /// How much.
+        amount: Balance,
+    },
+    /// Start to take stake out.
+    Unbond {
+        /// How much.
+        amount: Balance,
+    },
+    /// Free what has been unbonded.
+    Withdraw,
+    /// Leave the registry.
+    Retire,
+    /// Create a deployment and open a lease for it.
+    Deploy {
+        /// What is to run.
+        manifest: ManifestRef,
+        /// The provider's offer.
+        quote: Quote,
+        /// Its sr25519 signature.
+        signature: [u8; 64],
+        /// Money to lock.
+        deposit: Balance,
+        /// Most that may be spent in a second.
+        spend_rate_max: Balance,
+    },
+    /// Lock more money.
+    Fund {
+        /// For which lease.
+        lease: LeaseId,
+        /// How much.
+        amount: Balance,
+    },
+    /// Change the spend rate.
+    SetSpendRate {
+        /// Of which lease.
+        lease: LeaseId,
+        /// From now on.
+        spend_rate_max: Balance,
+    },
+    /// Run a new manifest.
+    UpdateDeployment {
+        /// Which.
+        deployment: DeploymentId,
+        /// What is to run from now on.
+        manifest: ManifestRef,
+    },
+    /// Close a lease and stop its deployment, both or none.
+    CloseAndStop {
+        /// Which lease.
+        lease: LeaseId,
+        /// Its deployment.
+        deployment: DeploymentId,
+    },
+    /// Close a lease.
+    Close {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// Give the rest of a closed lease back.
+    Settle {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// Name the agent of a replica.
+    Activate {
+        /// Of which lease.
+        lease: LeaseId,
+        /// Which replica.
+        replica: ReplicaIndex,
+        /// Its key.
+        key: AgentPublicKey,
+    },
+    /// Be paid for a usage record.
+    Claim {
+        /// The record.
+        record: UsageRecord,
+        /// The agent's signature.
+        signature: AgentSignature,
+    },
+    /// Send money.
+    Transfer {
+        /// To whom.
+        to: AccountBytes,
+        /// How much.
+        amount: Balance,
+    },
+}
+
+/// An event of our pallets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ChainEvent {
+    /// A lease was opened.
+    LeaseOpened {
+        /// Which.
+        lease: LeaseId,
+        /// Of what.
+        deployment: DeploymentId,
+        /// By whom it is run.
+        provider: AccountBytes,
+    },
+    /// Something else changed in a lease.
+    LeaseChanged {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// A record was paid.
+    Claimed {
+        /// Of which lease.
+        lease: LeaseId,
+        /// How much the provider got.
+        paid: Balance,
+    },
+    /// A lease is over.
+    LeaseSettled {
+        /// Which.
+        lease: LeaseId,
+        /// All that the provider got.
+        paid: Balance,
+        /// What the publisher got back.
+        refunded: Balance,
+    },
+    /// A deployment has a new manifest or was stopped.
+    DeploymentChanged {
+        /// Which.
+        deployment: DeploymentId,
+    },
+}
+
+/// A transaction in a finalised block.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// The block.
+    pub block_hash: Hash256,
+    /// What the transaction did.
+    pub events: Vec<ChainEvent>,
+}
+
+impl ChainClient {
+    /// Sign `call`, send it, and wait until it is in a finalised block and has succeeded.
+    ///
+    /// Transactions of one account may be submitted concurrently through one client.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] when the runtime said no; [`ChainError::Lost`] when it was sent but
+    /// its fate is unknown: look at the state before sending it again.
+    pub async fn submit(&self, signer: &Keypair, call: Call) -> Result<Included, ChainError> {
+        let tx = runtime::tx();
+        match call {
+            Call::RegisterProvider { info, capacity, price_lists, stake } => {
+                let lists = bounded(price_lists);
+                let call = tx.providers().register(Static(info), Static(capacity), lists, stake);
+                self.send(signer, &call).await
+            }
+            Call::UpdateProvider { info, capacity, price_lists } => {
+                let lists = bounded(price_lists);
+                let call = tx.providers().update(Static(info), Static(capacity), lists);
+                self.send(signer, &call).await
+            }
+            Call::Bond { amount } => self.send(signer, &tx.providers().bond(amount)).await,
+            Call::Unbond { amount } => self.send(signer, &tx.providers().unbond(amount)).await,
+            Call::Withdraw => self.send(signer, &tx.providers().withdraw()).await,
+            Call::Retire => self.send(signer, &tx.providers().retire()).await,
+            Call::Deploy { manifest, quote, signature, deposit, spend_rate_max } => {
+                let call = tx.leases().deploy(
+                    Static(DeploymentKind::Service),
+                    Static(manifest),
+                    Static(quote),
+                    runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(signature),
+                    deposit,
+                    spend_rate_max,
+                );
+                self.send(signer, &call).await
+            }
+            Call::Fund { lease, amount } => {
+                self.send(signer, &tx.leases().fund(Static(lease), amount)).await
+            }
+            Call::SetSpendRate { lease, spend_rate_max } => {
+                let call = tx.leases().set_spend_rate(Static(lease), spend_rate_max);
+                self.send(signer, &call).await
+            }
+            Call::UpdateDeployment { deployment, manifest } => {
+                let call = tx.deployments().update(Static(deployment), Static(manifest));
+                self.send(signer, &call).await
+            }
+            Call::CloseAndStop { lease, deployment } => {
+                use runtime::runtime_types::{
+                    casemate_runtime::RuntimeCall, pallet_deployments::pallet::Call as Deployments,
+                    pallet_leases::pallet::Call as Leases,
+                };
+                let call = tx.utility().batch_all(vec![
+                    RuntimeCall::Deployments(Deployments::stop { deployment: Static(deployment) }),
+                    RuntimeCall::Leases(Leases::close { lease: Static(lease) }),
+                ]);
+                self.send(signer, &call).await
+            }
+            Call::Close { lease } => self.send(signer, &tx.leases().close(Static(lease))).await,
+            Call::Settle { lease } => self.send(signer, &tx.leases().settle(Static(lease))).await,
+            Call::Activate { lease, replica, key } => {
+                self.send(signer, &tx.leases().activate(Static(lease), replica, key)).await
+            }
+            Call::Claim { record, signature } => {
+                self.send(signer, &tx.leases().claim(Static(record), signature)).await
+            }
+            Call::Transfer { to, amount } => {
+                let to = MultiAddress::Id(AccountId32(to));
+                self.send(signer, &tx.balances().transfer_keep_alive(to, amount)).await
+            }
+        }
+    }
+
+    async fn send(&self, signer: &Keypair, call: &impl Payload) -> Result<Included, ChainError> {
+        let account = signer.public_key().0;
+        let mut progress = {
+            let mut nonces = self.nonces.lock().await;
+            let from_node = self
+                .rpc
+                .system_account_next_index(&AccountId32(account))
+                .await
+                .map_err(|err| ChainError::Unreachable(err.to_string()))?;
+            // The node's answer knows its pool, but a transaction just sent may not be there yet.
+            let nonce = nonces.get(&account).map_or(from_node, |next| from_node.max(*next));
+            let params = DefaultExtrinsicParamsBuilder::new()
+                .nonce(nonce)
+                .mortal(MORTALITY_BLOCKS)
+                .build();
+            let mut at = self.at_finalised().await?.transactions();
+            match at.sign_and_submit_then_watch(call, signer, params).await {
+                Ok(progress) => {
+                    nonces.insert(account, nonce + 1);
+                    progress
+                }
+                Err(err) => {
+                    // Forget our count: the node's is the truth.
+                    nonces.remove(&account);
+                    return Err(ChainError::sending(&err));
+                }
+            }
+        };
+        let in_block = loop {
+            use subxt::tx::TransactionStatus as Status;
+            let next = progress.next().await;
+            match next {
+                Some(Ok(Status::InFinalizedBlock(block))) => break block,
+                Some(Ok(Status::Error { message } | Status::Invalid { message })) => {
+                    self.nonces.lock().await.remove(&account);
+                    return Err(ChainError::Rejected(message));
+                }
+                Some(Ok(Status::Dropped { message })) => {
+                    self.nonces.lock().await.remove(&account);
+                    return Err(ChainError::Lost(message));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(err)) => {
+                    self.nonces.lock().await.remove(&account);
+                    return Err(ChainError::Lost(chain_of(&err)));
+                }
+                None => {
+                    self.nonces.lock().await.remove(&account);
+                    return Err(ChainError::Lost("the node ended the subscription".into()));
+                }
+            }
+        };
+        let block_hash = in_block.block_hash().0;
+        let events = in_block.wait_for_success().await.map_err(|err| refusal(&err))?;
+        let mut found = Vec::new();
+        for event in events.iter() {
+            let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
+            found.extend(chain_event(&event)?);
+        }
+        Ok(Included { block_hash, events: found })
+    }
+
+    /// Events of finalised blocks, from now on.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn events(&self) -> Result<EventStream, ChainError> {
+        let blocks = self.api.stream_blocks().await.map_err(ChainError::reading)?;
+        Ok(EventStream { blocks })
+    }
+}
+
+/// Events of finalised blocks, in order.
+pub struct EventStream {
+    blocks: subxt::client::Blocks<Config>,
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventStream").finish_non_exhaustive()
+    }
+}
+
+impl EventStream {
+    /// Our events of the next finalised block.
+    ///
+    /// # Errors
+    /// When the connection broke; make a new stream and look at the state again.
+    pub async fn next(&mut self) -> Result<Vec<ChainEvent>, ChainError> {
+        let block = self
+            .blocks
+            .next()
+            .await
+            .ok_or_else(|| ChainError::Unreachable("the node ended the subscription".into()))?
+            .map_err(ChainError::reading)?;
+        let at = block.at().await.map_err(ChainError::reading)?;
+        events_at(&at).await
+    }
+}
+
+/// All of our events of one block.
+pub(super) async fn events_at(at: &AtBlock) -> Result<Vec<ChainEvent>, ChainError> {
+    let events: Events<Config> = at.events().fetch().await.map_err(ChainError::reading)?;
+    let mut found = Vec::new();
+    for event in events.iter() {
+        let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
+        found.extend(chain_event(&event)?);
+    }
+    Ok(found)
+}
+
+fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainEvent>, ChainError> {
+    use runtime::runtime_types::{
+        pallet_deployments::pallet::Event as Deployments, pallet_leases::pallet::Event as Leases,
+    };
+    let decode = |err: subxt::error::EventsError| ChainError::Decode(err.to_string());
+    Ok(match event.pallet_name() {
+        "Leases" => {
+            let runtime::Event::Leases(event) = event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            Some(match event {
+                Leases::Opened { lease, deployment, provider, .. } => ChainEvent::LeaseOpened {
+                    lease: lease.0,
+                    deployment: deployment.0,
+                    provider: provider.0,
+                },
+                Leases::Claimed { lease, paid, .. } => ChainEvent::Claimed { lease: lease.0, paid },
+                Leases::Settled { lease, paid, refunded } => {
+                    ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
+                }
+                Leases::Funded { lease, .. }
+                | Leases::SpendRateSet { lease, .. }
+                | Leases::Activated { lease, .. }
+                | Leases::FundsExhausted { lease }
+                | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
+            })
+        }
+        "Deployments" => {
+            let runtime::Event::Deployments(event) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            match event {
+                Deployments::Updated { deployment, .. } | Deployments::Stopped { deployment } => {
+                    Some(ChainEvent::DeploymentChanged { deployment: deployment.0 })
+                }
+                Deployments::Created { .. } | Deployments::Removed { .. } => None,
+            }
+        }
+        _ => None,
+    })
+}
+
+type BoundedLists = runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<
+    Static<PriceList>,
+>;
+
+fn bounded(lists: Vec<PriceList>) -> BoundedLists {
+    runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(
+        lists.into_iter().map(Static).collect(),
+    )
+}
+
+fn refusal(error: &subxt::error::TransactionEventsError) -> ChainError {
+    use subxt::error::{DispatchError, TransactionEventsError as Error};
+    let Error::ExtrinsicFailed(error) = error else { return ChainError::Lost(chain_of(error)) };
+    match error {
+        DispatchError::Module(module) => match module.details() {
+            Ok(details) => ChainError::Refused {
+                pallet: details.pallet.name().to_owned(),
+                name: details.variant.name.clone(),
+                text: details.variant.docs.join(" ").trim().to_owned(),
+            },
+            Err(err) => ChainError::Decode(err.to_string()),
+        },
+        DispatchError::Token(err) => ChainError::NoFunds(err.to_string()),
+        other => ChainError::Refused {
+            pallet: "System".into(),
+            name: "DispatchError".into(),
+            text: other.to_string(),
+        },
+    }
+}

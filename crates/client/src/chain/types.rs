@@ -1,0 +1,152 @@
+//! Views of on-chain state, free of the chain client's own types.
+
+use std::collections::BTreeMap;
+
+use casemate_primitives::{
+    AccountBytes, AgentPublicKey, Asset, Balance, DeploymentId, Hash256, LeaseId, LeaseTerms,
+    Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
+};
+
+/// Money of an account.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct AccountBalance {
+    /// Can be spent.
+    pub free: Balance,
+    /// Held for stakes, escrows and deposits.
+    pub held: Balance,
+}
+
+/// State of a lease on chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeaseState {
+    /// Opened; no agent has been activated yet.
+    Pending,
+    /// At least one agent is activated.
+    Active,
+    /// Closed by one side; last records may be claimed until `until`, then anyone may settle.
+    Closing {
+        /// When it was closed: nothing after this second is paid.
+        at: UnixSeconds,
+        /// When the unspent rest goes back.
+        until: UnixSeconds,
+    },
+}
+
+/// An activated agent of a lease.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct AgentView {
+    /// Which replica it signs for.
+    pub replica: ReplicaIndex,
+    /// Its Ed25519 key.
+    pub key: AgentPublicKey,
+    /// Sequence of the newest record that was claimed, 0 before the first.
+    pub sequence: u64,
+    /// Where the next record's new span must not begin before.
+    pub claimed_to: UnixSeconds,
+    /// Total of the newest record that was claimed.
+    pub claimed_total: Quantities,
+}
+
+/// A lease with what belongs to it.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct LeaseView {
+    /// Its id.
+    pub id: LeaseId,
+    /// Which deployment it runs.
+    pub deployment: DeploymentId,
+    /// Manifest that is to run now.
+    pub manifest_hash: Hash256,
+    /// Its version, from 1.
+    pub version: u32,
+    /// Who pays.
+    pub publisher: AccountBytes,
+    /// Who is paid.
+    pub provider: AccountBytes,
+    /// Resources of one replica.
+    pub resources: Resources,
+    /// Number of replicas.
+    pub replicas: u16,
+    /// Agreed conditions.
+    pub terms: LeaseTerms,
+    /// Where it stands.
+    pub state: LeaseState,
+    /// Money held for it now.
+    pub escrow: Balance,
+    /// Money paid out of it so far.
+    pub paid: Balance,
+    /// Most that may be spent in one second.
+    pub spend_rate_max: Balance,
+    /// When it was opened.
+    pub opened_at: UnixSeconds,
+    /// Activated agents, by replica.
+    pub agents: Vec<AgentView>,
+}
+
+/// A deployment.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct DeploymentView {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Who owns it.
+    pub publisher: AccountBytes,
+    /// BLAKE2b-256 of the manifest's canonical JSON.
+    pub manifest_hash: Hash256,
+    /// Length of it in bytes.
+    pub manifest_size: u32,
+    /// Version, from 1.
+    pub version: u32,
+    /// Whether it was stopped.
+    pub stopped: bool,
+    /// Leases that are not settled yet.
+    pub live_leases: u32,
+}
+
+/// Part of a stake on its way out.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct UnbondingView {
+    /// How much.
+    pub amount: Balance,
+    /// From when on it can be withdrawn.
+    pub unlocks_at: UnixSeconds,
+}
+
+/// A provider in the registry.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct ProviderView {
+    /// Its account.
+    pub account: AccountBytes,
+    /// Name for people.
+    pub name: String,
+    /// Regions, as the provider says.
+    pub regions: Vec<String>,
+    /// Base addresses of its HTTP API.
+    pub endpoints: Vec<String>,
+    /// TEE kinds it offers.
+    pub tee_kinds: Vec<String>,
+    /// Capacity offered.
+    pub capacity: Resources,
+    /// Capacity in leases.
+    pub used: Resources,
+    /// Prices by asset.
+    pub price_lists: Vec<(Asset, Prices)>,
+    /// Money at stake.
+    pub stake: Balance,
+    /// Stake on its way out.
+    pub unbonding: Vec<UnbondingView>,
+    /// Leases that are not settled yet.
+    pub live_leases: u32,
+}
+
+/// What one finalised block says about the leases that the reader asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ChainSnapshot {
+    /// Number of the block.
+    pub block_number: u32,
+    /// Hash of the block.
+    pub block_hash: Hash256,
+    /// The chain's clock at that block.
+    pub time: UnixSeconds,
+    /// Leases that are not settled, by id.
+    pub leases: BTreeMap<LeaseId, LeaseView>,
+}

@@ -1,0 +1,12 @@
+//! Client of the chain and of providers. The CLI, the provider daemon and Rust programs use it.
+//!
+//! - [`chain`]: follows finality, reads state, submits extrinsics; typed errors.
+//! - [`api`] and [`auth`]: what a provider's HTTP API speaks, and how a request is signed.
+//! - [`provider`]: client of that API.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+pub mod auth;
+pub mod chain;
+pub mod provider;

@@ -1,0 +1,91 @@
+//! From bytes to a valid [`Manifest`].
+
+use crate::{Manifest, ManifestError, Violation, tree};
+
+/// Longest manifest, as YAML and as JSON.
+pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
+
+impl Manifest {
+    /// Reads YAML strictly and validates it.
+    ///
+    /// # Errors
+    /// Says all that is wrong with the values, or the first thing that is wrong with the shape.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        refuse_huge(text.len())?;
+        Self::from_tree(&tree::from_yaml(text)?)
+    }
+
+    /// Reads JSON (such as [`Manifest::to_canonical_json`] gives) as strictly, and validates it.
+    ///
+    /// # Errors
+    /// As [`Manifest::parse`]; faults in values have no line and column.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
+        refuse_huge(bytes.len())?;
+        Self::from_tree(&tree::from_json(bytes)?)
+    }
+
+    /// Checks all that the types alone do not.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        self.validate_at(None)
+    }
+
+    fn from_tree(root: &tree::Node) -> Result<Self, ManifestError> {
+        refuse_tasks(root)?;
+        let manifest: Self = tree::from_node(root)?;
+        manifest.validate_at(Some(root))?;
+        Ok(manifest)
+    }
+
+    fn validate_at(&self, root: Option<&tree::Node>) -> Result<(), ManifestError> {
+        let faults = crate::validate::faults(self);
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let violations = faults.into_iter().map(|fault| {
+            let at = root.and_then(|root| root.position(&fault.path));
+            Violation {
+                path: fault.path.to_string(),
+                line: at.map(|at| at.line),
+                column: at.map(|at| at.column),
+                found: fault.found,
+                allowed: fault.allowed,
+            }
+        });
+        Err(ManifestError::new(violations))
+    }
+}
+
+fn refuse_huge(bytes: usize) -> Result<(), ManifestError> {
+    if bytes <= MANIFEST_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Violation {
+        path: String::new(),
+        line: None,
+        column: None,
+        found: format!("the manifest is {bytes} bytes long"),
+        allowed: format!("at most {MANIFEST_BYTES_MAX} bytes; large data belongs into the image"),
+    }
+    .into())
+}
+
+/// A task's spec has other fields, so its kind is refused before they are read.
+fn refuse_tasks(root: &tree::Node) -> Result<(), ManifestError> {
+    match root.get("kind") {
+        Some(node) if node.value == tree::Value::Text("Task".to_owned()) => Err(Violation {
+            path: "kind".to_owned(),
+            line: node.at.map(|at| at.line),
+            column: node.at.map(|at| at.column),
+            found: crate::validate::TASK_FOUND.to_owned(),
+            allowed: crate::validate::KIND_ALLOWED.to_owned(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

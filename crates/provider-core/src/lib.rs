@@ -1,0 +1,17 @@
+//! The provider's plans and seams, without a chain client and without a container engine.
+//!
+//! `observe -> plan (pure) -> apply`: [`Backend::list`] observes, [`plan`] decides, the daemon
+//! applies. Only binaries choose implementations.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod backend;
+pub mod conformance;
+pub mod memory;
+pub mod plan;
+
+pub use backend::{
+    Backend, BackendError, ContainerState, ContainerStatus, LogLine, LogQuery, LogStream, Pod,
+    PodId, PodPhase, PodStatus, SignedUsageRecord,
+};
+pub use memory::MemoryBackend;

@@ -1,0 +1,153 @@
+use casemate_agent::{Signer, config::SignerConfig};
+use casemate_primitives::{LeaseId, Resources};
+
+use super::*;
+
+const GENESIS: [u8; 32] = [4; 32];
+
+struct Pod {
+    _dir: tempfile::TempDir,
+    paths: PodPaths,
+}
+
+fn pod() -> Pod {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = PodPaths { dir: dir.path().to_owned() };
+    Pod { _dir: dir, paths }
+}
+
+impl Pod {
+    fn log(&self) -> EventLog {
+        EventLog::open(self.paths.clone(), GENESIS, "main".to_owned()).unwrap()
+    }
+
+    fn write(&self, container: &str, kind: EventKind) {
+        let event = Event { container: container.to_owned(), time_ms: 1, kind };
+        let mut line = serde_json::to_vec(&event).unwrap();
+        line.push(b'\n');
+        let path = self.paths.events();
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        io::Write::write_all(&mut file, &line).unwrap();
+    }
+
+    fn print(&self, text: &str) {
+        let text = text.to_owned();
+        self.write("main", EventKind::Log { stream: Stream::Stdout, text, partial: false });
+    }
+}
+
+fn signer() -> Signer {
+    let config = SignerConfig {
+        genesis_hash: GENESIS,
+        lease: LeaseId(1),
+        replica: 0,
+        quota: Resources { cpu_millicores: 1, ..Resources::default() },
+        record_interval_ms: 1000,
+    };
+    Signer::new(config, 100).unwrap()
+}
+
+fn record(signer: &mut Signer, now: u64) -> EventKind {
+    let (record, signature) = signer.record(now, std::time::Duration::from_secs(now), 0);
+    EventKind::record(&record, &signature)
+}
+
+fn started(signer: &Signer) -> EventKind {
+    EventKind::Started { key: Some(hex::encode(signer.public_key())) }
+}
+
+#[test]
+fn states_follow_the_events() {
+    let pod = pod();
+    let mut log = pod.log();
+    assert!(log.refresh().unwrap().containers.is_empty());
+    pod.write("main", EventKind::AppStarted { restarts: 0 });
+    pod.write("main", EventKind::Ready);
+    let main = log.refresh().unwrap().containers["main"].clone();
+    assert_eq!((main.app, main.ready), (App::Running, true));
+    pod.write("main", EventKind::AppExited { code: 3, last: false });
+    let main = log.refresh().unwrap().containers["main"].clone();
+    assert_eq!((main.app, main.ready), (App::Ended(3), false));
+    pod.write("main", EventKind::AppStarted { restarts: 1 });
+    let main = log.refresh().unwrap().containers["main"].clone();
+    assert_eq!((main.app, main.restarts), (App::Running, 1));
+}
+
+#[test]
+fn only_records_that_the_signer_has_signed_count() {
+    let pod = pod();
+    let (mut first, mut second, mut stranger) = (signer(), signer(), signer());
+    pod.write("main", started(&first));
+    pod.write("main", record(&mut first, 101));
+    pod.write("main", record(&mut stranger, 500));
+    pod.write("sidecar", started(&stranger));
+    pod.write("sidecar", record(&mut stranger, 600));
+    let mut log = pod.log();
+    let records = log.refresh().unwrap().records(&GENESIS);
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].key, records[0].record.to), (first.public_key(), 101));
+    // A new key does not push the last record of the old one away.
+    pod.write("main", record(&mut first, 102));
+    pod.write("main", started(&second));
+    pod.write("main", record(&mut second, 103));
+    let fold = log.refresh().unwrap();
+    let ends: Vec<u64> = fold.records(&GENESIS).iter().map(|r| r.record.to).collect();
+    assert_eq!(ends, [102, 103]);
+    assert_eq!(fold.agent_key(), Some(second.public_key()));
+    assert!(fold.records(&[5; 32]).is_empty(), "not on another chain");
+}
+
+#[test]
+fn cursors_and_tails() {
+    let pod = pod();
+    for n in 0..10_000 {
+        pod.print(&format!("line {n}"));
+    }
+    let log = pod.log();
+    let all = log.reader().lines(&LogQuery::default()).unwrap();
+    assert_eq!(all.len(), 10_000);
+    let tail = log.reader().lines(&LogQuery { tail: Some(3), ..LogQuery::default() }).unwrap();
+    assert_eq!(tail, all[9997..]);
+    let much = log.reader().lines(&LogQuery { tail: Some(9000), ..LogQuery::default() }).unwrap();
+    assert_eq!(much, all[1000..]);
+    let after = LogQuery { after: Some(all[9000].cursor), ..LogQuery::default() };
+    assert_eq!(log.reader().lines(&after).unwrap(), all[9001..]);
+    // A cursor that nobody was given.
+    let odd = LogQuery { after: Some(all[9000].cursor - 5), ..LogQuery::default() };
+    assert_eq!(log.reader().lines(&odd).unwrap(), all[9001..]);
+    let far = LogQuery { after: Some(u64::MAX), ..LogQuery::default() };
+    assert!(log.reader().lines(&far).unwrap().is_empty());
+}
+
+#[test]
+fn a_trimmed_log_keeps_its_sum_its_newest_lines_and_its_cursors() {
+    let pod = pod();
+    let mut signer = signer();
+    pod.write("main", started(&signer));
+    pod.write("main", EventKind::AppStarted { restarts: 5 });
+    pod.write("main", record(&mut signer, 101));
+    let text = "x".repeat(1000);
+    for _ in 0..2000 {
+        pod.print(&text);
+    }
+    let mut log = pod.log();
+    log.refresh().unwrap();
+    let before = log.reader().lines(&LogQuery::default()).unwrap();
+    log.trim(512 * 1024).unwrap();
+    let blocks = std::fs::metadata(pod.paths.events()).unwrap().blocks() * 512;
+    assert!(blocks < 400 * 1024, "{blocks}");
+    pod.print("after");
+
+    // Also for one who opens it anew, as a restarted provider does.
+    for mut log in [log, pod.log()] {
+        let fold = log.refresh().unwrap();
+        assert_eq!(fold.containers["main"].restarts, 5);
+        assert_eq!(fold.agent_key(), Some(signer.public_key()));
+        assert_eq!(fold.records(&GENESIS).len(), 1);
+        let lines = log.reader().lines(&LogQuery::default()).unwrap();
+        assert_eq!(lines.last().unwrap().text, "after");
+        let (newest, kept) = (before.last().unwrap(), &lines[lines.len() - 2]);
+        assert_eq!(kept, newest);
+        assert!(lines.len() > 200 && lines.len() < 500, "{}", lines.len());
+    }
+}

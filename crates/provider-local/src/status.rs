@@ -1,0 +1,54 @@
+//! Where a pod stands, from what its agents have told and whether they live. Pure.
+
+use casemate_provider_core::{ContainerState, ContainerStatus, PodPhase};
+
+use crate::fold::{App, ContainerFold};
+
+/// What a container's agent has told.
+pub(crate) fn container_status(name: &str, fold: Option<&ContainerFold>) -> ContainerStatus {
+    let fold = fold.cloned().unwrap_or_default();
+    let state = match fold.app {
+        App::Waiting => ContainerState::Waiting,
+        App::Running => ContainerState::Running,
+        App::Ended(exit_code) => ContainerState::BackOff { exit_code },
+        App::EndedForGood(exit_code) => ContainerState::Exited { exit_code },
+    };
+    ContainerStatus {
+        name: name.to_owned(),
+        ready: fold.ready && state == ContainerState::Running,
+        state,
+        restarts: fold.restarts,
+    }
+}
+
+/// Of a pod whose containers were all started.
+pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool]) -> PodPhase {
+    let ended = |c: &ContainerStatus| match c.state {
+        ContainerState::Exited { exit_code } => Some(exit_code),
+        _ => None,
+    };
+    let reason = |c: &ContainerStatus, code| {
+        PodPhase::Failed(format!("container `{}` ended with exit code {code}", c.name))
+    };
+    for (index, (container, lives)) in containers.iter().zip(lives).enumerate() {
+        match ended(container) {
+            // The first one's agent signs: without it nothing is paid any more.
+            Some(code) if code != 0 || index == 0 => return reason(container, code),
+            Some(_) => {}
+            None if !lives => {
+                return PodPhase::Failed(format!(
+                    "the agent of container `{}` was killed (by the machine's restart, by hand, or \
+                     for lack of memory)",
+                    container.name
+                ));
+            }
+            None => {}
+        }
+    }
+    // A container that has done its work and ended does not keep traffic from the others.
+    let ready = containers.iter().all(|c| c.ready || ended(c) == Some(0));
+    PodPhase::Running { ready }
+}
+
+#[cfg(test)]
+mod tests;

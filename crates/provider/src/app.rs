@@ -1,0 +1,266 @@
+//! Wires the parts and runs them.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use casemate_provider_core::Backend;
+use subxt_signer::sr25519::Keypair;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    Chain, Clock, Config, api,
+    facts::FactsCache,
+    ingress::{self, Ingress},
+    manifests::{ManifestStore, ManifestStoreError},
+    metrics::Metrics,
+    reconciler::{self, Reconciler},
+    settlement::{self, Settler},
+    spool::{Spool, SpoolError},
+    world::World,
+};
+
+/// What the binary chooses.
+pub struct Deps<C, B> {
+    /// The chain.
+    pub chain: C,
+    /// What runs pods.
+    pub backend: B,
+    /// The provider's key: the chain's account must be its public key.
+    pub key: Keypair,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+impl<C, B> std::fmt::Debug for Deps<C, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").finish_non_exhaustive()
+    }
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data folder can't be made.
+    #[error("cannot make the data folder `{path}`")]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// An address can't be listened on.
+    #[error("cannot listen on {address} for {what}: choose another address or stop who uses it")]
+    Listen {
+        /// For what.
+        what: &'static str,
+        /// Which.
+        address: SocketAddr,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Threads for the ingress can't be made.
+    #[error("cannot start the ingress")]
+    Threads(#[source] io::Error),
+    /// The chain client signs with another key than the quotes are signed with.
+    #[error("the chain client and the API have different keys")]
+    KeyMismatch,
+    /// The spool can't be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The manifests' folder can't be used.
+    #[error(transparent)]
+    Manifests(#[from] ManifestStoreError),
+}
+
+/// The daemon, ready to run: all addresses are bound already.
+pub struct App<C, B> {
+    reconciler: Reconciler<B>,
+    settler: Settler<C>,
+    api: (TcpListener, axum::Router),
+    metrics: Option<(TcpListener, axum::Router)>,
+    ingress: (Ingress, TcpListener),
+    addresses: Addresses,
+    world: watch::Receiver<Arc<World>>,
+}
+
+/// Where the daemon listens, ports that the system chose included.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The HTTP API.
+    pub api: SocketAddr,
+    /// HTTP to pods.
+    pub ingress: SocketAddr,
+    /// Prometheus metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl<C, B> std::fmt::Debug for App<C, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl<C: Chain, B: Backend> App<C, B> {
+    /// Opens files and addresses.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub async fn build(config: Config, deps: Deps<C, B>) -> Result<Self, StartError> {
+        let Deps { chain, backend, key, clock } = deps;
+        if chain.account() != key.public_key().0 {
+            return Err(StartError::KeyMismatch);
+        }
+        let data_dir = config.data_dir.clone();
+        std::fs::create_dir_all(&data_dir)
+            .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+        let spool = Spool::open(&data_dir, &chain.genesis_hash(), &chain.account())?;
+        let facts = FactsCache::new(ManifestStore::open(&data_dir)?);
+        let api_listener = listen("the API", config.api.listen)?;
+        let ingress_listener = listen("the ingress", config.ingress.listen)?;
+        let metrics_listener =
+            config.metrics_listen.map(|address| listen("metrics", address)).transpose()?;
+        let address = |what: &'static str, listener: &TcpListener, wanted| {
+            let failed = |source| StartError::Listen { what, address: wanted, source };
+            listener.local_addr().map_err(failed)
+        };
+        let addresses = Addresses {
+            api: address("the API", &api_listener, config.api.listen)?,
+            ingress: address("the ingress", &ingress_listener, config.ingress.listen)?,
+            metrics: metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+        };
+
+        let metrics = Metrics::default();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let ingress = Ingress::new(
+            ingress::Settings {
+                response_timeout: config.ingress.response_timeout.get(),
+                connections_max: config.ingress.connections_max,
+                threads: threads.min(INGRESS_THREADS_MAX),
+            },
+            metrics.clone(),
+        );
+        let (chain, backend) = (Arc::new(chain), Arc::new(backend));
+        let wake = Arc::new(Notify::new());
+        let world_sender = watch::Sender::new(Arc::<World>::default());
+        let world = world_sender.subscribe();
+        let settings = reconciler::Settings {
+            genesis_hash: chain.genesis_hash(),
+            record_interval: config.timing.record_interval.get(),
+            update_max: config.timing.update_max.get(),
+            drain: config.ingress.drain.get(),
+            tcp_address: addresses.ingress.ip(),
+            tcp_ports: config.ingress.tcp_ports,
+        };
+        let parts = reconciler::Parts {
+            backend: Arc::clone(&backend),
+            snapshots: chain.snapshots(),
+            spool: spool.clone(),
+            facts: facts.clone(),
+            ingress: ingress.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            wake: Arc::clone(&wake),
+            world: world_sender,
+        };
+        let reconciler = Reconciler::new(settings, parts).await?;
+        let settler = Settler::new(settlement::Parts {
+            chain: Arc::clone(&chain),
+            world: world.clone(),
+            spool: spool.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            wake: Arc::clone(&wake),
+            claim_interval: config.timing.claim_interval.get(),
+        });
+        let router = api::router(api::Parts {
+            config: Arc::new(config),
+            ingress_address: addresses.ingress,
+            key,
+            chain,
+            backend,
+            world: world.clone(),
+            spool,
+            facts,
+            clock,
+            wake,
+        });
+        Ok(Self {
+            reconciler,
+            settler,
+            api: (api_listener, router),
+            metrics: metrics_listener.map(|l| (l, api::metrics_router(metrics))),
+            ingress: (ingress, ingress_listener),
+            addresses,
+            world,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What the reconciler sees, look after look.
+    pub fn world(&self) -> watch::Receiver<Arc<World>> {
+        self.world.clone()
+    }
+
+    /// Runs until `shutdown` turns true (or its sender is gone). Requests under way get a few
+    /// seconds; pods go on running and are found again at the next start.
+    ///
+    /// # Errors
+    /// The ingress' threads can't be made, or an address is lost.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), StartError> {
+        let (ingress, listener) = self.ingress;
+        let threads = ingress.serve(&listener, &shutdown).map_err(StartError::Threads)?;
+        drop(listener);
+        let mut tasks = JoinSet::new();
+        for (what, (listener, router)) in
+            std::iter::once(("the API", self.api)).chain(self.metrics.map(|m| ("metrics", m)))
+        {
+            let address = self.addresses.api;
+            let listener = tokio::net::TcpListener::from_std(listener)
+                .map_err(|source| StartError::Listen { what, address, source })?;
+            tasks.spawn(api::serve(listener, router, shutdown.clone()));
+        }
+        tasks.spawn(self.settler.run(shutdown.clone()));
+        tasks.spawn(self.reconciler.run(shutdown));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(err) = ended {
+                tracing::error!(%err, "a part of the daemon broke off");
+                // Without it the rest is of no use: the process ends, and what starts it again
+                // (systemd, the demo) gets a whole one.
+                std::panic::resume_unwind(err.into_panic());
+            }
+        }
+        // They end by the same signal; a thread that panicked has said so.
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+        });
+        if joined.await.unwrap_or(1) > 0 {
+            tracing::error!("the ingress broke off");
+        }
+        Ok(())
+    }
+}
+
+fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen { what, address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Beyond this the kernel's network stack is what limits.
+const INGRESS_THREADS_MAX: usize = 8;

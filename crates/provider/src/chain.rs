@@ -1,0 +1,81 @@
+//! [`Chain`]: what the daemon needs of a chain, and nothing else of any chain client.
+
+pub mod fake;
+
+use std::sync::Arc;
+
+use casemate_client::chain::{ChainSnapshot, ProviderView};
+use casemate_primitives::{AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_provider_core::SignedUsageRecord;
+use tokio::sync::watch;
+
+/// A chain as one provider account sees it and acts on it.
+///
+/// The calls resolve once the extrinsic is in a finalised block (or refused). They may be made
+/// concurrently, and again after a crash: whether they took effect is read from the next snapshot.
+pub trait Chain: Send + Sync + 'static {
+    /// Hash of the chain's first block.
+    fn genesis_hash(&self) -> Hash256;
+
+    /// The provider's account, which signs the calls below.
+    fn account(&self) -> AccountBytes;
+
+    /// Finalised state with this provider's unsettled leases. Block number 0 means that no block
+    /// was read yet. A failed read sends nothing.
+    fn snapshots(&self) -> watch::Receiver<Arc<ChainSnapshot>>;
+
+    /// This provider's entry in the registry.
+    fn provider(&self) -> impl Future<Output = Result<Option<ProviderView>, ChainError>> + Send;
+
+    /// Names the agent whose records are paid from now on for a replica.
+    fn activate(
+        &self,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        key: AgentPublicKey,
+    ) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Brings a usage record on chain to be paid for it.
+    fn claim(
+        &self,
+        signed: SignedUsageRecord,
+    ) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Says that no more records come for a closing lease.
+    fn settle(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Closes a lease.
+    fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+}
+
+/// Why a call had no effect.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The runtime refused it.
+    #[error("{pallet}.{name}: {text}")]
+    Refused {
+        /// Pallet that refused.
+        pallet: String,
+        /// Name of its error.
+        name: String,
+        /// For people.
+        text: String,
+    },
+    /// The provider's account can't pay the fee.
+    #[error("the provider's account cannot pay the transaction fee: {0}")]
+    NoFunds(String),
+    /// No node answers.
+    #[error("the chain cannot be reached: {0}")]
+    Unreachable(String),
+    /// It was sent, but nobody knows whether it took effect.
+    #[error("the transaction was sent but not seen in a finalised block: {0}")]
+    Lost(String),
+}
+
+impl ChainError {
+    /// Whether the runtime itself said no, so that the very same call will not do later either.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}

@@ -1,0 +1,303 @@
+//! The daemon's configuration file (TOML). Unknown fields are refused; durations have units.
+
+mod duration;
+
+pub use duration::Period;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use casemate_primitives::{Balance, Prices, REPLICAS_MAX, Resources};
+use serde::{Deserialize, Serialize};
+
+/// Everything that an operator chooses.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// WebSocket address of a node, such as `ws://127.0.0.1:9944`.
+    pub chain_url: String,
+    /// File with the provider account's seed or phrase, mode 0600.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Where spool, manifests and the backend's data lie.
+    pub data_dir: PathBuf,
+    /// Where the HTTP API listens.
+    pub api: ApiConfig,
+    /// Where pods are reached.
+    pub ingress: IngressConfig,
+    /// Where Prometheus metrics are served; nowhere if absent. Keep it private.
+    #[serde(default)]
+    pub metrics_listen: Option<SocketAddr>,
+    /// What runs pods.
+    pub backend: BackendConfig,
+    /// What is charged.
+    pub pricing: PricingConfig,
+    /// What is taken on.
+    #[serde(default)]
+    pub rules: RulesConfig,
+    /// Where images come from.
+    #[serde(default)]
+    pub images: ImagesConfig,
+    /// Rhythm of records, claims and updates.
+    #[serde(default)]
+    pub timing: TimingConfig,
+}
+
+/// Pods by an OCI runtime on this machine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfig {
+    /// The static `casemate-agent` binary.
+    pub agent: PathBuf,
+    /// The OCI runtime; `crun` or `runc`, whichever works, if absent.
+    #[serde(default)]
+    pub runtime: Option<PathBuf>,
+    /// Addresses for pods, such as `10.89.0.0/16`. Two providers on one machine need two.
+    #[serde(default)]
+    pub subnet: Option<String>,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+/// Traffic to pods.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngressConfig {
+    /// Address and port for HTTP.
+    pub listen: SocketAddr,
+    /// Host names of one label below this domain are given to whoever asks first.
+    #[serde(default = "default_domain")]
+    pub domain: String,
+    /// First and last TCP port that pods may get, on the same address.
+    #[serde(default = "default_tcp_ports")]
+    pub tcp_ports: (u16, u16),
+    /// How long a pod may take until its response's head.
+    #[serde(default = "default_response_timeout")]
+    pub response_timeout: Period,
+    /// How long requests may go on in a pod that is being replaced.
+    #[serde(default = "default_drain")]
+    pub drain: Period,
+    /// Most connections from outside at a time.
+    #[serde(default = "default_connections_max")]
+    pub connections_max: usize,
+}
+
+/// Prices and terms, in the chain's smallest unit of money.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PricingConfig {
+    /// For a thousandth of a core during one second.
+    pub cpu_millicore_second: u64,
+    /// For one MiB of memory during one second.
+    pub memory_mib_second: u64,
+    /// For one MiB of disk during one second.
+    pub storage_mib_second: u64,
+    /// For one GPU during one second.
+    #[serde(default)]
+    pub gpu_second: u64,
+    /// For one MiB sent.
+    #[serde(default)]
+    pub egress_mib: u64,
+    /// How long after a close last records may still be claimed.
+    #[serde(default = "default_notice")]
+    pub notice: Period,
+    /// How long a pod stays after the money is used up.
+    #[serde(default = "default_grace")]
+    pub grace: Period,
+    /// The least deposit, as the time that it must pay for.
+    #[serde(default = "default_deposit")]
+    pub deposit_covers: Period,
+    /// How long a quote holds.
+    #[serde(default = "default_quote_ttl")]
+    pub quote_ttl: Period,
+}
+
+impl PricingConfig {
+    /// The prices as the protocol has them.
+    pub fn prices(&self) -> Prices {
+        Prices {
+            cpu_millicore_second: Balance::from(self.cpu_millicore_second),
+            memory_mib_second: Balance::from(self.memory_mib_second),
+            storage_mib_second: Balance::from(self.storage_mib_second),
+            gpu_second: Balance::from(self.gpu_second),
+            egress_mib: Balance::from(self.egress_mib),
+        }
+    }
+}
+
+/// What the provider takes on.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RulesConfig {
+    /// Most replicas of a lease.
+    pub replicas_max: u16,
+    /// Most that one pod may ask for; only capacity limits what is absent.
+    pub pod_resources_max: Option<Resources>,
+    /// Whether host names outside the ingress domain are taken (their owner points the name here).
+    pub custom_hosts: bool,
+    /// Host names that nobody gets.
+    pub reserved_hosts: Vec<String>,
+    /// Most quotes that one account may have open.
+    pub quotes_per_account_max: usize,
+    /// Most quotes that may be open at a time.
+    pub quotes_max: usize,
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self {
+            replicas_max: REPLICAS_MAX,
+            pod_resources_max: None,
+            custom_hosts: true,
+            reserved_hosts: Vec::new(),
+            quotes_per_account_max: 4,
+            quotes_max: 1000,
+        }
+    }
+}
+
+/// Where images come from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImagesConfig {
+    /// Registries (`host:port`) that are spoken to without TLS. Digests are checked all the same.
+    pub insecure_registries: Vec<String>,
+}
+
+/// Rhythm of things.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimingConfig {
+    /// How often an agent signs a usage record.
+    pub record_interval: Period,
+    /// How much time a claim covers.
+    pub claim_interval: Period,
+    /// How long an update may take to become ready before it is rolled back.
+    pub update_max: Period,
+}
+
+impl Default for TimingConfig {
+    fn default() -> Self {
+        Self {
+            record_interval: Period::seconds(10),
+            claim_interval: Period::seconds(600),
+            update_max: Period::seconds(300),
+        }
+    }
+}
+
+/// Why a configuration is not good.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is no such TOML.
+    #[error("{0}")]
+    Parse(#[from] toml::de::Error),
+    /// A value makes no sense.
+    #[error("`{field}` {problem}")]
+    Value {
+        /// Path of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// Names the field that is unknown, missing or makes no sense.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let nothing = Period::seconds(0);
+        let (first, last) = self.ingress.tcp_ports;
+        let max = Period::seconds(u64::from(u32::MAX));
+        let domain = &self.ingress.domain;
+        let checks = [
+            (first < 1024, "ingress.tcp_ports", "must begin at 1024 or above"),
+            (first > last, "ingress.tcp_ports", "must not end before it begins"),
+            (
+                domain.is_empty() || *domain != domain.to_ascii_lowercase(),
+                "ingress.domain",
+                "must be a domain in lower case",
+            ),
+            (self.ingress.connections_max == 0, "ingress.connections_max", "must be above 0"),
+            (self.pricing.notice > max, "pricing.notice", "is too long"),
+            (self.pricing.grace > max, "pricing.grace", "is too long"),
+            (self.pricing.quote_ttl == nothing, "pricing.quote_ttl", "must be above 0"),
+            (
+                self.timing.record_interval < Period::seconds(1),
+                "timing.record_interval",
+                "must be at least 1s",
+            ),
+            (
+                self.timing.claim_interval < self.timing.record_interval,
+                "timing.claim_interval",
+                "must be at least `timing.record_interval`",
+            ),
+            (
+                self.rules.replicas_max == 0 || self.rules.replicas_max > REPLICAS_MAX,
+                "rules.replicas_max",
+                "must be from 1 to 64",
+            ),
+            (self.timing.update_max == nothing, "timing.update_max", "must be above 0"),
+        ];
+        match checks.into_iter().find(|(bad, ..)| *bad) {
+            Some((_, field, problem)) => Err(ConfigError::Value { field, problem }),
+            None => Ok(()),
+        }
+    }
+
+    /// A file to begin with: every field with its default or an example.
+    pub const SAMPLE: &'static str = include_str!("config/sample.toml");
+}
+
+fn default_domain() -> String {
+    "localhost".into()
+}
+
+fn default_tcp_ports() -> (u16, u16) {
+    (30_000, 32_767)
+}
+
+fn default_response_timeout() -> Period {
+    Period::seconds(60)
+}
+
+fn default_drain() -> Period {
+    Period::seconds(30)
+}
+
+fn default_connections_max() -> usize {
+    10_000
+}
+
+fn default_notice() -> Period {
+    Period::seconds(600)
+}
+
+fn default_grace() -> Period {
+    Period::seconds(600)
+}
+
+fn default_deposit() -> Period {
+    Period::seconds(3600)
+}
+
+fn default_quote_ttl() -> Period {
+    Period::seconds(120)
+}
+
+#[cfg(test)]
+mod tests;

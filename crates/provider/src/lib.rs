@@ -1,0 +1,58 @@
+//! The provider daemon as a library, so that tests and benches run it with any [`Chain`] and any
+//! [`Backend`](casemate_provider_core::Backend).
+//!
+//! - [`reconciler`]: finalised leases and running pods in, backend calls and routes out.
+//! - [`settlement`]: activates agent keys, claims, settles and closes on chain.
+//! - [`ingress`]: HTTP by host name and TCP by port, to the pods that the reconciler names.
+//! - [`api`] and [`quotes`]: what publishers ask for, checked and signed.
+//! - [`spool`] and [`manifests`]: what must outlive the process and is neither on chain nor in the
+//!   backend.
+//! - [`app`]: wires them. `Config -> App -> run(shutdown)`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+pub mod app;
+pub mod chain;
+pub mod config;
+pub mod facts;
+pub mod ingress;
+pub mod key;
+pub mod manifests;
+pub mod metrics;
+pub mod quotes;
+pub mod reconciler;
+pub mod settlement;
+pub mod spool;
+pub mod world;
+
+pub use app::App;
+pub use chain::{Chain, ChainError};
+pub use config::Config;
+
+use std::sync::Arc;
+
+use casemate_primitives::UnixSeconds;
+
+/// The wall clock, passed in so that tests own time.
+pub type Clock = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
+
+/// An error with its causes, in one line.
+pub(crate) fn chain_of(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut cause = err.source();
+    while let Some(err) = cause {
+        text = format!("{text}: {err}");
+        cause = err.source();
+    }
+    text
+}
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    })
+}

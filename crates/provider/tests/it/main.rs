@@ -1,0 +1,9 @@
+//! The daemon as a whole: real HTTP over loopback, a scripted chain, pods in memory.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod api;
+mod ingress;
+mod lifecycle;
+mod many;
+mod world;

@@ -1,0 +1,18 @@
+//! End-to-end tests on the real binaries. Each starts a network of its own.
+//!
+//! They need root, and the programs that `cargo xtask test` builds. To see one alone:
+//! `cargo xtask test -p casemate-tests --filter NAME`.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod bad_quotes;
+mod common;
+mod full_disk;
+mod kills;
+mod retire;
+mod road;
+mod tenants;
+mod update;
+mod upgrade;
+mod validators;

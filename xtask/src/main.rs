@@ -1,0 +1,90 @@
+//! `cargo xtask`: set-up, build, demo, tests, checks and benches of this repository.
+//!
+//! Everything that a person or the CI does more than once is a command here, so that README,
+//! guides and `.ci/run` can be one line each.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line for people")]
+
+mod bench;
+mod build;
+mod check;
+mod demo;
+mod elf;
+mod http;
+mod images;
+mod leftovers;
+mod load;
+mod packages;
+mod paths;
+mod process;
+mod setup;
+mod signals;
+mod temp;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::paths::Paths;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what is missing on this machine: Debian packages and the Wasm target.
+    Setup,
+    /// Set up, then build all programs, the static ones too.
+    Build,
+    /// Build, then make the demo's images (guestbook and Debian's nginx) as OCI layouts.
+    Images,
+    /// Run a one-machine network, publish two apps on it and show what they cost, until Ctrl-C.
+    Demo(demo::Options),
+    /// Run every test: unit, integration, documentation and end-to-end, then the cheap checks.
+    Test(test::Options),
+    /// Format, clippy and tidy checks.
+    Check(check::Options),
+    /// Measure against references, side by side.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let paths = Paths::find()?;
+    match command {
+        Command::Setup => setup::run().map(drop),
+        Command::Build => {
+            let wasm = setup::run()?;
+            build::all(&paths, wasm)
+        }
+        Command::Images => {
+            let wasm = setup::run()?;
+            build::all(&paths, wasm)?;
+            let images = images::all(&paths)?;
+            for image in [&images.guestbook, &images.nginx] {
+                println!("{}:{}", image.layout.display(), image.tag);
+            }
+            Ok(())
+        }
+        Command::Demo(options) => demo::run(&paths, &options),
+        Command::Test(options) => test::run(&paths, &options),
+        Command::Check(options) => check::run(&paths, &options),
+        Command::Bench(options) => bench::run(&paths, &options),
+    }
+}
