@@ -16,6 +16,8 @@ use casemate_tests::{Connection, Options, PRICES, Service, get, until, with_clus
 use crate::common::{deploy, settled_down};
 
 const HOST: &str = "book.localhost";
+/// A page is below 4 KiB; headers and acknowledgements come with it.
+const PAGE_BYTES_MAX: u128 = 8 << 10;
 
 #[test]
 fn update_without_a_lost_request() {
@@ -76,6 +78,9 @@ fn update_without_a_lost_request() {
             let quota = Quantities::quota(&view.resources, seconds).context("overflow")?;
             most += PRICES.cost(&quota).context("overflow")?;
         }
+        // The pages that were asked for come on top.
+        let pages = u128::try_from(requests)? * PAGE_BYTES_MAX / (1 << 20) + 4;
+        most += pages * PRICES.egress_mib;
         ensure!(view.paid <= most, "{} was paid, at most {most} is right", view.paid);
         Ok(())
     });

@@ -194,9 +194,15 @@ impl Cluster {
         Ledger::connect(&self.node.url()).await
     }
 
-    /// Stops all, removes all pods and checks that nothing is left.
+    /// Stops all, removes all pods and checks that nothing is left and nothing has panicked.
     fn end(&mut self) -> Result<()> {
         self.purge()?;
+        for log in self.logs() {
+            let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
+            if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+                bail!("`{}` tells of a panic: {line}", log.display());
+            }
+        }
         for provider in &self.providers {
             let leftovers = provider.traces().leftovers()?;
             if !leftovers.is_empty() {
@@ -220,20 +226,15 @@ impl Cluster {
         result
     }
 
-    fn print_logs(&self) {
-        let logs = std::iter::once(self.node.log())
-            .chain(self.providers.iter().map(Provider::log))
-            .map(Path::to_owned);
-        for log in logs {
-            print_log(&log);
-        }
+    fn logs(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.node.log()).chain(self.providers.iter().map(Provider::log))
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.print_logs();
+            self.logs().for_each(print_log);
         }
         if let Err(error) = self.purge() {
             say(&format!("pods may be left: {error:?}"));

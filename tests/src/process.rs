@@ -139,8 +139,10 @@ pub fn tail(path: &Path, lines: usize) -> String {
     all[skipped..].join("\n")
 }
 
-/// Removes variables that would set up the program in the place of its files and flags.
+/// Removes variables that would set up the program in the place of its files and flags, or make its
+/// errors longer than users see them.
 pub(crate) fn without_settings(command: &mut Command) {
+    command.env_remove("RUST_BACKTRACE");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CASEMATE_") {
             command.env_remove(name);

@@ -98,11 +98,12 @@ impl Registry {
         Ok(Image { reference: text("reference")?, digest: text("digest")? })
     }
 
-    /// Spoils the largest layer of an image on the registry's disk.
+    /// Flips a bit of an image's largest layer on the registry's disk: once spoils the image, twice
+    /// mends it.
     ///
     /// # Errors
     /// The image is not there.
-    pub fn spoil(&self, image: &Image) -> Result<()> {
+    pub fn flip_bit(&self, image: &Image) -> Result<()> {
         let manifest = fs::read(self.blob(&image.digest)).context("the image is not there")?;
         let manifest: Value = serde_json::from_slice(&manifest)?;
         let layers = manifest["layers"].as_array().context("the image has no layers")?;

@@ -19,8 +19,8 @@ pub struct Service {
     pub env: Vec<(String, String)>,
     /// Whether entries outlive a pod.
     pub persistent: bool,
-    /// More ports, as YAML in flow style.
-    pub more_ports: String,
+    /// The provider's TCP port, in the place of the host name.
+    pub tcp: Option<u16>,
 }
 
 impl Service {
@@ -34,13 +34,13 @@ impl Service {
             mount: "/data".to_owned(),
             env: Vec::new(),
             persistent: false,
-            more_ports: String::new(),
+            tcp: None,
         }
     }
 
     /// The manifest.
     pub fn yaml(&self) -> String {
-        let Self { name, host, image, replicas, mount, more_ports, .. } = self;
+        let Self { name, host, image, replicas, mount, .. } = self;
         let kind = if self.persistent { "persistent" } else { "empty" };
         let env = match self.env.as_slice() {
             [] => String::new(),
@@ -51,6 +51,10 @@ impl Service {
                     .collect();
                 format!("    env:\n{}", lines.concat())
             }
+        };
+        let reached = match self.tcp {
+            Some(port) => format!("protocol: TCP, hostPort: {port}"),
+            None => format!("protocol: HTTP, host: {host}"),
         };
         format!(
             "apiVersion: casemate.io/v1\n\
@@ -64,8 +68,7 @@ impl Service {
                  image: {image}\n\
              {env}    \
                  ports:\n    \
-                 - {{containerPort: 8080, protocol: HTTP, host: {host}}}\n\
-             {more_ports}    \
+                 - {{containerPort: 8080, {reached}}}\n    \
                  resources: {{cpu: 100m, memory: 32Mi, storage: 16Mi}}\n    \
                  volumeMounts:\n    \
                  - {{name: book, mountPath: {mount}}}\n    \

@@ -1,17 +1,26 @@
 //! A runtime with another version number, made from the one that runs.
 //!
 //! A real upgrade brings a runtime that was built anew; here its number alone differs, so that the
-//! tests need not compile a runtime a second time. The number is in two places: the section that a
-//! node reads, and the constant that the runtime itself compiles in (it signs transactions for
-//! that, and tells by it that it was upgraded).
+//! tests need not compile a runtime a second time. A node reads the number in a section of its own;
+//! the compiler has written it wherever the runtime itself needs it: into data, and as a constant
+//! into code. That all places were found is seen by what the new runtime does.
 
-use anyhow::{Context as _, Result, ensure};
+use std::ops::Range;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use codec::{Decode as _, Encode as _};
 
 /// What a compressed runtime begins with.
 const COMPRESSED: [u8; 8] = [82, 188, 83, 118, 70, 219, 142, 5];
 /// The SDK's own limit.
 const SIZE_MAX: usize = 50 * 1024 * 1024;
+/// A smaller number means too many things in a program.
+const VERSION_MIN: u32 = 1 << 16;
+
+const CODE: u8 = 10;
+const DATA: u8 = 11;
+const I32_CONST: u8 = 0x41;
+const I64_CONST: u8 = 0x42;
 
 /// The WebAssembly of a runtime as a chain stores it.
 ///
@@ -29,63 +38,69 @@ pub fn decompress(code: &[u8]) -> Result<Vec<u8>> {
 /// The same runtime with another `spec_version`.
 ///
 /// # Errors
-/// The version is not where it is expected.
+/// The version is not where it is expected, or too common a number to be found.
 pub fn with_spec_version(wasm: &[u8], version: u32) -> Result<Vec<u8>> {
-    let section = custom_section(wasm, b"runtime_version")?;
-    let content = &wasm[section.clone()];
-    let mut rest = content;
-    let decoded = <(String, String, u32, u32, u32)>::decode(&mut rest);
-    let (spec_name, impl_name, authoring, old, implementation) =
+    let section = section(wasm, |kind, name| kind == 0 && name == b"runtime_version")?;
+    let mut rest = &wasm[section.clone()];
+    let decoded = <(String, String, u32, u32)>::decode(&mut rest);
+    let (.., old) =
         decoded.context("the section `runtime_version` has another form than expected")?;
-    // The version and what comes after it were read.
-    let at = section.start + content.len() - rest.len() - 8;
+    ensure!(old >= VERSION_MIN, "spec_version {old} is too common a number to be found in code");
+    let after = section.end - rest.len();
     let mut patched = wasm.to_vec();
-    patched[at..at + 4].copy_from_slice(&version.encode());
+    patched[after - 4..after].copy_from_slice(&version.encode());
 
-    // Two borrowed strings and a borrowed list, then the numbers: `RuntimeVersion` in memory.
-    let borrowed = 0x8000_0000_u32.to_le_bytes();
-    let length = |text: &str| u32::try_from(text.len()).map(u32::to_le_bytes);
-    let (spec_length, impl_length) = (length(&spec_name)?, length(&impl_name)?);
-    let numbers = (authoring, old, implementation).encode();
-    let mut found = 0;
-    for start in 0..wasm.len().saturating_sub(48) {
-        let word = |index: usize| &wasm[start + 4 * index..start + 4 * index + 4];
-        let is_it = word(0) == borrowed
-            && word(2) == spec_length
-            && word(3) == borrowed
-            && word(5) == impl_length
-            && word(6) == borrowed
-            && wasm[start + 36..start + 48] == numbers;
-        if is_it {
-            patched[start + 40..start + 44].copy_from_slice(&version.encode());
-            found += 1;
+    let data = self::section(wasm, |kind, _| kind == DATA)?;
+    for at in data.start..data.end.saturating_sub(3) {
+        if wasm[at..at + 4] == old.to_le_bytes() {
+            patched[at..at + 4].copy_from_slice(&version.to_le_bytes());
         }
     }
-    ensure!(found > 0, "the runtime's own constant of its version was not found");
+    for at in self::section(wasm, |kind, _| kind == CODE)? {
+        if !matches!(wasm[at], I32_CONST | I64_CONST) {
+            continue;
+        }
+        let Some((value, end)) = signed(wasm, at + 1) else { continue };
+        // The compiler joins two neighbouring fields into one constant of 64 bits.
+        let (low, high) = (value & 0xffff_ffff, value >> 32);
+        let (old, version) = (i64::from(old), i64::from(version));
+        let new = match (low == old, high == old) {
+            (true, _) => (high << 32) | version,
+            (_, true) => (version << 32) | low,
+            _ => continue,
+        };
+        let bytes = encode_signed(new);
+        ensure!(bytes.len() == end - at - 1, "{version} takes another length than {old}");
+        patched[at + 1..end].copy_from_slice(&bytes);
+    }
     Ok(patched)
 }
 
-/// Where the content of a custom section is.
-fn custom_section(wasm: &[u8], name: &[u8]) -> Result<std::ops::Range<usize>> {
+/// Where the content of a section is, which `is_it` finds by its kind and, if it is a custom one,
+/// by its name.
+fn section(wasm: &[u8], is_it: impl Fn(u8, &[u8]) -> bool) -> Result<Range<usize>> {
     // After the magic number and the format's version.
     let mut at = 8;
     while at < wasm.len() {
         let kind = wasm[at];
-        let (size, content) = number(wasm, at + 1)?;
+        let (size, mut content) = number(wasm, at + 1)?;
         let end = content + size;
+        ensure!(end <= wasm.len(), "a section is cut off");
+        let mut name: &[u8] = &[];
         if kind == 0 {
             let (length, begin) = number(wasm, content)?;
-            if wasm.get(begin..begin + length) == Some(name) {
-                ensure!(end <= wasm.len(), "the last section is cut off");
-                return Ok(begin + length..end);
-            }
+            content = begin + length;
+            name = wasm.get(begin..content).context("a name is cut off")?;
+        }
+        if is_it(kind, name) {
+            return Ok(content..end);
         }
         at = end;
     }
-    anyhow::bail!("there is no section `{}`", String::from_utf8_lossy(name))
+    bail!("a section is missing")
 }
 
-/// A LEB128 number and where it ends.
+/// An unsigned LEB128 number and where it ends.
 fn number(wasm: &[u8], mut at: usize) -> Result<(usize, usize)> {
     let mut value = 0_usize;
     for shift in (0..32).step_by(7) {
@@ -96,34 +111,79 @@ fn number(wasm: &[u8], mut at: usize) -> Result<(usize, usize)> {
             return Ok((value, at));
         }
     }
-    anyhow::bail!("a number is too long")
+    bail!("a number is too long")
+}
+
+/// A signed LEB128 number and where it ends; `None` where there is none.
+fn signed(wasm: &[u8], mut at: usize) -> Option<(i64, usize)> {
+    let mut value = 0_i64;
+    for shift in (0..64).step_by(7) {
+        let byte = *wasm.get(at)?;
+        at += 1;
+        value |= i64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            let is_negative = byte & 0x40 != 0 && shift < 57;
+            return Some((if is_negative { value | (-1 << (shift + 7)) } else { value }, at));
+        }
+    }
+    None
+}
+
+fn encode_signed(mut value: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let byte = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        let is_last = (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0);
+        bytes.push(if is_last { byte } else { byte | 0x80 });
+        if is_last {
+            return bytes;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A module with a `runtime_version` section and the same in its data.
+    /// A module with a version in all places.
     fn module(version: u32) -> Vec<u8> {
-        let section = [15_usize.to_le_bytes()[..1].to_vec(), b"runtime_version".to_vec()].concat();
-        let content = ("case", "mate2", 1_u32, version, 1_u32, 1_u32, 1_u8).encode();
-        let size = u8::try_from(section.len() + content.len()).unwrap();
-        let words = [0x8000_0000, 1000, 4, 0x8000_0000, 1004, 5, 0x8000_0000, 1009, 12, 1, version];
-        let mut bytes = b"\0asm\x01\0\0\0".to_vec();
-        bytes.extend([0, size]);
-        bytes.extend(section);
-        bytes.extend(content);
-        let mut data: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
-        data.extend([1, 0, 0, 0, 1, 0, 0, 0, 1]);
-        bytes.extend([11, u8::try_from(data.len()).unwrap()]);
-        bytes.extend(data);
-        bytes
+        let section = |kind: u8, content: &[u8]| {
+            [&[kind, u8::try_from(content.len()).unwrap()][..], content].concat()
+        };
+        let constant = |kind, value| [vec![kind], encode_signed(value)].concat();
+        let version64 = i64::from(version);
+        let code = [
+            constant(I32_CONST, version64),
+            constant(I64_CONST, (version64 << 32) | 1),
+            constant(I64_CONST, (7 << 32) | version64),
+            constant(I32_CONST, -5),
+        ];
+        let words: Vec<u8> = [1, version, 1].iter().flat_map(|w: &u32| w.to_le_bytes()).collect();
+        let name = [&[15][..], b"runtime_version"].concat();
+        let told = ("case", "mate2", 1_u32, version, 1_u32, 1_u8).encode();
+        [
+            b"\0asm\x01\0\0\0".to_vec(),
+            section(CODE, &code.concat()),
+            section(DATA, &words),
+            section(0, &[name, told].concat()),
+        ]
+        .concat()
     }
 
     #[test]
-    fn only_the_version_changes() {
-        assert_eq!(with_spec_version(&module(1), 7).unwrap(), module(7));
+    fn the_version_changes_everywhere() {
+        assert_eq!(with_spec_version(&module(261_122), 261_123).unwrap(), module(261_123));
+        assert!(with_spec_version(&module(1), 2).is_err());
         assert!(with_spec_version(b"\0asm\x01\0\0\0", 7).is_err());
         assert!(decompress(b"no wasm").is_err());
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for value in [0, 1, -1, 63, 64, -64, -65, i64::MAX, i64::MIN, 261_122 << 32] {
+            let bytes = encode_signed(value);
+            assert_eq!(signed(&bytes, 0), Some((value, bytes.len())), "{value}");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: what we have beside a reference, measured in one run, turn by turn.
 
 mod ingress;
+mod publish;
+mod series;
+mod start;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -39,7 +42,7 @@ pub(crate) struct Row {
     pub(crate) reference: f64,
     /// `ours / reference`.
     pub(crate) ratio: f64,
-    /// The bound that the ratio must keep, as written in the goal.
+    /// The bound that must be kept.
     pub(crate) goal: String,
     pub(crate) met: bool,
 }
@@ -49,6 +52,10 @@ pub(crate) struct Row {
 pub(crate) enum Goal {
     /// `ours` is better when it is greater.
     AtLeast(f64),
+    /// `ours` is at most `factor` times the reference, plus `plus`.
+    AtMost { factor: f64, plus: f64 },
+    /// `ours` itself is at most this, whatever the reference.
+    OursAtMost(f64),
     /// Shown for comparison; nothing is promised.
     None,
 }
@@ -68,6 +75,13 @@ impl Row {
         let (goal, met) = match goal {
             Goal::AtLeast(bound) => {
                 (format!("ratio >= {bound}"), ratio.is_finite() && ratio >= bound)
+            }
+            Goal::AtMost { factor, plus } => (
+                format!("ours <= {factor} x reference + {plus}"),
+                ours.is_finite() && ours <= factor * reference + plus,
+            ),
+            Goal::OursAtMost(bound) => {
+                (format!("ours <= {bound}"), ours.is_finite() && ours <= bound)
             }
             Goal::None => ("none".to_owned(), true),
         };
@@ -94,7 +108,12 @@ fn median(series: &[f64]) -> Result<f64> {
 type Bench = fn(&Paths) -> Result<Vec<Row>>;
 
 /// All of them; later ones are added here.
-const BENCHES: &[(&str, Bench)] = &[("ingress", ingress::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("start", start::run),
+    ("ingress", ingress::run),
+    ("claims", series::claims),
+    ("leases", series::leases),
+];
 
 pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
     let wanted: Vec<_> = BENCHES
@@ -131,12 +150,12 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
 
 fn table(rows: &[Row]) {
     println!(
-        "{:<24} {:<12} {:>12} {:>12} {:>8}  {:<14} met",
+        "{:<16} {:<12} {:>10} {:>10} {:>8}  {:<28} met",
         "name", "unit", "ours", "reference", "ratio", "goal"
     );
     for row in rows {
         println!(
-            "{:<24} {:<12} {:>12.2} {:>12.2} {:>8.3}  {:<14} {}",
+            "{:<16} {:<12} {:>10.3} {:>10.3} {:>8.3}  {:<28} {}",
             row.name,
             row.unit,
             row.ours,
@@ -160,5 +179,16 @@ mod tests {
         let row = Row::new("x", "1/s", &[1.0; 6], &[0.0; 6], Goal::AtLeast(0.9)).expect("six");
         assert!(!row.met);
         assert!(Row::new("x", "1/s", &[1.0; 4], &[1.0; 4], Goal::AtLeast(0.9)).is_err());
+    }
+
+    #[test]
+    fn times_and_sizes_have_upper_bounds() {
+        let met = |ours: f64, reference: f64, goal| {
+            Row::new("x", "s", &[ours; 5], &[reference; 5], goal).expect("five").met
+        };
+        let goal = Goal::AtMost { factor: 1.5, plus: 1.0 };
+        assert!(met(4.0, 2.0, goal) && !met(4.1, 2.0, goal) && !met(f64::NAN, 2.0, goal));
+        let goal = Goal::OursAtMost(1.0);
+        assert!(met(1.0, 0.0, goal) && !met(1.1, 9.0, goal));
     }
 }

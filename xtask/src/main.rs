@@ -14,6 +14,7 @@ mod http;
 mod images;
 mod leftovers;
 mod load;
+mod metadata;
 mod packages;
 mod paths;
 mod process;
@@ -50,6 +51,8 @@ enum Command {
     Test(test::Options),
     /// Format, clippy and tidy checks.
     Check(check::Options),
+    /// Write the runtime's metadata down for the client (after a change of the runtime's calls).
+    Metadata(metadata::Options),
     /// Measure against references, side by side.
     Bench(bench::Options),
 }
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(&paths, &options),
         Command::Test(options) => test::run(&paths, &options),
         Command::Check(options) => check::run(&paths, &options),
+        Command::Metadata(options) => metadata::run(&paths, &options),
         Command::Bench(options) => bench::run(&paths, &options),
     }
 }

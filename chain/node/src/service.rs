@@ -165,12 +165,12 @@ where
     })?;
     let grandpa_protocol_name =
         sc_consensus_grandpa::protocol_standard_name(&genesis_hash, &config.chain_spec);
-    let (grandpa_protocol, grandpa_notifications) = sc_consensus_grandpa::grandpa_peers_set_config::<
-        _,
-        N,
-    >(
-        grandpa_protocol_name.clone(), metrics.clone(), net_config.peer_store_handle()
-    );
+    let (grandpa_protocol, grandpa_notifications) =
+        sc_consensus_grandpa::grandpa_peers_set_config::<_, N>(
+            grandpa_protocol_name.clone(),
+            metrics.clone(),
+            net_config.peer_store_handle(),
+        );
     let warp_sync_config = if development {
         None
     } else {
@@ -206,9 +206,7 @@ where
     let prometheus_registry = config.prometheus_registry().cloned();
     let rpc_builder = {
         let (client, pool) = (client.clone(), transaction_pool.clone());
-        Box::new(move |_| {
-            crate::rpc::create_full(client.clone(), pool.clone()).map_err(Into::into)
-        })
+        Box::new(move |_| crate::rpc::create_full(client.clone(), pool.clone()).map_err(Into::into))
     };
     sc_service::spawn_tasks(sc_service::SpawnTasksParams {
         network: network.clone(),
@@ -236,7 +234,8 @@ where
         )
     };
     if development {
-        let sealing = seal::run(client.clone(), transaction_pool.clone(), select_chain, proposer_factory())?;
+        let sealing =
+            seal::run(client.clone(), transaction_pool.clone(), select_chain, proposer_factory())?;
         task_manager.spawn_essential_handle().spawn_blocking(
             "seal",
             Some("block-authoring"),
@@ -263,8 +262,9 @@ where
                     Ok((slot, timestamp))
                 },
                 force_authoring,
-                backoff_authoring_blocks:
-                    Some(sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default()),
+                backoff_authoring_blocks: Some(
+                    sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default(),
+                ),
                 keystore: keystore_container.keystore(),
                 sync_oracle: sync_service.clone(),
                 justification_sync_link: sync_service.clone(),
@@ -312,10 +312,9 @@ fn ensure_has_validators(config: &Configuration, client: &FullClient) -> Result<
     use sp_api::ProvideRuntimeApi;
     use sp_consensus_aura::AuraApi;
     let at = sp_blockchain::HeaderBackend::info(client).best_hash;
-    let authorities = client
-        .runtime_api()
-        .authorities(at)
-        .map_err(|err| ServiceError::Other(format!("the runtime can't name its validators: {err}")))?;
+    let authorities = client.runtime_api().authorities(at).map_err(|err| {
+        ServiceError::Other(format!("the runtime can't name its validators: {err}"))
+    })?;
     if !authorities.is_empty() {
         return Ok(());
     }

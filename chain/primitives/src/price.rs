@@ -6,8 +6,17 @@ use scale_info::TypeInfo;
 
 /// What a price list or a lease is paid in.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Default, Encode, Eq, MaxEncodedLen,
-    PartialEq, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Default,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
@@ -22,8 +31,17 @@ pub enum Asset {
 
 /// Prices per unit of resource, in [`Balance`] units.
 #[derive(
-    Clone, Copy, Debug, Default, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen,
-    PartialEq, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

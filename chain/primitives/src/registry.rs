@@ -7,7 +7,15 @@ use scale_info::TypeInfo;
 
 /// Kinds of trusted execution environment.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -26,7 +34,15 @@ pub enum TeeKind {
 
 /// How a provider presents itself. Its own words: nothing here is checked by the chain.
 #[derive(
-    Clone, Debug, Decode, DecodeWithMemTracking, Default, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Default,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 pub struct ProviderInfo {
@@ -42,7 +58,15 @@ pub struct ProviderInfo {
 
 /// A provider's list prices in one asset. A quote may differ; this is for searching.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 pub struct PriceList {
@@ -54,8 +78,17 @@ pub struct PriceList {
 
 /// What kind of work a deployment is.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Default, Encode, Eq, MaxEncodedLen,
-    PartialEq, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Default,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
 )]
 pub enum DeploymentKind {
     /// Runs until stopped.
@@ -68,7 +101,15 @@ pub enum DeploymentKind {
 
 /// A manifest by hash and size: its content is never on chain.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 pub struct ManifestRef {

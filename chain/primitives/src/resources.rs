@@ -5,8 +5,18 @@ use scale_info::TypeInfo;
 
 /// An amount of computing resources: what a pod asks for or what a provider offers.
 #[derive(
-    Clone, Copy, Debug, Default, Decode, DecodeWithMemTracking, Encode, Eq, Hash, MaxEncodedLen,
-    PartialEq, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    Hash,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

@@ -13,8 +13,17 @@ pub type AgentSignature = [u8; 64];
 
 /// Amounts used. Fields only ever grow from one record of an agent to the next.
 #[derive(
-    Clone, Copy, Debug, Default, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen,
-    PartialEq, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -81,7 +90,15 @@ impl Quantities {
 /// O(1), however many records lie between), and any two neighbours can be checked against each
 /// other by their hashes.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -134,8 +134,7 @@ impl pallet_session::Config for Runtime {
     type Keys = SessionKeys;
     type NextSessionRotation = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
     type RuntimeEvent = RuntimeEvent;
-    type SessionHandler =
-        <SessionKeys as sp_runtime::traits::OpaqueKeys>::KeyTypeIdProviders;
+    type SessionHandler = <SessionKeys as sp_runtime::traits::OpaqueKeys>::KeyTypeIdProviders;
     /// The validators of genesis stay; staking comes with its own issue.
     type SessionManager = ();
     type ShouldEndSession = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;

@@ -2,8 +2,8 @@
 //! place of sudo, and Casemate's own pallets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
-// The SDK's macros make public items without documentation.
-#![allow(missing_docs)]
+// The SDK's macros make public items without documentation and without Debug.
+#![allow(missing_docs, missing_debug_implementations)]
 
 extern crate alloc;
 
@@ -86,7 +86,9 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: Cow::Borrowed("casemate"),
     impl_name: Cow::Borrowed("casemate"),
     authoring_version: 1,
-    spec_version: 1,
+    // The day of the release, as YYMMDD: it only grows, and it is no number that occurs in code for
+    // another reason, so that a test can make an upgrade of it without another build.
+    spec_version: 261_122,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 1,
@@ -97,8 +99,16 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
 mod runtime {
     #[runtime::runtime]
     #[runtime::derive(
-        RuntimeCall, RuntimeEvent, RuntimeError, RuntimeOrigin, RuntimeFreezeReason,
-        RuntimeHoldReason, RuntimeSlashReason, RuntimeLockId, RuntimeTask, RuntimeViewFunction
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
     )]
     pub struct Runtime;
 

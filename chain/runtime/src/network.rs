@@ -16,8 +16,18 @@ pub mod pallet {
 
     /// What a chain is for.
     #[derive(
-        Clone, Copy, Debug, Decode, Default, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo,
-        serde::Deserialize, serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Decode,
+        Default,
+        Encode,
+        Eq,
+        MaxEncodedLen,
+        PartialEq,
+        TypeInfo,
+        serde::Deserialize,
+        serde::Serialize,
     )]
     #[serde(rename_all = "camelCase")]
     pub enum NetworkKind {

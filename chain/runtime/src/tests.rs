@@ -8,13 +8,27 @@ fn preset(name: &str) -> String {
     String::from_utf8(genesis::get_preset(&PresetId::from(name)).unwrap()).unwrap()
 }
 
+/// Genesis as the node builds it: the preset laid over the default.
 fn build(name: &str) -> sp_io::TestExternalities {
     let mut ext = sp_io::TestExternalities::default();
     ext.execute_with(|| {
         use frame_support::genesis_builder_helper::build_state;
-        build_state::<RuntimeGenesisConfig>(preset(name).into_bytes()).unwrap();
+        let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+        merge(&mut config, serde_json::from_str(&preset(name)).unwrap());
+        build_state::<RuntimeGenesisConfig>(serde_json::to_vec(&config).unwrap()).unwrap();
     });
     ext
+}
+
+fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
+    match (base, patch) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(base.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (base, patch) => *base = patch,
+    }
 }
 
 #[test]
@@ -27,8 +41,9 @@ fn production_has_no_development_key_no_money_and_no_committee() {
     build(genesis::PRODUCTION).execute_with(|| {
         assert_eq!(Balances::total_issuance(), 0);
         assert!(pallet_aura::Authorities::<Runtime>::get().is_empty());
-        assert!(pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get()
-            .is_empty());
+        assert!(
+            pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get().is_empty()
+        );
         assert_eq!(network::Kind::<Runtime>::get(), network::NetworkKind::Production);
     });
 }
@@ -60,7 +75,8 @@ fn development_seals_faster_than_it_is_asked() {
 #[test]
 fn the_clients_metadata_is_this_runtimes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/client/metadata/casemate.scale");
-    let now: Vec<u8> = (*Runtime::metadata_at_version(15).unwrap()).to_vec();
+    let now = sp_io::TestExternalities::default()
+        .execute_with(|| (*Runtime::metadata_at_version(15).unwrap()).to_vec());
     if std::env::var_os("CASEMATE_BLESS").is_some() {
         std::fs::write(path, &now).unwrap();
     }

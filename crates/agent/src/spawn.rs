@@ -1,4 +1,4 @@
-//! Makes the app's process: clean signal mask, own process group, no agent's descriptor, its user,
+//! Makes the app's process: clean signals, own process group, no agent's descriptor, its user,
 //! no new privileges. All `unsafe` of the agent is here.
 
 use std::{
@@ -57,6 +57,7 @@ pub(crate) fn command(app: &AppConfig, argv: &[String]) -> Command {
         prctl::set_no_new_privs()?;
         // Outside of a container nothing else ends the app when the agent is killed.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
+        reset_dispositions();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         Ok(())
     };
@@ -67,6 +68,19 @@ pub(crate) fn command(app: &AppConfig, argv: &[String]) -> Command {
         command.pre_exec(in_child);
     }
     command
+}
+
+/// Lets every signal do what it does by default. One that is ignored stays so over an `exec`, and a
+/// shell can't even trap it: whoever started the agent under `nohup` must not decide that.
+fn reset_dispositions() {
+    for number in 1..=libc::SIGRTMAX() {
+        #[expect(unsafe_code, reason = "nix has no name for real-time signals")]
+        // SAFETY: safe to call between fork and exec. Numbers that can't be set (KILL, STOP, the C
+        // library's own) are an error that changes nothing.
+        unsafe {
+            libc::signal(number, libc::SIG_DFL);
+        }
+    }
 }
 
 /// Makes a user the owner of the pipe behind a descriptor. Nothing happens where it is another thing.

@@ -72,6 +72,9 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Providers", "TooManyUnbondings" | "NothingToWithdraw" | "NotEnoughStake") => {
             "see what is at stake and when it unlocks: casemate provider status"
         }
+        ("Providers", "LeasesLive" | "CapacityInUse") => {
+            "see how much is in leases, and wait until they have ended: casemate provider status"
+        }
         ("Providers", "CapacityExhausted" | "Retiring") => {
             "another provider may have room: casemate deploy"
         }

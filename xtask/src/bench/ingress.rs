@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    bench::{Goal, ROUNDS, Row},
+    bench::{Goal, ROUNDS, Row, publish},
     demo::{self, Ports, network::Network, show},
     images,
     leftovers::processes,
@@ -34,8 +34,9 @@ pub(super) fn run(paths: &Paths) -> Result<Vec<Row>> {
     demo::with_network(paths, Ports::choose(0)?, |network, dir| {
         let image = images::push(paths, &images.nginx, network.registry(), "nginx")?;
         let source = paths.repo.join("xtask/assets/nginx.yaml");
-        let app = show::App::write("nginx", &source, &image, dir.join("nginx.yaml"))?;
-        show::deploy(network, &app)?;
+        let manifest = dir.join("nginx.yaml");
+        let app = show::App::write("nginx", &source, &image, manifest.clone())?;
+        publish::deploy(network, app.name, &manifest)?;
         show::wait_until_it_answers(network, &app)?;
         let pod = pod_address(dir)?;
         let (proxy, mut service) = start_proxy(&pod, dir)?;
@@ -82,11 +83,16 @@ fn pod_address(dir: &Path) -> Result<String> {
             name.trim() == "nginx" && arguments.contains("nginx")
         })
         .context("no nginx runs in a pod")?;
+    Ok(format!("{}:80", address_of_process(&pid.to_string())?))
+}
+
+/// The address of the network that a process is in.
+pub(super) fn address_of_process(pid: &str) -> Result<String> {
     let mut ip = command("nsenter");
-    ip.args(["-t", &pid.to_string(), "-n", "ip", "-4", "-o", "address", "show", "scope", "global"]);
+    ip.args(["-t", pid, "-n", "ip", "-4", "-o", "address", "show", "scope", "global"]);
     let listing = output(&mut ip, "the package iproute2 must be installed")?;
     match first_address(&listing) {
-        Some(address) => Ok(format!("{address}:80")),
+        Some(address) => Ok(address.to_owned()),
         None => bail!("the pod has no address: `{}`", listing.trim()),
     }
 }

@@ -2,12 +2,9 @@
 
 use crate as pallet_deployments;
 use crate::{mock::*, *};
-use casemate_primitives::{
-    DeploymentId, DeploymentKind, ManifestRef, CASE, MANIFEST_SIZE_MAX,
-};
+use casemate_primitives::{DeploymentId, DeploymentKind, ManifestRef, CASE, MANIFEST_SIZE_MAX};
 use frame_support::{assert_noop, assert_ok, traits::fungible::hold::Inspect as _};
 use pallet_deployments::Error;
-
 
 fn origin(who: u64) -> RuntimeOrigin {
     RuntimeOrigin::signed(who)

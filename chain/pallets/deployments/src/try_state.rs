@@ -30,4 +30,3 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 }
-

@@ -5,7 +5,10 @@
 //! checks).
 
 use core::marker::PhantomData;
-use frame_support::{traits::Get, weights::{constants::ParityDbWeight, Weight}};
+use frame_support::{
+    traits::Get,
+    weights::{constants::ParityDbWeight, Weight},
+};
 
 /// Weight of each call.
 #[allow(missing_docs)]
@@ -21,16 +24,13 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn create() -> Weight {
-        Weight::from_parts(55_000_000, 7200)
-            .saturating_add(T::DbWeight::get().reads_writes(2, 3))
+        Weight::from_parts(55_000_000, 7200).saturating_add(T::DbWeight::get().reads_writes(2, 3))
     }
     fn update() -> Weight {
-        Weight::from_parts(25_000_000, 3600)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(25_000_000, 3600).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     fn stop() -> Weight {
-        Weight::from_parts(60_000_000, 7200)
-            .saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(60_000_000, 7200).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
 }
 

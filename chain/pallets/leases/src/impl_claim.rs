@@ -63,11 +63,9 @@ impl<T: Config> Pallet<T> {
         let LeaseTerms { prices, .. } = lease.terms;
         let due = prices.cost(&payable).ok_or(Error::<T>::Overflow)?;
         // Each replica has its share of the spend rate, so that the sum over replicas keeps to it.
-        let cap = lease
-            .spend_rate_max
-            .checked_mul(Balance::from(seconds))
-            .ok_or(Error::<T>::Overflow)?
-            / Balance::from(lease.replicas.max(1));
+        let cap =
+            lease.spend_rate_max.checked_mul(Balance::from(seconds)).ok_or(Error::<T>::Overflow)?
+                / Balance::from(lease.replicas.max(1));
         let paid = due.min(cap).min(lease.escrow);
 
         if paid > 0 {

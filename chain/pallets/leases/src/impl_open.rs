@@ -152,7 +152,9 @@ impl<T: Config> Pallet<T> {
 
     /// What binds quotes and records to this chain.
     pub(crate) fn genesis_hash() -> [u8; 32] {
-        let hash = frame_system::Pallet::<T>::block_hash(frame_system::pallet_prelude::BlockNumberFor::<T>::zero());
+        let hash = frame_system::Pallet::<T>::block_hash(
+            frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
+        );
         let mut bytes = [0; 32];
         let len = hash.as_ref().len().min(32);
         bytes[..len].copy_from_slice(&hash.as_ref()[..len]);

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
+// FRAME's macros make public types without Debug.
+#![allow(missing_debug_implementations)]
 
 extern crate alloc;
 

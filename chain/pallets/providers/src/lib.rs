@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
-
+// FRAME's macros make public types without Debug.
+#![allow(missing_debug_implementations)]
 
 mod impl_registry;
 mod impl_stake;
@@ -15,7 +16,7 @@ pub mod weights;
 
 pub use pallet::*;
 pub use traits::ProviderRegistry;
-pub use types::{Provider, StakeRates, Unbonding};
+pub use types::{Provider, StakeRates, Unbonding, UnbondingsMax};
 pub use weights::WeightInfo;
 
 use frame_support::pallet_prelude::*;

@@ -42,7 +42,13 @@ fn registering_holds_the_stake_that_the_capacity_needs() {
     build_and_execute(|| {
         let (info, lists) = (ProviderInfo::default(), PriceLists::default());
         assert_noop!(
-            Registry::register(origin(1), info.clone(), capacity(4, 8), lists.clone(), 12 * CASE - 1),
+            Registry::register(
+                origin(1),
+                info.clone(),
+                capacity(4, 8),
+                lists.clone(),
+                12 * CASE - 1
+            ),
             Error::<Test>::StakeTooLow
         );
         assert_noop!(

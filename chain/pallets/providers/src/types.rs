@@ -9,7 +9,15 @@ pub type UnbondingsMax = ConstU32<8>;
 
 /// Part of a stake that is on its way out.
 #[derive(
-    Clone, Copy, Debug, Decode, DecodeWithMemTracking, Encode, Eq, MaxEncodedLen, PartialEq,
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
     TypeInfo,
 )]
 pub struct Unbonding {

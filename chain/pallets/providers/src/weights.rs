@@ -5,7 +5,10 @@
 //! checks).
 
 use core::marker::PhantomData;
-use frame_support::{traits::Get, weights::{constants::ParityDbWeight, Weight}};
+use frame_support::{
+    traits::Get,
+    weights::{constants::ParityDbWeight, Weight},
+};
 
 /// Weight of each call.
 #[allow(missing_docs)]
@@ -24,28 +27,22 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn register() -> Weight {
-        Weight::from_parts(60_000_000, 3600)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 2))
+        Weight::from_parts(60_000_000, 3600).saturating_add(T::DbWeight::get().reads_writes(1, 2))
     }
     fn update() -> Weight {
-        Weight::from_parts(30_000_000, 3600)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(30_000_000, 3600).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     fn bond() -> Weight {
-        Weight::from_parts(50_000_000, 7200)
-            .saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(50_000_000, 7200).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
     fn unbond() -> Weight {
-        Weight::from_parts(30_000_000, 3600)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(30_000_000, 3600).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     fn withdraw() -> Weight {
-        Weight::from_parts(55_000_000, 7200)
-            .saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(55_000_000, 7200).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
     fn retire() -> Weight {
-        Weight::from_parts(35_000_000, 3600)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(35_000_000, 3600).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
 }
 

@@ -71,6 +71,11 @@ impl Agent {
         Self::spawn(config, &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"], None)
     }
 
+    /// Under a program that runs the agent in its own place (`exec`), such as `nohup`.
+    pub(crate) fn start_under(wrapper: &[&str], config: &Config) -> Self {
+        Self::spawn(config, wrapper, None)
+    }
+
     pub(crate) fn start_as_user(config: &Config, uid: u32) -> Self {
         Self::spawn(config, &[], Some(uid))
     }
@@ -98,7 +103,7 @@ impl Agent {
             command.uid(uid).gid(uid);
         }
         let child = command.spawn().expect("the agent (or `unshare` of util-linux) runs");
-        Self { dir, child, init: !wrapper.is_empty() }
+        Self { dir, child, init: wrapper.first() == Some(&"unshare") }
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

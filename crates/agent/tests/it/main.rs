@@ -123,6 +123,15 @@ fn other_signals_reach_the_app() {
 }
 
 #[test]
+fn a_signal_that_the_agent_was_started_to_ignore_reaches_the_app() {
+    let script = "trap 'echo got HUP; exit 4' HUP; echo up; while :; do sleep 0.05; done";
+    let mut agent = Agent::start_under(&["nohup"], &config(shell(script)));
+    agent.expect_log(Stream::Stdout, "up");
+    agent.signal("HUP");
+    assert_eq!(agent.wait(), 4);
+}
+
+#[test]
 fn a_failed_app_is_started_again_and_a_clean_end_is_an_end() {
     let dir = tempfile::tempdir().unwrap();
     let flag = dir.path().join("flag");

@@ -3,11 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use casemate_primitives::{AccountBytes, Hash256};
-use subxt::{
-    OnlineClient, PolkadotConfig,
-    backend::LegacyBackend,
-    config::RpcConfigFor,
-};
+use subxt::{OnlineClient, PolkadotConfig, backend::LegacyBackend, config::RpcConfigFor};
 use subxt_rpcs::{LegacyRpcMethods, RpcClient, client::ReconnectingRpcClient};
 use tokio::sync::Mutex;
 
@@ -42,17 +38,20 @@ impl ChainClient {
         subxt_rpcs::utils::validate_url_is_secure(url)
             .map_err(|err| ChainError::Unreachable(format!("{url}: {err}; use wss://")))?;
         // Look first: the reconnecting client would try for ever.
-        let probe = RpcClient::from_insecure_url(url)
-            .await
-            .map_err(|err| ChainError::Unreachable(format!("{url}: {}", super::error::chain_of(&err))))?;
+        let probe = RpcClient::from_insecure_url(url).await.map_err(|err| {
+            ChainError::Unreachable(format!("{url}: {}", super::error::chain_of(&err)))
+        })?;
         drop(probe);
         let rpc_client: RpcClient = ReconnectingRpcClient::builder()
             .build(url.to_owned())
             .await
             .map_err(|err| ChainError::Unreachable(format!("{url}: {err}")))?
             .into();
-        let backend: LegacyBackend<Config> = LegacyBackend::builder().storage_page_size(512).build(rpc_client.clone());
-        let api = OnlineClient::<Config>::from_backend(Arc::new(backend)).await.map_err(ChainError::reading)?;
+        let backend: LegacyBackend<Config> =
+            LegacyBackend::builder().storage_page_size(512).build(rpc_client.clone());
+        let api = OnlineClient::<Config>::from_backend(Arc::new(backend))
+            .await
+            .map_err(ChainError::reading)?;
         let genesis_hash = api.genesis_hash().0;
         let rpc = LegacyRpcMethods::new(rpc_client);
         let nonces = Arc::default();
@@ -69,9 +68,6 @@ impl ChainClient {
     /// # Errors
     /// When the node does not answer.
     pub async fn chain_type(&self) -> Result<String, ChainError> {
-        self.rpc
-            .system_chain_type()
-            .await
-            .map_err(|err| ChainError::Unreachable(err.to_string()))
+        self.rpc.system_chain_type().await.map_err(|err| ChainError::Unreachable(err.to_string()))
     }
 }

@@ -1,8 +1,6 @@
 //! State at the newest finalised block.
 
-use casemate_primitives::{
-    AccountBytes, DeploymentId, LeaseId, UnixSeconds,
-};
+use casemate_primitives::{AccountBytes, DeploymentId, LeaseId, UnixSeconds};
 use subxt::{
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     utils::{AccountId32, Static},
@@ -92,10 +90,7 @@ impl ChainClient {
     }
 
     /// One deployment, unless it has ended.
-    pub async fn deployment(
-        &self,
-        id: DeploymentId,
-    ) -> Result<Option<DeploymentView>, ChainError> {
+    pub async fn deployment(&self, id: DeploymentId) -> Result<Option<DeploymentView>, ChainError> {
         deployment(&self.at_finalised().await?, id).await
     }
 

@@ -266,10 +266,8 @@ impl ChainClient {
                 .map_err(|err| ChainError::Unreachable(err.to_string()))?;
             // The node's answer knows its pool, but a transaction just sent may not be there yet.
             let nonce = nonces.get(&account).map_or(from_node, |next| from_node.max(*next));
-            let params = DefaultExtrinsicParamsBuilder::new()
-                .nonce(nonce)
-                .mortal(MORTALITY_BLOCKS)
-                .build();
+            let params =
+                DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS).build();
             let mut at = self.at_finalised().await?.transactions();
             match at.sign_and_submit_then_watch(call, signer, params).await {
                 Ok(progress) => {
@@ -373,7 +371,8 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
     let decode = |err: subxt::error::EventsError| ChainError::Decode(err.to_string());
     Ok(match event.pallet_name() {
         "Leases" => {
-            let runtime::Event::Leases(event) = event.decode_as::<runtime::Event>().map_err(decode)?
+            let runtime::Event::Leases(event) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
             else {
                 return Ok(None);
             };
@@ -411,9 +410,8 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
     })
 }
 
-type BoundedLists = runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<
-    Static<PriceList>,
->;
+type BoundedLists =
+    runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<Static<PriceList>>;
 
 fn bounded(lists: Vec<PriceList>) -> BoundedLists {
     runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(

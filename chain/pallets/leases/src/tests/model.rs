@@ -17,16 +17,17 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let lease = 0u64..6;
     prop_oneof![
-        (0..2usize, 2..4usize, 0..400_000u128)
-            .prop_map(|(publisher, provider, deposit)| Action::Open { publisher, provider, deposit }),
+        (0..2usize, 2..4usize, 0..400_000u128).prop_map(|(publisher, provider, deposit)| {
+            Action::Open { publisher, provider, deposit }
+        }),
         (lease.clone(), 0..50_000u128).prop_map(|(lease, amount)| Action::Fund { lease, amount }),
         (lease.clone(), 0..3u8).prop_map(|(lease, key)| Action::Activate { lease, key }),
-        (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(|(lease, key, seconds, egress)| {
-            Action::Claim { lease, key, seconds, egress }
-        }),
-        (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(|(lease, key, seconds, egress)| {
-            Action::Claim { lease, key, seconds, egress }
-        }),
+        (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
+            |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
+        ),
+        (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
+            |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
+        ),
         (lease.clone(), 0..5usize).prop_map(|(lease, by)| Action::Close { lease, by }),
         (lease, 0..5usize).prop_map(|(lease, by)| Action::Settle { lease, by }),
         (0..200u64).prop_map(|seconds| Action::Pass { seconds }),

@@ -43,11 +43,7 @@ fn a_quote_is_for_one_publisher_manifest_provider_time_and_chain() {
         };
         let publisher = accounts()[1].clone().into();
         refused(Quote { publisher, ..quote() }, "//v0", Error::<Test>::QuotePublisher);
-        refused(
-            Quote { manifest_hash: [8; 32], ..quote() },
-            "//v0",
-            Error::<Test>::QuoteManifest,
-        );
+        refused(Quote { manifest_hash: [8; 32], ..quote() }, "//v0", Error::<Test>::QuoteManifest);
         refused(quote(), "//v1", Error::<Test>::QuoteSignature);
         let expires_at = Now::get() - 1;
         refused(Quote { expires_at, ..quote() }, "//v0", Error::<Test>::QuoteExpired);
@@ -80,10 +76,7 @@ fn terms_are_bounded() {
         refused(|q| q.terms.deposit_min = DEPOSIT + 1, Error::<Test>::DepositTooSmall);
         refused(|q| q.terms.prices.memory_mib_second = u128::MAX, Error::<Test>::Overflow);
         refused(|q| q.terms.prices.cpu_millicore_second = 3, Error::<Test>::SpendRateTooLow);
-        refused(
-            |q| q.resources.cpu_millicores = u32::MAX / 2 + 1,
-            Error::<Test>::SpendRateTooLow,
-        );
+        refused(|q| q.resources.cpu_millicores = u32::MAX / 2 + 1, Error::<Test>::SpendRateTooLow);
         let mut large = quote();
         large.resources.storage_mib = 9_000;
         assert_noop!(
@@ -127,18 +120,12 @@ fn only_the_publisher_funds_and_sets_the_rate() {
         open_lease();
         assert_noop!(Leases::fund(origin(provider()), LEASE, 5), Error::<Test>::NotPublisher);
         assert_noop!(Leases::fund(origin(publisher()), LEASE, 0), Error::<Test>::ZeroAmount);
-        assert_noop!(
-            Leases::fund(origin(publisher()), LeaseId(9), 5),
-            Error::<Test>::NotFound
-        );
+        assert_noop!(Leases::fund(origin(publisher()), LeaseId(9), 5), Error::<Test>::NotFound);
         assert_ok!(Leases::fund(origin(publisher()), LEASE, 5));
         assert_eq!(lease().escrow, DEPOSIT + 5);
         let set = |who, rate| Leases::set_spend_rate(origin(who), LEASE, rate);
         assert_noop!(set(provider(), CASE), Error::<Test>::NotPublisher);
-        assert_noop!(
-            set(publisher(), PRICE_PER_SECOND - 1),
-            Error::<Test>::SpendRateTooLow
-        );
+        assert_noop!(set(publisher(), PRICE_PER_SECOND - 1), Error::<Test>::SpendRateTooLow);
         assert_ok!(set(publisher(), PRICE_PER_SECOND));
         assert_eq!(lease().spend_rate_max, PRICE_PER_SECOND);
     });

@@ -1,0 +1,323 @@
+//! Claims a second beside plain transfers a second, on one development node.
+//!
+//! Both are signed beforehand and sent by the same accounts over the same connections, each one
+//! after the other. The time runs from the first one sent until the last one's block is final. Each
+//! claim is paid: it moves money out of escrow to its provider, as much as its record says.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use casemate_agent::{Signer, config::SignerConfig};
+use casemate_client::chain::{Call, ChainClient};
+use casemate_primitives::{
+    Asset, Balance, CASE, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList, Prices,
+    ProviderInfo, Quantities, Quote, Resources, UnixSeconds,
+};
+use casemate_tests::{Ledger, PATIENCE, Process, free_port, until};
+use codec::{Compact, Encode};
+use serde_json::{Value, json};
+use subxt::{
+    config::DefaultExtrinsicParamsBuilder,
+    rpcs::{RpcClient, rpc_params},
+    utils::AccountId32,
+};
+use subxt_signer::sr25519::{Keypair, dev};
+
+/// Leases of each account. All of them together are one batch: some seconds of work.
+const LEASES: u64 = 250;
+/// One replica.
+const SIZE: Resources = Resources { cpu_millicores: 100, memory_mib: 64, storage_mib: 16, gpus: 0 };
+const PRICES: Prices = Prices {
+    cpu_millicore_second: 10_000,
+    memory_mib_second: 1_000,
+    storage_mib_second: 10,
+    gpu_second: 0,
+    egress_mib: 0,
+};
+const MANIFEST: ManifestRef = ManifestRef { hash: [3; 32], size: 1_000 };
+const DEPOSIT: Balance = 10 * CASE;
+/// Short beside a batch, long enough to leave the processor to the node.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A chain and those who use it. Each account is a provider, and the publisher of the next one's
+/// leases.
+struct Market {
+    chain: ChainClient,
+    ledger: Ledger,
+    accounts: Vec<Account>,
+}
+
+struct Account {
+    key: Keypair,
+    nonce: u64,
+    connection: RpcClient,
+    agents: Vec<Agent>,
+}
+
+struct Agent {
+    signer: Signer,
+    started: UnixSeconds,
+}
+
+/// Signed extrinsics of each account.
+type Batch = Vec<Vec<Vec<u8>>>;
+
+/// Measures `rounds` batches of each kind, turn by turn, after one of each that is not counted.
+pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let (mut node, url) = start_node(node, folder.path())?;
+    let mut market = Market::open(&url).await?;
+    market.register().await?;
+    market.open_leases().await?;
+    let mut paid_to = market.activate().await?;
+    let (mut claims, mut transfers) = (Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let batch = market.transfers()?;
+        let per_second = market.send(batch).await?;
+        let (batch, to) = market.claims(paid_to).await?;
+        let held = market.held().await?;
+        let claims_per_second = market.send(batch).await?;
+        let paid = held.checked_sub(market.held().await?).context("escrow grew by claims")?;
+        ensure!(
+            paid == market.cost(to - paid_to)?,
+            "not each claim was paid as its record says: all of them got {paid}"
+        );
+        paid_to = to;
+        if round > 0 {
+            transfers.push(per_second);
+            claims.push(claims_per_second);
+        }
+    }
+    node.stop(PATIENCE)?;
+    Ok(json!({ "claims": claims, "transfers": transfers }))
+}
+
+/// A development node, and where it answers.
+fn start_node(program: &Path, folder: &Path) -> Result<(Process, String)> {
+    let port = free_port()?;
+    let mut command = Command::new(program);
+    command.args(["--dev", "--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port"]);
+    command.arg(port.to_string()).arg("--base-path").arg(folder.join("chain"));
+    command.args(["--no-prometheus", "--no-telemetry", "--no-mdns"]);
+    // With the SDK's pool for forks, a transaction that comes while a block is taken over is not
+    // seen before the next block, a second later, and a chain that seals at once has no forks.
+    command.args(["--pool-type", "single-state"]);
+    let node = Process::start("casemate-node", &mut command, &folder.join("node.log"))?;
+    Ok((node, format!("ws://127.0.0.1:{port}")))
+}
+
+impl Market {
+    async fn open(url: &str) -> Result<Self> {
+        let connect = async || Ok(ChainClient::connect(url).await?);
+        let chain = until("the node answers", connect).await?;
+        let ledger = Ledger::connect(url).await?;
+        let mut accounts = Vec::new();
+        for key in [dev::alice(), dev::bob(), dev::charlie(), dev::dave()] {
+            let connection = RpcClient::from_insecure_url(url).await?;
+            accounts.push(Account { key, nonce: 0, connection, agents: Vec::new() });
+        }
+        Ok(Self { chain, ledger, accounts })
+    }
+
+    async fn register(&mut self) -> Result<()> {
+        let count = u32::try_from(LEASES)?;
+        let capacity = SIZE.checked_mul(count).context("the capacity overflows")?;
+        let name = b"bench".to_vec().try_into().ok().context("the name is too long")?;
+        let info = ProviderInfo { name, ..ProviderInfo::default() };
+        for account in &mut self.accounts {
+            let price_lists = vec![PriceList { asset: Asset::Native, prices: PRICES }];
+            let (info, stake) = (info.clone(), 10_000 * CASE);
+            let call = Call::RegisterProvider { info, capacity, price_lists, stake };
+            self.chain.submit(&account.key, call).await?;
+            account.nonce += 1;
+        }
+        Ok(())
+    }
+
+    async fn open_leases(&mut self) -> Result<()> {
+        let expires_at = self.chain.time().await? + 1_800;
+        let genesis = self.chain.genesis_hash();
+        let terms = LeaseTerms {
+            asset: Asset::Native,
+            prices: PRICES,
+            notice_seconds: 60,
+            grace_seconds: 60,
+            deposit_min: 0,
+        };
+        let rate = PRICES.per_second(&SIZE).context("the price overflows")?;
+        let mut calls = Vec::new();
+        for publisher in 0..self.accounts.len() {
+            let provider = &self.accounts[(publisher + 1) % self.accounts.len()].key;
+            let offers = (0..LEASES).map(|number| {
+                let mut nonce = [0; 16];
+                nonce[..8].copy_from_slice(&number.to_le_bytes());
+                let quote = Quote {
+                    provider: provider.public_key().0,
+                    publisher: self.accounts[publisher].key.public_key().0,
+                    manifest_hash: MANIFEST.hash,
+                    resources: SIZE,
+                    replicas: 1,
+                    terms,
+                    expires_at,
+                    nonce,
+                };
+                let signature = provider.sign(&quote.signing_payload(&genesis)).0;
+                // `MultiSignature::Sr25519`
+                let signature = (1u8, signature);
+                (DeploymentKind::Service, MANIFEST, quote, signature, DEPOSIT, rate).encode()
+            });
+            calls.push(offers.collect());
+        }
+        let batch = self.sign("Leases", "deploy", calls)?;
+        self.send(batch).await?;
+        Ok(())
+    }
+
+    /// Makes an agent for each lease. Gives the second up to which all of them count as paid.
+    async fn activate(&mut self) -> Result<UnixSeconds> {
+        let started = self.chain.time().await?;
+        let genesis_hash = self.chain.genesis_hash();
+        let mut calls = Vec::new();
+        for provider in 0..self.accounts.len() {
+            let before = (provider + self.accounts.len() - 1) % self.accounts.len();
+            let publisher = self.accounts[before].key.public_key().0;
+            let leases = self.chain.leases_of_publisher(&publisher).await?;
+            ensure!(leases.len() as u64 == LEASES, "only {} leases were opened", leases.len());
+            let mut keys = Vec::new();
+            for lease in leases {
+                let signer = signer(genesis_hash, lease.id, started)?;
+                keys.push((lease.id, 0u16, signer.public_key()).encode());
+                self.accounts[provider].agents.push(Agent { signer, started });
+            }
+            calls.push(keys);
+        }
+        let batch = self.sign("Leases", "activate", calls)?;
+        self.send(batch).await?;
+        Ok(started)
+    }
+
+    /// A claim for each lease that reaches to a second after `paid_to`, and that second.
+    async fn claims(&mut self, paid_to: UnixSeconds) -> Result<(Batch, UnixSeconds)> {
+        let chain = self.chain.clone();
+        let to = until("the chain's clock moves on", async || {
+            let now = chain.time().await?;
+            ensure!(now > paid_to, "it is still {now}");
+            Ok(now)
+        })
+        .await?;
+        let mut calls = Vec::new();
+        for account in &mut self.accounts {
+            let claims = account.agents.iter_mut().map(|agent| {
+                let elapsed = Duration::from_secs(to - agent.started);
+                let (record, signature) = agent.signer.record(to, elapsed, 0);
+                (record, signature).encode()
+            });
+            calls.push(claims.collect());
+        }
+        Ok((self.sign("Leases", "claim", calls)?, to))
+    }
+
+    /// As many transfers as there are leases, between accounts that are there.
+    fn transfers(&mut self) -> Result<Batch> {
+        let count = self.accounts.len();
+        let mut calls = Vec::new();
+        for from in 0..count {
+            let to = self.accounts[(from + 1) % count].key.public_key().0;
+            // `MultiAddress::Id`
+            let call = ((0u8, to), Compact(CASE)).encode();
+            calls.push((0..LEASES).map(|_| call.clone()).collect());
+        }
+        self.sign("Balances", "transfer_keep_alive", calls)
+    }
+
+    /// Signs calls of each account, given as their encoded arguments.
+    fn sign(&mut self, pallet: &str, name: &str, calls: Batch) -> Result<Batch> {
+        let runtime = tokio::runtime::Handle::current();
+        let at =
+            tokio::task::block_in_place(|| runtime.block_on(self.ledger.api.at_current_block()))?;
+        let metadata = at.metadata();
+        let found = metadata.pallet_by_name(pallet).and_then(|pallet| {
+            Some([pallet.call_index(), pallet.call_variant_by_name(name)?.index])
+        });
+        let index = found.with_context(|| format!("the runtime has no call {pallet}.{name}"))?;
+        let transactions = at.transactions();
+        let mut batch = Vec::new();
+        for (account, calls) in self.accounts.iter_mut().zip(calls) {
+            let mut signed = Vec::new();
+            for arguments in calls {
+                let call = transactions.from_call_data_bytes(&[&index[..], &arguments].concat())?;
+                let params = DefaultExtrinsicParamsBuilder::new().nonce(account.nonce).immortal();
+                let mut signable = transactions.create_signable_offline(&call, params.build())?;
+                signed.push(signable.sign(&account.key)?.into_encoded());
+                account.nonce += 1;
+            }
+            batch.push(signed);
+        }
+        Ok(batch)
+    }
+
+    /// Sends a batch; gives extrinsics a second.
+    async fn send(&self, batch: Batch) -> Result<f64> {
+        let count = batch.iter().map(Vec::len).sum::<usize>();
+        let started = Instant::now();
+        let mut senders = tokio::task::JoinSet::new();
+        for (account, extrinsics) in self.accounts.iter().zip(batch) {
+            let connection = account.connection.clone();
+            senders.spawn(async move {
+                for extrinsic in extrinsics {
+                    let text = format!("0x{}", hex::encode(extrinsic));
+                    let params = rpc_params![text];
+                    let sent = connection.request::<String>("author_submitExtrinsic", params);
+                    sent.await.context("the node refuses an extrinsic")?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(sent) = senders.join_next().await {
+            sent.context("a sender broke off")??;
+        }
+        for account in &self.accounts {
+            let id = AccountId32(account.key.public_key().0);
+            loop {
+                let at = self.ledger.api.at_current_block().await?;
+                let nonce = at.transactions().account_nonce(&id).await?;
+                if nonce >= account.nonce {
+                    break;
+                }
+                let missing = account.nonce - nonce;
+                let late = started.elapsed() > PATIENCE;
+                ensure!(!late, "{missing} extrinsics of an account did not come into blocks");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        let count = u32::try_from(count)?;
+        Ok(f64::from(count) / started.elapsed().as_secs_f64())
+    }
+
+    /// Money in escrow and at stake.
+    async fn held(&self) -> Result<Balance> {
+        let mut held = 0;
+        for account in &self.accounts {
+            held += self.chain.balance(&account.key.public_key().0).await?.held;
+        }
+        Ok(held)
+    }
+
+    /// What all leases cost together.
+    fn cost(&self, seconds: u64) -> Result<Balance> {
+        let used = Quantities::quota(&SIZE, seconds).context("the usage overflows")?;
+        let cost = PRICES.cost(&used).context("the cost overflows")?;
+        let leases = self.accounts.iter().map(|account| account.agents.len()).sum::<usize>();
+        Ok(cost * Balance::from(u64::try_from(leases)?))
+    }
+}
+
+fn signer(genesis_hash: [u8; 32], lease: LeaseId, started: UnixSeconds) -> Result<Signer> {
+    let record_interval_ms = 1_000;
+    let config = SignerConfig { genesis_hash, lease, replica: 0, quota: SIZE, record_interval_ms };
+    Signer::new(config, started).map_err(|error| anyhow!("no random numbers: {error}"))
+}
