@@ -34,6 +34,21 @@ fn four_validators() {
     });
 }
 
+/// The production preset is a template: nobody may believe that it runs.
+#[test]
+fn a_chain_without_validators_does_not_start_and_says_why() {
+    let program = Binaries::find().unwrap().node;
+    let output = std::process::Command::new(program)
+        .args(["--chain", "production", "--tmp", "--no-telemetry", "--no-prometheus", "--no-mdns"])
+        .args(["--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port", "0"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{told}");
+    assert!(!told.contains("panicked") && !told.contains("This is a bug"), "{told}");
+    assert!(told.contains("has no validators") && told.contains("export-chain-spec"), "{told}");
+}
+
 async fn run(nodes: &mut [Node]) -> Result<()> {
     let mut rpcs = Vec::new();
     for node in &mut *nodes {

@@ -17,7 +17,7 @@ const STATIC_PACKAGES: &[&str] = &["casemate-agent", "guestbook"];
 /// Builds all programs.
 pub(crate) fn all(paths: &Paths, wasm: Wasm) -> Result<()> {
     let step = Step::start(
-        "building the workspace (the first time takes 45 to 75 minutes on two cores: mostly \
+        "building the workspace (the first time takes 15 to 60 minutes on two cores: mostly \
          polkadot-sdk)",
     );
     run_command(cargo(paths, wasm).args(["build", "--workspace", "--locked"]), BUILD_HINT)?;

@@ -7,6 +7,7 @@ use sc_network::config::NetworkBackendType;
 
 /// The Casemate node.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     subcommand: Option<Subcommand>,

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: commands and what they run.
 //! - [`chain_spec`]: the presets of the runtime as chain specifications.
-//! - [`service`]: wires a node; [`service::seal`] is block making on a development chain.
+//! - [`service`]: wires a node; `service/seal.rs` is block making on a development chain.
 //! - [`rpc`]: what the node answers besides the SDK's own.
 
 mod chain_spec;
@@ -10,6 +10,17 @@ mod cli;
 mod rpc;
 mod service;
 
-fn main() -> sc_cli::Result<()> {
-    cli::run()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the edge of the program")]
+            {
+                eprintln!("error: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
 }

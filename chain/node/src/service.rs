@@ -72,6 +72,7 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
             vec![],
         )?;
     let client = Arc::new(client);
+    ensure_has_validators(config, &client)?;
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
         task_manager.spawn_handle().spawn("telemetry", None, worker.run());
@@ -153,7 +154,6 @@ where
         transaction_pool,
         other: (block_import, grandpa_link, mut telemetry),
     } = new_partial(&config)?;
-    ensure_has_validators(&config, &client)?;
 
     let mut net_config = sc_network::config::FullNetworkConfiguration::<_, _, N>::new(
         &config.network,

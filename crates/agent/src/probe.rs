@@ -20,6 +20,9 @@ use crate::{
     supervisor::Message,
 };
 
+/// First pause between early tries; it doubles each time.
+const EARLY_PAUSE: Duration = Duration::from_millis(10);
+
 /// Which probe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ProbeKind {
@@ -74,6 +77,9 @@ impl Prober {
 
     fn probe_until_told(&self, generation: u64) -> Option<ProbeCommand> {
         let mut pause = Duration::from_millis(self.probe.initial_delay_ms);
+        // The next try that counts when it fails.
+        let mut due = Instant::now() + pause;
+        let mut early = self.may_be_early().then_some(EARLY_PAUSE);
         let mut verdict = None;
         let (mut successes, mut failures) = (0, 0);
         loop {
@@ -83,10 +89,17 @@ impl Prober {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let start = Instant::now();
+            let counts = start >= due;
+            if counts {
+                due = start + Duration::from_millis(self.probe.period_ms);
+            }
             let result = self.try_once();
             let now = if result.is_ok() {
+                early = None;
                 (successes, failures) = (successes + 1, 0);
                 (successes >= self.probe.success_threshold).then_some(true)
+            } else if !counts {
+                None
             } else {
                 (successes, failures) = (0, failures + 1);
                 (failures >= self.probe.failure_threshold).then_some(false)
@@ -98,8 +111,22 @@ impl Prober {
                     return None;
                 }
             }
-            pause = Duration::from_millis(self.probe.period_ms).saturating_sub(start.elapsed());
+            pause = due.saturating_duration_since(Instant::now());
+            if let Some(soon) = &mut early {
+                pause = pause.min(*soon);
+                *soon = soon.saturating_mul(2);
+            }
         }
+    }
+
+    /// Whether an app that has just started is also tried between the tries that the manifest asks
+    /// for: most listen some milliseconds after the first one, and would wait a whole period for
+    /// traffic. A failure of such a try is not counted. Only where one success is enough, and not
+    /// with programs, which cost more than a connection.
+    fn may_be_early(&self) -> bool {
+        self.kind != ProbeKind::Liveness
+            && self.probe.success_threshold <= 1
+            && !matches!(self.probe.action, ProbeAction::Exec { .. })
     }
 
     fn try_once(&self) -> Result<(), String> {

@@ -76,7 +76,7 @@ pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
     let mut paid_to = market.activate().await?;
     let (mut claims, mut transfers) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let batch = market.transfers()?;
+        let batch = market.transfers().await?;
         let per_second = market.send(batch).await?;
         let (batch, to) = market.claims(paid_to).await?;
         let held = market.held().await?;
@@ -172,7 +172,7 @@ impl Market {
             });
             calls.push(offers.collect());
         }
-        let batch = self.sign("Leases", "deploy", calls)?;
+        let batch = self.sign("Leases", "deploy", calls).await?;
         self.send(batch).await?;
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Market {
             }
             calls.push(keys);
         }
-        let batch = self.sign("Leases", "activate", calls)?;
+        let batch = self.sign("Leases", "activate", calls).await?;
         self.send(batch).await?;
         Ok(started)
     }
@@ -218,11 +218,11 @@ impl Market {
             });
             calls.push(claims.collect());
         }
-        Ok((self.sign("Leases", "claim", calls)?, to))
+        Ok((self.sign("Leases", "claim", calls).await?, to))
     }
 
     /// As many transfers as there are leases, between accounts that are there.
-    fn transfers(&mut self) -> Result<Batch> {
+    async fn transfers(&mut self) -> Result<Batch> {
         let count = self.accounts.len();
         let mut calls = Vec::new();
         for from in 0..count {
@@ -231,14 +231,12 @@ impl Market {
             let call = ((0u8, to), Compact(CASE)).encode();
             calls.push((0..LEASES).map(|_| call.clone()).collect());
         }
-        self.sign("Balances", "transfer_keep_alive", calls)
+        self.sign("Balances", "transfer_keep_alive", calls).await
     }
 
     /// Signs calls of each account, given as their encoded arguments.
-    fn sign(&mut self, pallet: &str, name: &str, calls: Batch) -> Result<Batch> {
-        let runtime = tokio::runtime::Handle::current();
-        let at =
-            tokio::task::block_in_place(|| runtime.block_on(self.ledger.api.at_current_block()))?;
+    async fn sign(&mut self, pallet: &str, name: &str, calls: Batch) -> Result<Batch> {
+        let at = self.ledger.api.at_current_block().await?;
         let metadata = at.metadata();
         let found = metadata.pallet_by_name(pallet).and_then(|pallet| {
             Some([pallet.call_index(), pallet.call_variant_by_name(name)?.index])
