@@ -204,6 +204,10 @@ impl<'a> Network<'a> {
         let port = self.ports.rpc.to_string();
         [
             "--dev",
+            // The default pool is made for forks, which this chain has not: it can hold a
+            // transaction back until the next second's block.
+            "--pool-type",
+            "single-state",
             "--base-path",
             base.as_str(),
             "--rpc-port",
