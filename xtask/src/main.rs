@@ -10,6 +10,7 @@ mod build;
 mod check;
 mod demo;
 mod elf;
+mod fuzz;
 mod http;
 mod images;
 mod leftovers;
@@ -23,6 +24,7 @@ mod signals;
 mod temp;
 mod test;
 mod wasm;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -53,8 +55,12 @@ enum Command {
     Check(check::Options),
     /// Write the runtime's metadata down for the client (after a change of the runtime's calls).
     Metadata(metadata::Options),
+    /// Measure the weights of the runtime's calls and write them down (after a change of a call).
+    Weights(weights::Options),
     /// Measure against references, side by side.
     Bench(bench::Options),
+    /// Let a fuzzer look for bytes that break a decoder.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +95,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => test::run(&paths, &options),
         Command::Check(options) => check::run(&paths, &options),
         Command::Metadata(options) => metadata::run(&paths, &options),
+        Command::Weights(options) => weights::run(&paths, &options),
         Command::Bench(options) => bench::run(&paths, &options),
+        Command::Fuzz(options) => fuzz::run(&paths, &options),
     }
 }

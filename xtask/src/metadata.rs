@@ -11,7 +11,7 @@ use crate::{
 
 /// What is compiled against the metadata: it can't be while the metadata is old.
 const DEPENDANTS: &[&str] =
-    &["casemate-cli", "casemate-client", "casemate-provider", "casemate-tests"];
+    &["casemate-cli", "casemate-client", "casemate-fuzz", "casemate-provider", "casemate-tests"];
 
 /// The test that compares the file with the runtime, and writes it when told to.
 const TEST: &str = "the_clients_metadata_is_this_runtimes";

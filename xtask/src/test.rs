@@ -22,6 +22,7 @@ use crate::{
     process::{Seconds, Step, is_root, line, root_command, run_command},
     setup,
     wasm::Wasm,
+    weights,
 };
 
 /// `cargo xtask test`
@@ -93,6 +94,8 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
     if options.package.is_empty() {
         outcomes.push(doc_tests(paths, wasm, options)?);
         if options.filter.is_none() {
+            outcomes.push(other_verifiers(paths, wasm));
+            outcomes.push(check_weights(paths, wasm));
             outcomes.extend(check::cheap(paths).into_iter().map(|(name, elapsed, failure)| {
                 Outcome { name: name.to_owned(), elapsed, failure }
             }));
@@ -107,6 +110,8 @@ fn compile(paths: &Paths, wasm: Wasm) -> Result<Vec<TestProgram>> {
     let mut cargo = build::cargo(paths, wasm);
     cargo
         .args(["test", "--workspace", "--locked", "--no-run"])
+        // The runner of the benchmarks is needed later, and has tests.
+        .args(["--features", weights::RUNNER_FEATURE])
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     let mut child = cargo.spawn().with_context(|| format!("failed to start {}", line(&cargo)))?;
@@ -214,6 +219,35 @@ fn doc_tests(paths: &Paths, wasm: Wasm, options: &Options) -> Result<Outcome> {
         elapsed,
         failure: result.is_err().then_some(again),
     })
+}
+
+/// Compares our verifiers with others', which are kept out of the workspace: see
+/// `tests/differential/Cargo.toml`.
+fn other_verifiers(paths: &Paths, wasm: Wasm) -> Outcome {
+    let step = Step::start("comparing with verifiers that are not ours");
+    let from = Instant::now();
+    let mut cargo = build::cargo(paths, wasm);
+    cargo
+        .args(["test", "--locked", "--manifest-path"])
+        .arg(paths.repo.join("tests/differential/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", paths.target.join("differential"));
+    let failure = run_command(&mut cargo, "the test's own words above tell what differs")
+        .is_err()
+        .then(|| line(&cargo));
+    step.done();
+    Outcome { name: "other verifiers".to_owned(), elapsed: from.elapsed(), failure }
+}
+
+/// Each benchmark once, and whether the weights that are checked in belong to this runtime.
+fn check_weights(paths: &Paths, wasm: Wasm) -> Outcome {
+    let step = Step::start("checking the weights");
+    let result = weights::check(paths, wasm);
+    if let Err(error) = &result {
+        eprintln!("{error:#}");
+    }
+    let (_, elapsed) = step.done();
+    let again = "cargo xtask weights --check".to_owned();
+    Outcome { name: "weights".to_owned(), elapsed, failure: result.err().map(|_| again) }
 }
 
 fn summary(outcomes: &[Outcome], elapsed: Duration) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::{
     temp::TempDir,
 };
 
-const TARGET: &str = "wasm32v1-none";
+pub(crate) const TARGET: &str = "wasm32v1-none";
 
 /// Name of the rustup toolchain that is linked to Debian's compiler.
 const DEBIAN: &str = "debian";
@@ -61,6 +61,14 @@ impl Wasm {
                 .env("WASM_BUILD_TOOLCHAIN", DEBIAN)
                 // Debian's toolchain has no rust-lld.
                 .env("CARGO_TARGET_WASM32V1_NONE_LINKER", "wasm-ld");
+        }
+    }
+
+    /// Cargo's argument for the toolchain, for a build without `substrate-wasm-builder`.
+    pub(crate) fn toolchain(self) -> Option<String> {
+        match env::var("WASM_BUILD_TOOLCHAIN") {
+            Ok(name) => Some(format!("+{name}")),
+            Err(_) => (self == Self::Debian).then(|| format!("+{DEBIAN}")),
         }
     }
 }

@@ -14,6 +14,11 @@ struct Cli {
 
     #[clap(flatten)]
     run: sc_cli::RunCmd,
+
+    /// Let a development chain's clock start at this second (Unix time) instead of now, to try
+    /// evidence whose certificates have expired since.
+    #[arg(long, value_name = "SECONDS")]
+    development_clock: Option<u64>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -104,12 +109,13 @@ pub(crate) fn run() -> sc_cli::Result<()> {
             Ok((cmd.run(parts.client, parts.backend, Some(aux_revert)), parts.task_manager))
         }),
         None => cli.create_runner(&cli.run)?.run_node_until_exit(|config| async move {
+            let clock = cli.development_clock.map(service::DevelopmentClock::starting_at);
             match config.network.network_backend {
                 NetworkBackendType::Libp2p => {
-                    service::new_full::<sc_network::NetworkWorker<_, _>>(config)
+                    service::new_full::<sc_network::NetworkWorker<_, _>>(config, clock)
                 }
                 NetworkBackendType::Litep2p => {
-                    service::new_full::<sc_network::Litep2pNetworkBackend>(config)
+                    service::new_full::<sc_network::Litep2pNetworkBackend>(config, clock)
                 }
             }
             .map_err(sc_cli::Error::Service)

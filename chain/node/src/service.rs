@@ -15,6 +15,8 @@ use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
 
 mod seal;
 
+pub(crate) use seal::DevelopmentClock;
+
 /// A block whose transactions are bytes to the node: only the runtime looks into them. Its RPC shows
 /// them as hex, as clients expect; the runtime's own type would come out as lists of numbers.
 pub(crate) type Block =
@@ -139,11 +141,22 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
 }
 
 /// Build and start a whole node.
-pub(crate) fn new_full<N>(config: Configuration) -> Result<TaskManager, ServiceError>
+///
+/// # Errors
+/// When a part can't be built, or `clock` is set for a chain that is not a development chain.
+pub(crate) fn new_full<N>(
+    config: Configuration,
+    clock: Option<DevelopmentClock>,
+) -> Result<TaskManager, ServiceError>
 where
     N: sc_network::NetworkBackend<Block, <Block as sp_runtime::traits::Block>::Hash>,
 {
     let development = is_development(&config);
+    if clock.is_some() && !development {
+        return Err(ServiceError::Other(
+            "--development-clock is for development chains: leave it out".into(),
+        ));
+    }
     let sc_service::PartialComponents {
         client,
         backend,
@@ -234,8 +247,13 @@ where
         )
     };
     if development {
-        let sealing =
-            seal::run(client.clone(), transaction_pool.clone(), select_chain, proposer_factory())?;
+        let sealing = seal::run(
+            client.clone(),
+            transaction_pool.clone(),
+            select_chain,
+            proposer_factory(),
+            clock.unwrap_or_default(),
+        )?;
         task_manager.spawn_essential_handle().spawn_blocking(
             "seal",
             Some("block-authoring"),

@@ -5,7 +5,8 @@ use bounded_collections::{BoundedVec, ConstU32};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// Kinds of trusted execution environment.
+/// Kinds of trusted execution environment. The software TEE is none: it imitates one, and what it
+/// makes has another grade.
 #[derive(
     Clone,
     Copy,
@@ -19,6 +20,7 @@ use scale_info::TypeInfo;
     TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub enum TeeKind {
     /// Intel SGX enclaves.
     IntelSgx,
@@ -28,8 +30,6 @@ pub enum TeeKind {
     AmdSevSnp,
     /// NVIDIA GPUs in confidential mode.
     NvidiaGpu,
-    /// The software TEE: for development chains only.
-    Software,
 }
 
 /// How a provider presents itself. Its own words: nothing here is checked by the chain.

@@ -53,7 +53,7 @@ impl frame_system::Config for Runtime {
     type BlockLength = RuntimeBlockLength;
     type BlockWeights = RuntimeBlockWeights;
     type DbWeight = ParityDbWeight;
-    type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
+    type ExtensionsWeightInfo = weights::frame_system_extensions::WeightInfo<Runtime>;
     type Hash = Hash;
     type Hashing = BlakeTwo256;
     type Lookup = sp_runtime::traits::AccountIdLookup<AccountId, ()>;
@@ -73,7 +73,7 @@ impl frame_system::Config for Runtime {
     type RuntimeTask = RuntimeTask;
     type SS58Prefix = ConstU16<42>;
     type SingleBlockMigrations = ();
-    type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
+    type SystemWeightInfo = weights::frame_system::WeightInfo<Runtime>;
     type Version = Version;
 }
 
@@ -81,7 +81,7 @@ impl pallet_timestamp::Config for Runtime {
     type MinimumPeriod = network::HalfSlot<Runtime>;
     type Moment = u64;
     type OnTimestampSet = Aura;
-    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_timestamp::WeightInfo<Runtime>;
 }
 
 impl network::Config for Runtime {}
@@ -100,7 +100,7 @@ impl pallet_balances::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeFreezeReason = RuntimeFreezeReason;
     type RuntimeHoldReason = RuntimeHoldReason;
-    type WeightInfo = pallet_balances::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_balances::WeightInfo<Runtime>;
 }
 
 impl pallet_transaction_payment::Config for Runtime {
@@ -110,7 +110,7 @@ impl pallet_transaction_payment::Config for Runtime {
     type OnChargeTransaction = pallet_transaction_payment::FungibleAdapter<Balances, ()>;
     type OperationalFeeMultiplier = ConstU8<5>;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_transaction_payment::WeightInfo<Runtime>;
     type WeightToFee = IdentityFee<Balance>;
 }
 
@@ -140,7 +140,7 @@ impl pallet_session::Config for Runtime {
     type ShouldEndSession = pallet_session::PeriodicSessions<SessionPeriod, SessionOffset>;
     type ValidatorId = AccountId;
     type ValidatorIdOf = ConvertInto;
-    type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_session::WeightInfo<Runtime>;
 }
 
 impl pallet_grandpa::Config for Runtime {
@@ -150,14 +150,14 @@ impl pallet_grandpa::Config for Runtime {
     type MaxNominators = ConstU32<0>;
     type MaxSetIdSessionEntries = ConstU64<0>;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = ();
+    type WeightInfo = weights::pallet_grandpa::WeightInfo<Runtime>;
 }
 
 impl pallet_utility::Config for Runtime {
     type PalletsOrigin = OriginCaller;
     type RuntimeCall = RuntimeCall;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_utility::WeightInfo<Runtime>;
 }
 
 parameter_types! {
@@ -177,7 +177,7 @@ impl pallet_preimage::Config for Runtime {
     type Currency = Balances;
     type ManagerOrigin = EnsureRoot<AccountId>;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = pallet_preimage::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_preimage::WeightInfo<Runtime>;
 }
 
 parameter_types! {
@@ -202,7 +202,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeOrigin = RuntimeOrigin;
     type SetMembersOrigin = EnsureRoot<AccountId>;
-    type WeightInfo = pallet_collective::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_collective::WeightInfo<Runtime>;
 }
 
 parameter_types! {
@@ -216,7 +216,7 @@ impl pallet_whitelist::Config for Runtime {
     type Preimages = Preimage;
     type RuntimeCall = RuntimeCall;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = pallet_whitelist::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_whitelist::WeightInfo<Runtime>;
     type WhitelistOrigin = EnsureTwoThirdsOrRoot;
 }
 
@@ -261,4 +261,27 @@ impl pallet_leases::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Timestamp;
     type WeightInfo = pallet_leases::weights::SubstrateWeight<Runtime>;
+}
+
+/// Whether the chain may trust software TEEs: a development chain.
+#[derive(Debug)]
+pub struct IsDevelopment;
+impl frame_support::traits::Get<bool> for IsDevelopment {
+    fn get() -> bool {
+        network::Kind::<Runtime>::get() == network::NetworkKind::Development
+    }
+}
+
+impl pallet_endorsements::Config for Runtime {
+    type GovernanceOrigin = EnsureTwoThirdsOrRoot;
+    type SoftwareRootsAllowed = IsDevelopment;
+    type Time = Timestamp;
+    type WeightInfo = pallet_endorsements::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_attestation::Config for Runtime {
+    type Agents = Leases;
+    /// A day: what a machine that is found out later can have signed for at most.
+    type StandingSecondsMax = ConstU64<{ 24 * 3_600 }>;
+    type WeightInfo = pallet_attestation::weights::SubstrateWeight<Runtime>;
 }

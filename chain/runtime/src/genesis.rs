@@ -2,6 +2,7 @@
 
 use crate::{network::NetworkKind, *};
 use alloc::{vec, vec::Vec};
+use casemate_attestation::TrustRoots;
 use casemate_primitives::CASE;
 use frame_support::build_struct_json_patch;
 use serde_json::Value;
@@ -45,6 +46,9 @@ fn patch(
             members: validators.iter().map(|who| who.to_account_id()).collect(),
         },
         network: NetworkConfig { kind, slot_milliseconds },
+        // Vendors only: the software TEE's root, made anew for each development network, is
+        // written into that network's own chain specification.
+        endorsements: EndorsementsConfig { roots: TrustRoots::vendors().iter().copied().collect() },
     })
 }
 

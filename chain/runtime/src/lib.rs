@@ -11,11 +11,15 @@ extern crate alloc;
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
 mod apis;
+#[cfg(feature = "runtime-benchmarks")]
+#[macro_use]
+mod benchmarks;
 mod configs;
 pub mod genesis;
 pub mod network;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 pub use apis::{RuntimeApi, RUNTIME_API_VERSIONS};
 pub use casemate_primitives::Balance;
@@ -146,4 +150,8 @@ mod runtime {
     pub type Deployments = pallet_deployments;
     #[runtime::pallet_index(52)]
     pub type Leases = pallet_leases;
+    #[runtime::pallet_index(53)]
+    pub type Endorsements = pallet_endorsements;
+    #[runtime::pallet_index(54)]
+    pub type Attestation = pallet_attestation;
 }

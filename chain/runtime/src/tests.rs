@@ -10,14 +10,61 @@ fn preset(name: &str) -> String {
 
 /// Genesis as the node builds it: the preset laid over the default.
 fn build(name: &str) -> sp_io::TestExternalities {
+    build_with(name, serde_json::Value::Object(Default::default()))
+}
+
+/// The same with something changed.
+fn build_with(name: &str, patch: serde_json::Value) -> sp_io::TestExternalities {
     let mut ext = sp_io::TestExternalities::default();
     ext.execute_with(|| {
         use frame_support::genesis_builder_helper::build_state;
         let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
         merge(&mut config, serde_json::from_str(&preset(name)).unwrap());
+        merge(&mut config, patch);
         build_state::<RuntimeGenesisConfig>(serde_json::to_vec(&config).unwrap()).unwrap();
     });
     ext
+}
+
+/// A genesis with the root of a software TEE.
+fn software_root() -> serde_json::Value {
+    let root = serde_json::json!({
+        "vendor": "intel", "grade": "software", "spkiSha256": "11".repeat(32),
+    });
+    serde_json::json!({ "endorsements": { "roots": [root] } })
+}
+
+#[test]
+fn every_preset_trusts_the_vendors_and_nobody_else() {
+    for name in [genesis::DEVELOPMENT, genesis::LOCAL, genesis::PRODUCTION] {
+        build(name).execute_with(|| {
+            let roots = pallet_endorsements::Roots::<Runtime>::get().into_inner();
+            let vendors: Vec<_> =
+                casemate_attestation::TrustRoots::vendors().iter().copied().collect();
+            assert_eq!(roots, vendors, "{name}");
+            assert_eq!(pallet_attestation::Workloads::<Runtime>::iter().count(), 0, "{name}");
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "development chains only")]
+fn production_does_not_start_with_a_software_root() {
+    build_with(genesis::PRODUCTION, software_root());
+}
+
+#[test]
+#[should_panic(expected = "development chains only")]
+fn local_does_not_start_with_a_software_root() {
+    build_with(genesis::LOCAL, software_root());
+}
+
+#[test]
+fn development_may_start_with_a_software_root() {
+    build_with(genesis::DEVELOPMENT, software_root()).execute_with(|| {
+        let roots = pallet_endorsements::Roots::<Runtime>::get();
+        assert_eq!(roots[0].grade, casemate_attestation::Grade::Software);
+    });
 }
 
 fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {

@@ -3,10 +3,14 @@
 //! The writer is the backend, the reader the agent; both use these types. Nothing in it is secret:
 //! the app can read it too.
 
+mod tee;
+
 use std::{io, path::Path, time::Duration};
 
 use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, Resources};
 use serde::{Deserialize, Serialize};
+
+pub use tee::{ATTESTATION_PORT, AttestationConfig, SecretItem, SecretsConfig, TlsConfig};
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,6 +32,15 @@ pub struct Config {
     /// How much of its output is kept.
     #[serde(default)]
     pub log: LogLimits,
+    /// Where evidence comes from and is served; without it the agent opens no port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<AttestationConfig>,
+    /// What the app gets of released secrets. Needs `attestation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<SecretsConfig>,
+    /// TLS that ends in the agent. Needs `attestation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
 }
 
 /// What usage records are made from.
@@ -262,7 +275,7 @@ impl Config {
                 _ => {}
             }
         }
-        Ok(())
+        self.check_tee()
     }
 
     /// How long the app may take to end after SIGTERM.

@@ -4,7 +4,7 @@
 //! lines. The [`Decoder`] is for the host: whoever writes the file may be hostile, so it bounds what
 //! it keeps and believes nothing.
 
-use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, UsageRecord};
+use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, TeeKind, UsageRecord};
 use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,34 @@ pub enum EventKind {
         record: String,
         /// 64 bytes of hex.
         signature: String,
+    },
+    /// Evidence can be had: the agent serves it on its port.
+    EvidenceAvailable {
+        /// Kind of TEE whose format the evidence has. Its root tells the software TEE from hardware.
+        tee: TeeKind,
+        /// Where the agent serves it, in the pod's network.
+        port: u16,
+        /// X25519 key that secrets are sealed to, 32 bytes of hex.
+        hpke_key: String,
+        /// SHA-256 of the TLS key's SubjectPublicKeyInfo, in hex.
+        tls_spki_sha256: String,
+    },
+    /// There is no evidence yet; the agent goes on trying. Told when the reason changes.
+    EvidenceUnavailable {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The app starts when its secrets have been released.
+    AwaitingSecrets {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Secrets were released and given to the app.
+    SecretsReceived {
+        /// Their names. No event ever holds a value.
+        names: Vec<String>,
+        /// Number of the release.
+        sequence: u64,
     },
     /// The agent was asked to stop.
     Stopping,

@@ -2,7 +2,9 @@
 //!
 //! It starts the app, reaps, forwards signals, starts the app again by the restart policy, runs the
 //! probes, captures output, and (in the pod's first container) signs usage records. It talks to the
-//! host by one append-only stream of [`event`]s and reads one [`config`] file; nobody connects to it.
+//! host by one append-only stream of [`event`]s and reads one [`config`] file. Where the configuration
+//! asks for it, it serves evidence about itself over attested TLS, takes secrets that are sealed to
+//! its key and gives them to the app, and ends TLS for the app (`casemate-ra-tls`).
 //!
 //! # Trust
 //! The app must never choose what a record says, and must not reach the key: the agent is not
@@ -29,10 +31,12 @@ mod restart;
 mod signer;
 mod spawn;
 mod supervisor;
+mod tee;
 
 pub use restart::Backoff;
 pub use signer::Signer;
 pub use supervisor::{AgentError, run};
+pub use tee::TeeError;
 
 /// Where the container finds the agent's binary.
 pub const AGENT_PATH: &str = "/run/casemate/agent";

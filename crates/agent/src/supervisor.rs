@@ -1,7 +1,9 @@
 //! The agent's main loop: one app, its signals, its restarts, its probes, its records.
 
 use std::{
+    ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     process::Stdio,
     sync::{
@@ -15,6 +17,7 @@ use std::{
 use nix::{
     sys::{
         prctl,
+        resource::{Resource, setrlimit},
         signal::{SigSet, Signal, kill, killpg},
     },
     unistd::{Pid, getpid},
@@ -30,6 +33,7 @@ use crate::{
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
     spawn,
+    tee::{Tee, TeeError},
 };
 
 /// How long the app's last output is waited for after it has ended. It is there at once, unless a
@@ -44,6 +48,9 @@ pub enum AgentError {
     /// The configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The evidence, secrets or TLS that the configuration asks for can't be served.
+    #[error(transparent)]
+    Tee(#[from] TeeError),
     /// The kernel refused something that the agent can't do without.
     #[error("failed to {what}")]
     System {
@@ -60,6 +67,8 @@ pub enum AgentError {
 pub(crate) enum Message {
     Signal(Signal),
     Probe(Verdict),
+    /// Secrets were released and are there for the app.
+    Secrets,
 }
 
 /// Runs the app to its end; returns the exit code for the agent.
@@ -69,6 +78,9 @@ pub(crate) enum Message {
 pub fn run(config_path: &Path) -> Result<i32, AgentError> {
     // First of all: from here on no other process of the same user can look into this one.
     system("make the agent undumpable", prctl::set_dumpable(false).map_err(io::Error::from))?;
+    // The app inherits it: a dump would put its memory, secrets and all, on the host's disk.
+    let core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    system("switch core dumps off", core.map_err(io::Error::from))?;
     spawn::close_on_exec_all();
     let signals = signals();
     system("block signals", signals.thread_block().map_err(io::Error::from))?;
@@ -118,6 +130,8 @@ fn system<T>(what: &'static str, result: io::Result<T>) -> Result<T, AgentError>
 
 #[derive(Debug)]
 enum State {
+    /// Not started yet: its secrets have not come.
+    Awaiting,
     Running {
         app: Spawned,
         since: Instant,
@@ -138,6 +152,7 @@ struct Supervisor {
     children: Arc<Children>,
     probes: Vec<(ProbeKind, Sender<ProbeCommand>)>,
     signer: Option<Signer>,
+    tee: Option<Tee>,
     start: Instant,
     next_record: Option<Instant>,
     sent: SentBytes,
@@ -186,13 +201,18 @@ impl Supervisor {
             }
             None => None,
         };
+        let output = Arc::new(output);
+        // An agent that signs no records has no key to register, and says so by zeros.
+        let agent_key = signer.as_ref().map(Signer::public_key).unwrap_or_default();
+        let tee = Tee::start(&config, agent_key, &output, sender)?;
         Ok(Self {
             config,
-            output: Arc::new(output),
+            output,
             messages,
             children,
             probes,
             signer,
+            tee,
             start: Instant::now(),
             next_record: None,
             sent: SentBytes::starting_at(&read_net_dev()),
@@ -209,12 +229,19 @@ impl Supervisor {
     fn run(mut self) -> i32 {
         let key = self.signer.as_ref().map(|signer| hex::encode(signer.public_key()));
         self.output.emit(EventKind::Started { key });
-        let mut state = self.start_app();
+        let mut state = match self.tee.as_ref().and_then(Tee::awaited) {
+            Some(names) => {
+                self.output.emit(EventKind::AwaitingSecrets { names });
+                State::Awaiting
+            }
+            None => self.start_app(),
+        };
         self.record();
         loop {
             let due = [
                 self.next_record,
                 match &state {
+                    State::Awaiting => None,
                     State::Running { kill_at, .. } => *kill_at,
                     State::Paused { until } => Some(*until),
                 },
@@ -245,6 +272,11 @@ impl Supervisor {
                     }
                 }
                 Ok(Message::Probe(verdict)) => self.judge(verdict, &mut state),
+                Ok(Message::Secrets) => {
+                    if matches!(state, State::Awaiting) && !self.stopping {
+                        state = self.start_app();
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 // The signal thread has died: without it nothing can be reaped or stopped.
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
@@ -267,12 +299,12 @@ impl Supervisor {
                         kill_all(app.pid);
                     }
                 }
-                State::Paused { .. } if self.stopping => return self.finish(),
+                State::Awaiting | State::Paused { .. } if self.stopping => return self.finish(),
                 State::Paused { until } if *until <= now => {
                     self.restarts = self.restarts.saturating_add(1);
                     state = self.start_app();
                 }
-                State::Paused { .. } => {}
+                State::Awaiting | State::Paused { .. } => {}
             }
         }
     }
@@ -283,6 +315,9 @@ impl Supervisor {
         let since = Instant::now();
         let mut command = spawn::command(&self.config.app, &self.config.app.command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, value) in self.tee.iter().flat_map(Tee::environment) {
+            command.env(name, OsStr::from_bytes(&value));
+        }
         let mut app = match self.children.spawn(&mut command) {
             Ok(app) => app,
             Err(err) => {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     address::Address,
+    amount::Amount,
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -147,6 +148,31 @@ impl Chain {
         Ok(self.client.balance(&account.0).await?)
     }
 
+    /// Refuses before anything is sent what the account can't pay; `purpose` says for what.
+    ///
+    /// The chain refuses too, but takes its fee for it and knows less to say. Another transaction
+    /// in between may still make the difference.
+    async fn ensure_funds(
+        &self,
+        signer: &Signer,
+        purpose: &str,
+        amount: Balance,
+    ) -> anyhow::Result<()> {
+        let kept = self.client.deposits().await?.existential;
+        self.ensure_funds_and(signer, purpose, amount, kept).await
+    }
+
+    async fn ensure_funds_and(
+        &self,
+        signer: &Signer,
+        purpose: &str,
+        amount: Balance,
+        besides: Balance,
+    ) -> anyhow::Result<()> {
+        let free = self.balance(signer.address).await?.free;
+        check_funds(signer.address, free, purpose, amount, besides)
+    }
+
     /// Begins to watch; make it before the transaction whose consequences are waited for.
     pub(crate) async fn watch(&self) -> anyhow::Result<Watch> {
         let mut events = self.client.events().await?;
@@ -172,6 +198,7 @@ impl Chain {
         to: Address,
         amount: Balance,
     ) -> anyhow::Result<String> {
+        self.ensure_funds(signer, "the transfer", amount).await?;
         self.call(signer, Call::Transfer { to: to.0, amount }).await
     }
 
@@ -184,6 +211,9 @@ impl Chain {
         deposit: Balance,
         spend_rate_max: Balance,
     ) -> anyhow::Result<Opened> {
+        let deposits = self.client.deposits().await?;
+        let besides = deposits.existential.saturating_add(deposits.deployment);
+        self.ensure_funds_and(signer, "the deposit", deposit, besides).await?;
         let call = Call::Deploy {
             manifest,
             quote: quote.quote,
@@ -211,6 +241,7 @@ impl Chain {
         lease: LeaseId,
         amount: Balance,
     ) -> anyhow::Result<String> {
+        self.ensure_funds(signer, "the amount", amount).await?;
         self.call(signer, Call::Fund { lease, amount }).await
     }
 
@@ -265,6 +296,7 @@ impl Chain {
         price_lists: Vec<PriceList>,
         stake: Balance,
     ) -> anyhow::Result<String> {
+        self.ensure_funds(signer, "the stake", stake).await?;
         self.call(signer, Call::RegisterProvider { info, capacity, price_lists, stake }).await
     }
 
@@ -281,6 +313,7 @@ impl Chain {
 
     /// Puts more money at stake.
     pub(crate) async fn bond(&self, signer: &Signer, amount: Balance) -> anyhow::Result<String> {
+        self.ensure_funds(signer, "the stake", amount).await?;
         self.call(signer, Call::Bond { amount }).await
     }
 
@@ -372,6 +405,40 @@ pub(crate) fn provider_info(
     Ok(info)
 }
 
+/// Whether `free` pays `amount` and `besides` (what the chain keeps of an account, and holds for a
+/// new deployment), and leaves something for the fee.
+fn check_funds(
+    account: Address,
+    free: Balance,
+    purpose: &str,
+    amount: Balance,
+    besides: Balance,
+) -> anyhow::Result<()> {
+    let needed = amount.saturating_add(besides);
+    if free > needed {
+        return Ok(());
+    }
+    let mut text = format!(
+        "the transaction of account {account} was not done: it has {} free, {purpose} is {}",
+        Amount(free),
+        Amount(amount),
+    );
+    if besides > 0 {
+        text.push_str(&format!(", and {} must be there besides", Amount(besides)));
+    }
+    text.push_str(&match needed - free {
+        0 => "; nothing is left for the fee".to_owned(),
+        short => format!("; {} and the fee are missing", Amount(short)),
+    });
+    let most = free.saturating_sub(besides);
+    let hint = if most > 0 {
+        format!("get more money to the account, or choose a smaller amount: below {}", Amount(most))
+    } else {
+        "get more money to the account".to_owned()
+    };
+    fail(Failure::new(text).hint(hint))
+}
+
 fn settled_in(events: &[ChainEvent], lease: LeaseId) -> Option<Settled> {
     events.iter().find_map(|event| match event {
         ChainEvent::LeaseSettled { lease: id, paid, refunded, .. } if *id == lease => {
@@ -384,3 +451,6 @@ fn settled_in(events: &[ChainEvent], lease: LeaseId) -> Option<Settled> {
 fn block_text(included: &Included) -> String {
     format!("0x{}", hex::encode(included.block_hash))
 }
+
+#[cfg(test)]
+mod tests;

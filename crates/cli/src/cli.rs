@@ -1,5 +1,6 @@
 //! What can be asked on the command line.
 
+mod attest;
 mod dev;
 mod image;
 mod lease;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use attest::{AttestCommand, AttestVerifyArgs, EvidenceKind};
 pub(crate) use dev::DevArgs;
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     /// End a lease and get the unspent money back
     Stop(StopArgs),
+    /// Check what runs where: evidence of TEEs
+    #[command(subcommand)]
+    Attest(AttestCommand),
     /// Check manifests, print their schema
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -1,6 +1,7 @@
 //! What the commands do, one module for each noun.
 
 mod account;
+mod attest;
 mod dev;
 mod image;
 mod init;
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,
+        Command::Attest(command) => attest::run(context, &command),
         Command::Manifest(command) => manifest::run(context, &command),
         Command::Image(command) => image::run(context, &command).await,
         Command::Key(command) => key::run(context, &command),

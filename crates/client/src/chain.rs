@@ -15,7 +15,7 @@ pub use client::ChainClient;
 pub use error::ChainError;
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{
-    AccountBalance, AgentView, ChainSnapshot, DeploymentView, LeaseState, LeaseView, ProviderView,
-    UnbondingView,
+    AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, LeaseState, LeaseView,
+    ProviderView, UnbondingView,
 };
 pub use watch::watch_leases;

@@ -266,6 +266,10 @@ impl Fold {
             | EventKind::BackOff { .. }
             | EventKind::Log { .. }
             | EventKind::Dropped { .. }
+            | EventKind::EvidenceAvailable { .. }
+            | EventKind::EvidenceUnavailable { .. }
+            | EventKind::AwaitingSecrets { .. }
+            | EventKind::SecretsReceived { .. }
             | EventKind::Stopping => {}
         }
     }
@@ -294,7 +298,18 @@ fn log_line(cursor: u64, event: Event) -> Option<LogLine> {
                 format!("{lines} lines ({bytes} bytes) were printed too fast and are missing");
             (LogStream::Agent, text)
         }
+        EventKind::EvidenceUnavailable { reason } => {
+            (LogStream::Agent, format!("no attestation evidence yet: {reason}"))
+        }
+        EventKind::AwaitingSecrets { names } => {
+            let names = names.join(", ");
+            (LogStream::Agent, format!("the app starts when its secrets are released: {names}"))
+        }
+        EventKind::SecretsReceived { names, sequence } => {
+            (LogStream::Agent, format!("release {sequence} of secrets came: {}", names.join(", ")))
+        }
         EventKind::Started { .. }
+        | EventKind::EvidenceAvailable { .. }
         | EventKind::AppStarted { .. }
         | EventKind::Ready
         | EventKind::Record { .. }

@@ -166,6 +166,9 @@ impl PodRecord {
                 file_bytes_max: log_bytes_max.saturating_mul(4),
                 ..LogLimits::default()
             },
+            attestation: None,
+            secrets: None,
+            tls: None,
         };
         config.check().map_err(|err| engine("make the agent's configuration", err.to_string()))?;
         Ok(config)

@@ -18,9 +18,9 @@ use tokio::{
 use crate::{
     Chain, Clock, Config, api,
     facts::FactsCache,
+    front::{Addresses, Front},
     ingress::{self, Ingress},
     manifests::{ManifestStore, ManifestStoreError},
-    metrics::Metrics,
     reconciler::{self, Reconciler},
     settlement::{self, Settler},
     spool::{Spool, SpoolError},
@@ -94,17 +94,6 @@ pub struct App<C, B> {
     world: watch::Receiver<Arc<World>>,
 }
 
-/// Where the daemon listens, ports that the system chose included.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    /// The HTTP API.
-    pub api: SocketAddr,
-    /// HTTP to pods.
-    pub ingress: SocketAddr,
-    /// Prometheus metrics.
-    pub metrics: Option<SocketAddr>,
-}
-
 impl<C, B> std::fmt::Debug for App<C, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("addresses", &self.addresses).finish_non_exhaustive()
@@ -117,6 +106,19 @@ impl<C: Chain, B: Backend> App<C, B> {
     /// # Errors
     /// One of them can't be had.
     pub async fn build(config: Config, deps: Deps<C, B>) -> Result<Self, StartError> {
+        let front = Front::bind(&config)?;
+        Self::build_behind(front, config, deps).await
+    }
+
+    /// Opens files; the addresses are there already.
+    ///
+    /// # Errors
+    /// A file can't be opened, or belongs to another chain or account.
+    pub async fn build_behind(
+        front: Front,
+        config: Config,
+        deps: Deps<C, B>,
+    ) -> Result<Self, StartError> {
         let Deps { chain, backend, key, clock } = deps;
         if chain.account() != key.public_key().0 {
             return Err(StartError::KeyMismatch);
@@ -126,21 +128,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
         let spool = Spool::open(&data_dir, &chain.genesis_hash(), &chain.account())?;
         let facts = FactsCache::new(ManifestStore::open(&data_dir)?);
-        let api_listener = listen("the API", config.api.listen)?;
-        let ingress_listener = listen("the ingress", config.ingress.listen)?;
-        let metrics_listener =
-            config.metrics_listen.map(|address| listen("metrics", address)).transpose()?;
-        let address = |what: &'static str, listener: &TcpListener, wanted| {
-            let failed = |source| StartError::Listen { what, address: wanted, source };
-            listener.local_addr().map_err(failed)
-        };
-        let addresses = Addresses {
-            api: address("the API", &api_listener, config.api.listen)?,
-            ingress: address("the ingress", &ingress_listener, config.ingress.listen)?,
-            metrics: metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-        };
-
-        let metrics = Metrics::default();
+        let Front { listeners, addresses, metrics } = front;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let ingress = Ingress::new(
             ingress::Settings {
@@ -198,9 +186,9 @@ impl<C: Chain, B: Backend> App<C, B> {
         Ok(Self {
             reconciler,
             settler,
-            api: (api_listener, router),
-            metrics: metrics_listener.map(|l| (l, api::metrics_router(metrics))),
-            ingress: (ingress, ingress_listener),
+            api: (listeners.api, router),
+            metrics: listeners.metrics.map(|l| (l, api::metrics_router(metrics))),
+            ingress: (ingress, listeners.ingress),
             addresses,
             world,
         })
@@ -253,13 +241,6 @@ impl<C: Chain, B: Backend> App<C, B> {
         }
         Ok(())
     }
-}
-
-fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { what, address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
 }
 
 /// Beyond this the kernel's network stack is what limits.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use casemate_client::chain::{self, Call, ChainClient, ChainSnapshot, ProviderView};
 use casemate_primitives::{AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
-use casemate_provider::{Chain, ChainError, Config};
+use casemate_provider::{Chain, ChainError, Config, front::Attempt};
 use casemate_provider_core::SignedUsageRecord;
 use casemate_provider_local::{LocalBackend, LocalConfig};
 use subxt_signer::sr25519::Keypair;
@@ -19,10 +19,16 @@ pub(crate) struct NodeChain {
 }
 
 /// Connects to a node and begins to follow the provider's leases.
-pub(crate) async fn connect_chain(url: &str, key: &Keypair) -> anyhow::Result<NodeChain> {
-    let client = ChainClient::connect(url).await.map_err(|err| {
-        let hint = err.hint().to_owned();
-        anyhow::Error::new(err).context(hint)
+pub(crate) async fn connect_chain(
+    url: &str,
+    key: &Keypair,
+) -> Result<NodeChain, Attempt<anyhow::Error>> {
+    let client = ChainClient::connect(url).await.map_err(|err| match err {
+        chain::ChainError::Unreachable(found) => Attempt::Later(found),
+        err => {
+            let hint = err.hint().to_owned();
+            Attempt::Never(anyhow::Error::new(err).context(hint))
+        }
     })?;
     let snapshots = chain::watch_leases(client.clone(), key.public_key().0);
     Ok(NodeChain { client, key: key.clone(), snapshots })

@@ -146,6 +146,12 @@ pub struct RulesConfig {
     pub quotes_per_account_max: usize,
     /// Most quotes that may be open at a time.
     pub quotes_max: usize,
+    /// Most host names and host ports that the open quotes of one account may hold back from
+    /// others. They are free again when the quotes have expired.
+    pub names_per_account_max: usize,
+    /// Most host names and host ports that all open quotes together may hold back. Accounts
+    /// without a lease here get only half of it.
+    pub names_max: usize,
 }
 
 impl Default for RulesConfig {
@@ -157,6 +163,9 @@ impl Default for RulesConfig {
             reserved_hosts: Vec::new(),
             quotes_per_account_max: 4,
             quotes_max: 1000,
+            // Four quotes of a few names each; an app with more is rare, and can be updated in.
+            names_per_account_max: 16,
+            names_max: 1000,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`api`] and [`quotes`]: what publishers ask for, checked and signed.
 //! - [`spool`] and [`manifests`]: what must outlive the process and is neither on chain nor in the
 //!   backend.
+//! - [`front`]: the addresses, and what is answered there while no node answers us.
 //! - [`app`]: wires them. `Config -> App -> run(shutdown)`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -16,6 +17,7 @@ pub mod app;
 pub mod chain;
 pub mod config;
 pub mod facts;
+pub mod front;
 pub mod ingress;
 pub mod key;
 pub mod manifests;

@@ -5,11 +5,15 @@ mod chain_client;
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::Context;
-use casemate_provider::{App, Config, app::Deps, key, system_clock};
+use casemate_provider::{
+    App, Config,
+    app::Deps,
+    front::{Front, Rhythm},
+    key, system_clock,
+};
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -73,15 +77,7 @@ async fn purge(config: &Config) -> anyhow::Result<()> {
 async fn run(config: Config) -> anyhow::Result<()> {
     let seed = std::env::var(key::SEED_VARIABLE).ok();
     let key = key::load(config.key_file.as_deref(), seed.as_deref())?;
-    let chain = chain_client::connect_chain(&config.chain_url, &key).await?;
-    let backend = chain_client::open_backend(&config).await?;
-    let deps = Deps { chain, backend, key, clock: system_clock() };
-    let app = App::build(config, deps).await.context("the provider does not start")?;
-    let addresses = app.addresses();
-    tracing::info!(api = %addresses.api, ingress = %addresses.ingress, "the provider runs");
-
     let (stop, shutdown) = watch::channel(false);
-    let stop = Arc::new(stop);
     tokio::spawn(async move {
         match stop_signal().await {
             Ok(()) => tracing::info!("stopping; pods go on running"),
@@ -89,6 +85,22 @@ async fn run(config: Config) -> anyhow::Result<()> {
         }
         stop.send_replace(true);
     });
+    // What is wrong on this machine is said before a node is waited for.
+    let front = Front::bind(&config).context("the provider does not start")?;
+    let mut stopped = shutdown.clone();
+    let backend = tokio::select! {
+        opened = chain_client::open_backend(&config) => opened?,
+        _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+    };
+    let connect = || chain_client::connect_chain(&config.chain_url, &key);
+    let chain =
+        front.wait_for(&config.chain_url, Rhythm::default(), connect, shutdown.clone()).await?;
+    let Some(chain) = chain else { return Ok(()) };
+    let deps = Deps { chain, backend, key, clock: system_clock() };
+    let app =
+        App::build_behind(front, config, deps).await.context("the provider does not start")?;
+    let addresses = app.addresses();
+    tracing::info!(api = %addresses.api, ingress = %addresses.ingress, "the provider runs");
     app.run(shutdown).await.context("the provider broke off")
 }
 

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub block_number: Gauge,
     /// The chain's clock at that block.
     pub block_time: Gauge,
+    /// 1 while no chain node has answered since the start.
+    pub waiting_for_node: Gauge,
     /// Failures of the backend, spool or ingress by place.
     pub failures: Family<Kind, Counter>,
 }
@@ -55,6 +57,7 @@ impl Default for Metrics {
         let requests: Family<Kind, Counter> = Family::default();
         let failures = Family::default();
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
+        let waiting_for_node: Gauge = Gauge::default();
         let requests_ok = requests.get_or_create(&Kind { kind: "ok" }).clone();
         registry.register("leases", "Unsettled leases by state", leases.clone());
         registry.register("pods", "Pods by phase", pods.clone());
@@ -67,6 +70,11 @@ impl Default for Metrics {
         );
         registry.register("block_number", "Newest finalised block read", block_number.clone());
         registry.register("block_time", "Chain clock at that block", block_time.clone());
+        registry.register(
+            "waiting_for_node",
+            "1 while no chain node has answered since the start",
+            waiting_for_node.clone(),
+        );
         registry.register("failures", "Failures by place", failures.clone());
         Self {
             registry: Arc::new(registry),
@@ -78,6 +86,7 @@ impl Default for Metrics {
             reconcile_seconds,
             block_number,
             block_time,
+            waiting_for_node,
             failures,
         }
     }

@@ -1,8 +1,9 @@
 //! Whether a manifest is taken on, and for how much.
 //!
 //! [`assess`] is pure. What an open offer promises (capacity, host names, TCP ports) is held back
-//! until it expires or becomes a lease. Anybody can ask, so offers are short-lived, bounded for each
-//! account and in number.
+//! until it expires or becomes a lease. Anybody can ask, so offers are short-lived, and bounded for
+//! each account and in all: in number, and in the names that they keep from others
+//! ([`check_held`]).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -221,6 +222,115 @@ pub fn check_names(
         }
     }
     Ok(())
+}
+
+/// Checks that open offers do not hold too many names back from others, with this one added in
+/// place of the publisher's own for the same manifest. Names that are in a lease are its publisher's
+/// already and do not count.
+///
+/// # Errors
+/// The account, or all accounts together, would have too many.
+pub fn check_held(
+    facts: &Facts,
+    asked: (&AccountBytes, &Hash256),
+    quotes: &[OpenQuote],
+    cache: &FactsCache,
+    world: &World,
+    config: &Config,
+) -> Result<(), Refusal> {
+    let rules = &config.rules;
+    let (publisher, _) = asked;
+    let (mut own, mut leased) = (Names::default(), Names::default());
+    for lease in world.snapshot.leases.values() {
+        if matches!(lease.state, LeaseState::Closing { .. }) {
+            continue;
+        }
+        let Some(facts) = cache.get(&lease.manifest_hash) else { continue };
+        leased.add(&facts);
+        if lease.publisher == *publisher {
+            own.add(&facts);
+        }
+    }
+    let wanted = Names::of(facts).without(&own);
+    if wanted.len() > rules.names_per_account_max {
+        return Err(refusal(
+            RefusalCode::AgainstRules,
+            format!(
+                "the manifest has {} host names and host ports, at most {} are held for a quote",
+                wanted.len(),
+                rules.names_per_account_max
+            ),
+            "deploy with fewer; an update of the lease may add more",
+        ));
+    }
+    let (mut mine, mut all) = (wanted.clone(), wanted.clone());
+    for quote in quotes {
+        if (&quote.publisher, &quote.manifest_hash) == asked {
+            continue;
+        }
+        let Some(facts) = cache.get(&quote.manifest_hash) else { continue };
+        all.add(&facts);
+        if quote.publisher == *publisher {
+            mine.add(&facts);
+        }
+    }
+    let (mine, all) = (mine.without(&own).len(), all.without(&leased).len());
+    if mine > rules.names_per_account_max {
+        return Err(refusal(
+            RefusalCode::Busy,
+            format!(
+                "this account's open quotes would hold {mine} host names and host ports back, at \
+                 most {} are held for one account",
+                rules.names_per_account_max
+            ),
+            &format!("use a quote, or wait {} until they expire", config.pricing.quote_ttl),
+        ));
+    }
+    // Anybody can make accounts: those without a lease here may fill only half, so that customers
+    // get through a flood. A manifest without names takes nothing from anybody.
+    let is_customer = world.snapshot.leases.values().any(|lease| lease.publisher == *publisher);
+    let names_max = if is_customer { rules.names_max } else { rules.names_max.div_ceil(2) };
+    if wanted.len() > 0 && all > names_max {
+        return Err(refusal(
+            RefusalCode::Busy,
+            "open quotes hold too many host names and host ports back".into(),
+            &format!(
+                "wait {} until some expire, or ask another provider",
+                config.pricing.quote_ttl
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Host names and host ports.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    hosts: BTreeSet<Box<str>>,
+    ports: BTreeSet<u16>,
+}
+
+impl Names {
+    fn of(facts: &Facts) -> Self {
+        let mut names = Self::default();
+        names.add(facts);
+        names
+    }
+
+    fn add(&mut self, facts: &Facts) {
+        self.hosts.extend(facts.http.iter().map(|route| route.host.clone()));
+        self.ports.extend(facts.tcp.iter().filter_map(|port| port.host_port));
+    }
+
+    fn without(mut self, others: &Self) -> Self {
+        self.hosts.retain(|host| !others.hosts.contains(host));
+        self.ports.retain(|port| !others.ports.contains(port));
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.hosts.len() + self.ports.len()
+    }
 }
 
 /// Checks that an update fits a lease.

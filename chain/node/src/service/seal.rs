@@ -19,12 +19,34 @@ type Hash = <Block as BlockT>::Hash;
 /// Longest time without a block.
 const IDLE_BLOCK: Duration = Duration::from_secs(1);
 
+/// The clock of a development chain: the wall's, or one that was set to another time at start, so
+/// that evidence and collateral of the past can be tried while they were valid.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DevelopmentClock {
+    /// Milliseconds ahead of the wall's.
+    ahead: i64,
+}
+
+impl DevelopmentClock {
+    /// A clock that stands at `seconds` (Unix time) now.
+    pub(crate) fn starting_at(seconds: u64) -> Self {
+        let now = Timestamp::current().as_millis();
+        let ahead = i128::from(seconds) * 1_000 - i128::from(now);
+        Self { ahead: i64::try_from(ahead).unwrap_or(0) }
+    }
+
+    fn milliseconds(self, wall: u64) -> u64 {
+        wall.saturating_add_signed(self.ahead)
+    }
+}
+
 /// The future that makes blocks.
 pub(super) fn run(
     client: Arc<FullClient>,
     pool: Arc<FullPool>,
     select_chain: FullSelectChain,
     env: sc_basic_authorship::ProposerFactory<FullPool, FullClient>,
+    wall_clock: DevelopmentClock,
 ) -> Result<impl Future<Output = ()>, ServiceError> {
     let slot_milliseconds = sc_consensus_aura::slot_duration(&*client)?.as_millis();
     let commands_stream = Box::pin(commands(&pool));
@@ -41,7 +63,7 @@ pub(super) fn run(
             let clock = clock.clone();
             async move {
                 let before = parent_milliseconds(&clock, parent)?;
-                let now = Timestamp::current().as_millis();
+                let now = wall_clock.milliseconds(Timestamp::current().as_millis());
                 Ok(sp_timestamp::InherentDataProvider::new(Timestamp::new(next_milliseconds(
                     before,
                     now,
@@ -92,7 +114,15 @@ fn commands(pool: &Arc<FullPool>) -> impl Stream<Item = EngineCommand<Hash>> {
 
 #[cfg(test)]
 mod tests {
-    use super::next_milliseconds;
+    use super::{next_milliseconds, DevelopmentClock};
+
+    #[test]
+    fn a_set_clock_keeps_its_distance_from_the_wall() {
+        assert_eq!(DevelopmentClock::default().milliseconds(7), 7);
+        assert_eq!(DevelopmentClock { ahead: -5_000 }.milliseconds(60_000), 55_000);
+        assert_eq!(DevelopmentClock { ahead: 5_000 }.milliseconds(60_000), 65_000);
+        assert_eq!(DevelopmentClock { ahead: -5_000 }.milliseconds(1), 0);
+    }
 
     #[test]
     fn time_is_the_walls_and_never_stands_still() {

@@ -35,13 +35,13 @@ impl<T: Config> Pallet<T> {
         let first = agent.sequence == 0;
         // Before the first claim of a key, its span may reach back over what an agent before it
         // was paid for (both ran during an update); only the time after that is paid.
-        ensure!(first || record.from >= agent.claimed_to, Error::<T>::RecordOverlap);
+        ensure!(first || record.from >= agent.recorded_to, Error::<T>::RecordOverlap);
         let latest = now.saturating_add(T::ClockSkewSecondsMax::get());
         ensure!(record.to <= latest, Error::<T>::RecordInFuture);
 
         let used =
             record.total.checked_sub(&agent.claimed_total).ok_or(Error::<T>::RecordTotals)?;
-        let since = if first { lease.opened_at } else { agent.claimed_to };
+        let since = agent.recorded_to.max(lease.opened_at);
         let skew = if first { T::ClockSkewSecondsMax::get() } else { 0 };
         let seconds = record.to.saturating_sub(since).saturating_add(skew);
         let quota = Quantities::quota(&lease.resources, seconds).ok_or(Error::<T>::Overflow)?;
@@ -63,10 +63,27 @@ impl<T: Config> Pallet<T> {
         let LeaseTerms { prices, .. } = lease.terms;
         let due = prices.cost(&payable).ok_or(Error::<T>::Overflow)?;
         // Each replica has its share of the spend rate, so that the sum over replicas keeps to it.
-        let cap =
+        let allowance = if seconds > 0 {
             lease.spend_rate_max.checked_mul(Balance::from(seconds)).ok_or(Error::<T>::Overflow)?
-                / Balance::from(lease.replicas.max(1));
-        let paid = due.min(cap).min(lease.escrow);
+                / Balance::from(lease.replicas.max(1))
+        } else {
+            // No new second, so no new allowance: what the last paid seconds have left.
+            agent.allowance
+        };
+        let after_close = seconds == 0 && record.to > end;
+        let cap = if after_close { 0 } else { allowance }.min(lease.escrow);
+        let mut claimed_total = record.total;
+        let paid = if seconds > 0 {
+            due.min(cap)
+        } else {
+            // Only traffic is left to pay. What has no room stays claimable together with the
+            // next seconds, and within their allowance: a claim in between loses nothing.
+            let room = cap.checked_div(prices.egress_mib).unwrap_or(Balance::MAX);
+            let mib = used.egress_mib.min(u64::try_from(room).unwrap_or(u64::MAX));
+            claimed_total.egress_mib =
+                agent.claimed_total.egress_mib.checked_add(mib).ok_or(Error::<T>::Overflow)?;
+            prices.egress_mib.checked_mul(Balance::from(mib)).ok_or(Error::<T>::Overflow)?
+        };
 
         if paid > 0 {
             T::Currency::transfer_on_hold(
@@ -86,8 +103,10 @@ impl<T: Config> Pallet<T> {
             lease.exhausted_at = Some(now);
         }
         agent.sequence = record.sequence;
+        agent.recorded_to = record.to;
         agent.claimed_to = agent.claimed_to.max(end);
-        agent.claimed_total = record.total;
+        agent.claimed_total = claimed_total;
+        agent.allowance = allowance.saturating_sub(paid);
         Agents::<T>::insert(record.lease, record.replica, agent);
         Leases::<T>::insert(record.lease, lease);
 

@@ -118,8 +118,17 @@ impl<T: Config> Pallet<T> {
             ensure!(!known, Error::<T>::AlreadyActivated);
             // What an agent before was paid for stays paid for: the new one goes on from there.
             let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
-            let claimed_total = Quantities::default();
-            Agents::<T>::insert(id, replica, Agent { key, sequence: 0, claimed_to, claimed_total });
+            let agent = Agent {
+                key,
+                sequence: 0,
+                recorded_to: 0,
+                claimed_to,
+                claimed_total: Quantities::default(),
+                // What the one before left is for its own records: a key that is named a second
+                // time must not be paid out of it for what it was paid for already.
+                allowance: 0,
+            };
+            Agents::<T>::insert(id, replica, agent);
             lease.state = LeaseState::Active;
             Ok(())
         })?;

@@ -5,6 +5,9 @@
 
 extern crate alloc;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod impl_agents;
 mod impl_claim;
 mod impl_close;
 mod impl_open;

@@ -58,10 +58,15 @@ pub struct Agent {
     pub key: AgentPublicKey,
     /// Sequence of its newest claimed record; 0 before the first.
     pub sequence: u64,
+    /// Where its newest claimed record ends; 0 before the first.
+    pub recorded_to: UnixSeconds,
     /// The replica is paid up to this second, whichever agent signed.
     pub claimed_to: UnixSeconds,
-    /// Totals of its newest claimed record.
+    /// Totals of its newest claimed record, without traffic that still may be paid.
     pub claimed_total: Quantities,
+    /// What the spend rate allows for this key's last paid seconds and was not spent in them.
+    /// Traffic that comes without new seconds is paid out of it.
+    pub allowance: Balance,
 }
 
 impl Lease {

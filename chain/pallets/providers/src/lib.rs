@@ -3,6 +3,8 @@
 // FRAME's macros make public types without Debug.
 #![allow(missing_debug_implementations)]
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod impl_registry;
 mod impl_stake;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) const GENESIS: [u8; 32] = [3; 32];
 
 /// Far above what it takes: only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn shell(script: &str) -> Vec<String> {
     vec!["/bin/sh".into(), "-c".into(), script.into()]
@@ -45,6 +45,9 @@ pub(crate) fn config(command: Vec<String>) -> Config {
         probes: Probes::default(),
         grace_ms: 30_000,
         log: LogLimits::default(),
+        attestation: None,
+        secrets: None,
+        tls: None,
     }
 }
 
@@ -106,9 +109,20 @@ impl Agent {
         Self { dir, child, init: wrapper.first() == Some(&"unshare") }
     }
 
-    pub(crate) fn events(&self) -> Vec<Event> {
+    /// Of the agent, or of the program above it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The event file as it stands.
+    pub(crate) fn raw_events(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         File::open(self.dir.path().join("events")).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let bytes = self.raw_events();
         let mut events = Vec::new();
         Decoder::default().feed(&bytes, |_, event| events.push(event.unwrap()));
         events

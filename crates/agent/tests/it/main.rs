@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod harness;
+mod software_tee;
+mod tee;
+mod tee_fake;
 
 use casemate_agent::{
     config::{Probe, ProbeAction, Probes, RestartPolicy},

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attest;
 mod basics;
 mod dev;
 mod images;

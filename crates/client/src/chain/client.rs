@@ -33,10 +33,10 @@ impl ChainClient {
     /// Connect to the node at `url` (`ws://` for this machine, `wss://` for others).
     ///
     /// # Errors
-    /// When no node answers now. Once connected, the client waits for a node that restarts.
+    /// When the address is not good, or no node answers now. Once connected, the client waits for a node that restarts.
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         subxt_rpcs::utils::validate_url_is_secure(url)
-            .map_err(|err| ChainError::Unreachable(format!("{url}: {err}; use wss://")))?;
+            .map_err(|err| ChainError::Address(format!("{url}: {err}")))?;
         // Look first: the reconnecting client would try for ever.
         let probe = RpcClient::from_insecure_url(url).await.map_err(|err| {
             ChainError::Unreachable(format!("{url}: {}", super::error::chain_of(&err)))

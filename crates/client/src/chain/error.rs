@@ -4,6 +4,9 @@
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChainError {
+    /// The address can't be one of a node: no attempt was made.
+    #[error("the chain node's address is not good: {0}")]
+    Address(String),
     /// No node answers at the address, or the connection broke.
     #[error("cannot reach the chain node: {0}")]
     Unreachable(String),
@@ -38,6 +41,7 @@ impl ChainError {
     /// What to do next; empty where there is nothing to say.
     pub fn hint(&self) -> &str {
         match self {
+            Self::Address(_) => "use ws://127.0.0.1:PORT on this machine, wss:// for others",
             Self::Unreachable(_) => "check the address and that the node runs",
             Self::WrongChain(_) => "use the address of a Casemate node, or update this program",
             Self::Refused { .. } => "",

@@ -7,8 +7,8 @@ use subxt::{
 };
 
 use super::{
-    AccountBalance, AgentView, ChainClient, ChainError, DeploymentView, LeaseState, LeaseView,
-    ProviderView, UnbondingView, client::Config, runtime,
+    AccountBalance, AgentView, ChainClient, ChainError, DeploymentView, Deposits, LeaseState,
+    LeaseView, ProviderView, UnbondingView, client::Config, runtime,
 };
 
 /// The chain at one block.
@@ -106,6 +106,19 @@ impl ChainClient {
         let Some(value) = value else { return Ok(AccountBalance::default()) };
         let data = value.decode().map_err(ChainError::reading)?.data;
         Ok(AccountBalance { free: data.free, held: data.reserved })
+    }
+
+    /// What the chain asks for besides what a transaction itself names.
+    pub async fn deposits(&self) -> Result<Deposits, ChainError> {
+        let at = self.at_finalised().await?;
+        let constants = at.constants();
+        let existential = constants
+            .entry(runtime::constants().balances().existential_deposit())
+            .map_err(ChainError::reading)?;
+        let deployment = constants
+            .entry(runtime::constants().deployments().deposit())
+            .map_err(ChainError::reading)?;
+        Ok(Deposits { existential, deployment })
     }
 }
 

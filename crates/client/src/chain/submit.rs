@@ -255,7 +255,11 @@ impl ChainClient {
         }
     }
 
-    async fn send(&self, signer: &Keypair, call: &impl Payload) -> Result<Included, ChainError> {
+    pub(super) async fn send(
+        &self,
+        signer: &Keypair,
+        call: &impl Payload,
+    ) -> Result<Included, ChainError> {
         let account = signer.public_key().0;
         let mut progress = {
             let mut nonces = self.nonces.lock().await;

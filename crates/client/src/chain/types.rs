@@ -16,6 +16,15 @@ pub struct AccountBalance {
     pub held: Balance,
 }
 
+/// Amounts that the chain's runtime fixes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Deposits {
+    /// Least that an account keeps free.
+    pub existential: Balance,
+    /// Held for each deployment.
+    pub deployment: Balance,
+}
+
 /// State of a lease on chain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "camelCase")]

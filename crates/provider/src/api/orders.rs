@@ -67,6 +67,8 @@ pub(super) async fn quote<C: Chain, B: Backend>(
     }
     let taken = quotes::taken(&world, provider.used, &open, &api.parts.facts, (&account, &hash));
     quotes::assess(&facts, &account, &provider, &taken, &config.rules, &config.ingress)?;
+    let facts_cache = &api.parts.facts;
+    quotes::check_held(&facts, (&account, &hash), &open, facts_cache, &world, config)?;
 
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce)

@@ -245,3 +245,60 @@ async fn one_account_cannot_take_all_quotes() {
     assert_eq!(code(world.quote(dev::alice(), &of(4)).await), RefusalCode::Busy);
     world.quote(dev::charlie(), &of(5)).await.unwrap();
 }
+
+/// A manifest with `count` host names, from `first` on.
+fn with_hosts(name: &str, first: u16, count: u16) -> String {
+    let more: String = (first + 1..first + count)
+        .map(|n| {
+            format!("        - {{containerPort: {n}, protocol: HTTP, host: h{n}.localhost}}\n")
+        })
+        .collect();
+    manifest(name, &format!("h{first}.localhost"), first, 1, &more)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotes_hold_a_bounded_number_of_names_back() {
+    let world = World::start_with(|config| {
+        config.rules.names_per_account_max = 6;
+        config.rules.names_max = 18;
+    })
+    .await;
+    let huge = code(world.quote(dev::alice(), &with_hosts("a", 1000, 7)).await);
+    assert_eq!(huge, RefusalCode::AgainstRules);
+    let first = with_hosts("a", 1000, 4);
+    let quote = world.quote(dev::alice(), &first).await.unwrap();
+    let second = code(world.quote(dev::alice(), &with_hosts("b", 1010, 3)).await);
+    assert_eq!(second, RefusalCode::Busy);
+    // The same again takes nothing more, and the same names in another manifest neither.
+    world.quote(dev::alice(), &first).await.unwrap();
+    world.quote(dev::alice(), &with_hosts("c", 1000, 5)).await.unwrap();
+    // All accounts without a lease together.
+    world.quote(dev::charlie(), &with_hosts("d", 1020, 4)).await.unwrap();
+    assert_eq!(code(world.quote(dev::dave(), &with_hosts("e", 1030, 1)).await), RefusalCode::Busy);
+    // What a lease has is no longer held back by a quote.
+    let lease = world.open(1, &quote);
+    until("the lease is known", async || world.client(dev::alice()).lease(lease).await.ok()).await;
+    assert_eq!(code(world.quote(dev::dave(), &with_hosts("e", 1030, 5)).await), RefusalCode::Busy);
+    // A customer gets through where a stranger does not.
+    world.quote(dev::alice(), &with_hosts("b", 1010, 5)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_free_again_when_their_quote_has_expired() {
+    let mut world = World::start_with(|config| {
+        config.pricing.quote_ttl = "1s".parse().unwrap();
+        config.rules.names_per_account_max = 1;
+    })
+    .await;
+    world.quote(dev::alice(), &with_hosts("a", 1000, 1)).await.unwrap();
+    assert_eq!(
+        code(world.quote(dev::charlie(), &with_hosts("b", 1000, 1)).await),
+        RefusalCode::HostTaken
+    );
+    // Time is the daemon's clock; a lease may be in a block that is not finalised yet, so names
+    // are held a minute longer than the quote.
+    world.stop().await;
+    world.clock_ahead = 62;
+    world.run().await;
+    world.quote(dev::charlie(), &with_hosts("b", 1000, 1)).await.unwrap();
+}

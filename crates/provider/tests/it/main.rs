@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod api;
+mod front;
 mod ingress;
 mod lifecycle;
 mod many;

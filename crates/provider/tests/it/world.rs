@@ -16,7 +16,7 @@ use casemate_client::{
 };
 use casemate_manifest::Manifest;
 use casemate_primitives::{DeploymentId, LeaseId, Resources, blake2_256};
-use casemate_provider::{App, Config, app::Addresses, app::Deps, chain::fake::FakeChain};
+use casemate_provider::{App, Config, app::Deps, chain::fake::FakeChain, front::Addresses};
 use casemate_provider_core::{
     Backend, BackendError, LogLine, LogQuery, MemoryBackend, Pod, PodId, PodStatus,
     SignedUsageRecord,
@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) chain: FakeChain,
     pub(crate) backend: MemoryBackend,
     pub(crate) config: Config,
+    /// How far the daemon's clock is ahead, in seconds, from its next start on.
+    pub(crate) clock_ahead: u64,
     places: Places,
     running: Option<(watch::Sender<bool>, JoinHandle<()>, Addresses)>,
 }
@@ -153,6 +155,7 @@ impl World {
             chain: FakeChain::new(GENESIS, provider_view()),
             backend: MemoryBackend::new(),
             config,
+            clock_ahead: 0,
             places: Places::default(),
             running: None,
         };
@@ -161,15 +164,20 @@ impl World {
         world
     }
 
-    /// Starts the daemon (again), on the same data, backend and chain.
-    pub(crate) async fn run(&mut self) {
-        let deps = Deps {
+    /// What the daemon is started with.
+    pub(crate) fn deps(&self) -> Deps<FakeChain, impl Backend + use<>> {
+        let (clock, ahead) = (casemate_provider::system_clock(), self.clock_ahead);
+        Deps {
             chain: self.chain.clone(),
             backend: Placed { inner: self.backend.clone(), places: Arc::clone(&self.places) },
             key: provider_key(),
-            clock: casemate_provider::system_clock(),
-        };
-        let app = App::build(self.config.clone(), deps).await.unwrap();
+            clock: Arc::new(move || clock() + ahead),
+        }
+    }
+
+    /// Starts the daemon (again), on the same data, backend and chain.
+    pub(crate) async fn run(&mut self) {
+        let app = App::build(self.config.clone(), self.deps()).await.unwrap();
         let addresses = app.addresses();
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(async move { app.run(shutdown).await.unwrap() });

@@ -156,3 +156,97 @@ fn a_new_agent_is_not_paid_again_for_the_time_of_the_one_before() {
         assert_noop!(claim(record_after(Some(&old), 10)), Error::<Test>::RecordSignature);
     });
 }
+
+/// A record that adds traffic and no second.
+fn traffic_after(before: &UsageRecord, mib: u64) -> UsageRecord {
+    let mut record = record_after(Some(before), 0);
+    record.total.egress_mib += mib;
+    record
+}
+
+#[test]
+fn traffic_without_a_second_is_paid_out_of_what_the_last_ones_left() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        let last = traffic_after(&first, 100);
+        assert_ok!(claim(last));
+        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 100 * 5, "nothing is lost");
+        assert_noop!(claim(last), Error::<Test>::RecordOld);
+        // What both cost together is bounded as if they had been one claim.
+        let more = traffic_after(&last, u64::from(u32::MAX));
+        assert_ok!(claim(more));
+        assert_eq!(lease().paid, 10 * 2 * PRICE_PER_SECOND);
+        assert_ok!(claim(traffic_after(&more, 1)));
+        assert_eq!(lease().paid, 10 * 2 * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn traffic_without_room_is_paid_with_the_next_seconds_within_their_allowance() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let mut first = record_after(None, 10);
+        first.total.egress_mib = 2_200;
+        assert_ok!(claim(first));
+        let full = 10 * 2 * PRICE_PER_SECOND;
+        assert_eq!(lease().paid, full, "the spend rate is used up");
+        let second = traffic_after(&first, 300);
+        assert_ok!(claim(second));
+        assert_eq!(lease().paid, full);
+        pass(10);
+        let third = record_after(Some(&second), 10);
+        assert_ok!(claim(third));
+        assert_eq!(lease().paid, full + 10 * PRICE_PER_SECOND + 300 * 5, "not lost, only later");
+        pass(10);
+        assert_ok!(claim(record_after(Some(&third), 10)));
+        assert_eq!(lease().paid, full + 20 * PRICE_PER_SECOND + 300 * 5, "paid once");
+    });
+}
+
+#[test]
+fn traffic_beyond_the_allowance_does_not_pile_up() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        let second = traffic_after(&first, u64::from(u32::MAX));
+        assert_ok!(claim(second));
+        pass(10);
+        let third = record_after(Some(&second), 10);
+        assert_ok!(claim(third));
+        assert_eq!(lease().paid, 20 * 2 * PRICE_PER_SECOND);
+        pass(10);
+        assert_ok!(claim(record_after(Some(&third), 10)));
+        assert_eq!(lease().paid, 20 * 2 * PRICE_PER_SECOND + 10 * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn an_agent_whose_first_time_was_paid_to_the_one_before_goes_on_from_there() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(40);
+        assert_ok!(claim(record_after(None, 40)));
+        let new_key = SigningKey::from_bytes(&[44; 32]);
+        let key = new_key.verifying_key().to_bytes();
+        assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+        // It started at second 30; its first record ends at second 35.
+        let start = lease().opened_at + 30;
+        let mut first = UsageRecord { sequence: 1, from: start, ..record_after(None, 5) };
+        first.to = start + 5;
+        first.total.egress_mib = 7;
+        let by_new = |record: UsageRecord| {
+            Leases::claim(origin(provider()), record, signed_by(&new_key, &record))
+        };
+        assert_ok!(by_new(first));
+        assert_eq!(lease().paid, 40 * PRICE_PER_SECOND, "no second of its own yet");
+        pass(20);
+        assert_ok!(by_new(record_after(Some(&first), 25)));
+        assert_eq!(lease().paid, 60 * PRICE_PER_SECOND + 7 * 5, "its traffic is not lost");
+    });
+}

@@ -41,6 +41,26 @@ fn last_records_are_paid_until_the_close_and_the_rest_goes_back() {
 }
 
 #[test]
+fn traffic_after_the_close_is_not_paid_out_of_the_time_before_it() {
+    build_and_execute(|| {
+        open_active_lease();
+        pass(50);
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        let until_close = record_after(None, 50);
+        assert_ok!(claim(until_close));
+        // A last record within the time is paid, one that ends after the close is not.
+        let mut within = record_after(Some(&until_close), 0);
+        within.total.egress_mib = 3;
+        assert_ok!(claim(within));
+        pass(5);
+        let mut after = record_after(Some(&within), 5);
+        after.total.egress_mib += 100;
+        assert_ok!(claim(after));
+        assert_eq!(lease().paid, 50 * PRICE_PER_SECOND + 3 * 5);
+    });
+}
+
+#[test]
 fn after_the_notice_anyone_settles() {
     build_and_execute(|| {
         open_active_lease();

@@ -25,9 +25,9 @@ fn action() -> impl Strategy<Value = Action> {
         (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
             |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
         ),
-        (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
-            |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
-        ),
+        // Traffic and no second.
+        (lease.clone(), 0..3u8, 0..2_000u64)
+            .prop_map(|(lease, key, egress)| { Action::Claim { lease, key, seconds: 0, egress } }),
         (lease.clone(), 0..5usize).prop_map(|(lease, by)| Action::Close { lease, by }),
         (lease, 0..5usize).prop_map(|(lease, by)| Action::Settle { lease, by }),
         (0..200u64).prop_map(|seconds| Action::Pass { seconds }),
@@ -40,6 +40,8 @@ struct Model {
     deposited: u128,
     nonce: u8,
     records: std::collections::BTreeMap<(u64, u8), UsageRecord>,
+    /// What everything that was signed and claimed costs, lease by lease.
+    cost: std::collections::BTreeMap<u64, u128>,
 }
 
 fn key(byte: u8) -> SigningKey {
@@ -117,9 +119,15 @@ fn apply(model: &mut Model, action: Action) {
             let signature = signed_by(&key(byte), &record);
             if Leases::claim(origin(found.provider), record, signature).is_ok() {
                 model.records.insert((lease, byte), record);
+                let cost = model.cost.entry(lease).or_default();
+                *cost += found.terms.prices.cost(&used).unwrap();
+                let agent = Agents::<Test>::get(LeaseId(lease), 0).unwrap();
                 let lease = crate::Leases::<Test>::get(LeaseId(lease)).unwrap();
-                let bound = 2 * PRICE_PER_SECOND * u128::from(record.to - found.opened_at);
+                let paid_seconds = u128::from(agent.claimed_to - found.opened_at);
+                let bound = 2 * PRICE_PER_SECOND * paid_seconds;
                 assert!(lease.paid <= bound, "never more than the spend rate since the opening");
+                assert!(lease.paid + agent.allowance <= bound, "nor is more left to spend");
+                assert!(lease.paid <= *cost, "never more than what was signed for costs");
                 assert!(lease.paid >= paid_before);
             }
         }
@@ -151,5 +159,43 @@ proptest! {
                 assert_eq!(held, model.deposited - paid - refunded);
             }
         });
+    }
+}
+
+/// What is paid for these records (seconds, traffic) of one agent, if those are claimed for which
+/// `is_claimed` says so.
+fn paid_for(records: &[(u64, u64)], is_claimed: impl Fn(usize, u64) -> bool) -> Balance {
+    new_test_ext().execute_with(|| {
+        open_active_lease();
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, 100 * DEPOSIT));
+        let mut before = None;
+        for (at, (seconds, mib)) in records.iter().enumerate() {
+            pass(*seconds);
+            let mut record = record_after(before.as_ref(), *seconds);
+            record.total.egress_mib += mib;
+            before = Some(record);
+            if is_claimed(at, *seconds) {
+                assert_ok!(claim(record));
+                check_invariants();
+            }
+        }
+        lease().paid
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Bringing a record without a second on chain never costs the provider anything.
+    #[test]
+    fn a_claim_without_a_second_loses_nothing(
+        records in prop::collection::vec((prop_oneof![Just(0u64), 1..20u64], 0..900u64), 1..12),
+    ) {
+        let last = records.len() - 1;
+        let all = paid_for(&records, |_, _| true);
+        let without = paid_for(&records, |at, seconds| seconds > 0 || at == last);
+        let bare = paid_for(&records, |_, seconds| seconds > 0);
+        prop_assert!(all >= without, "{all} < {without}");
+        prop_assert!(without >= bare, "{without} < {bare}");
     }
 }

@@ -59,18 +59,6 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let Some((provider, priced)) = cheapest(&offers) else {
         return fail(nobody());
     };
-    let free = chain.balance(signer.address).await?.free;
-    if free < priced.deposit {
-        return fail(
-            Failure::new(format!(
-                "account {} has {}, the deposit is {}",
-                signer.address,
-                Amount(free),
-                Amount(priced.deposit)
-            ))
-            .hint("get more money, or choose a smaller --deposit"),
-        );
-    }
     let opened = chain
         .deploy(&signer, prepared.reference, &priced.quote, priced.deposit, priced.spend_rate_max)
         .await?;

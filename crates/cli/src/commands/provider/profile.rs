@@ -203,10 +203,9 @@ fn parse_tee_kind(text: &str) -> anyhow::Result<TeeKind> {
         "inteltdx" | "tdx" => Ok(TeeKind::IntelTdx),
         "amdsevsnp" | "sevsnp" | "snp" => Ok(TeeKind::AmdSevSnp),
         "nvidiagpu" => Ok(TeeKind::NvidiaGpu),
-        "software" => Ok(TeeKind::Software),
         _ => fail(
             Failure::usage(format!("`{text}` is no TEE kind"))
-                .hint("there are intel-sgx, intel-tdx, amd-sev-snp, nvidia-gpu and software"),
+                .hint("there are intel-sgx, intel-tdx, amd-sev-snp and nvidia-gpu"),
         ),
     }
 }

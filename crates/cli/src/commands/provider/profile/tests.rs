@@ -46,7 +46,7 @@ fn an_update_keeps_what_it_does_not_name() {
         name: "old".into(),
         regions: vec!["r".into()],
         endpoints: vec!["http://old".into()],
-        tee_kinds: vec!["Software".into()],
+        tee_kinds: vec!["AmdSevSnp".into()],
         capacity: Resources { cpu_millicores: 1, memory_mib: 2, storage_mib: 3, gpus: 4 },
         used: Resources::default(),
         price_lists: vec![(Asset::Native, Prices { gpu_second: 9, ..Prices::default() })],
@@ -57,7 +57,7 @@ fn an_update_keeps_what_it_does_not_name() {
     let args = ProfileArgs { memory: Some(20), ..Default::default() };
     let (info, capacity, prices) = Profile::read(&args, None).unwrap().build(Some(&now)).unwrap();
     assert_eq!(info.name.to_vec(), b"old");
-    assert_eq!(info.tee_kinds.to_vec(), [TeeKind::Software]);
+    assert_eq!(info.tee_kinds.to_vec(), [TeeKind::AmdSevSnp]);
     assert_eq!(capacity, Resources { memory_mib: 20, ..now.capacity });
     assert_eq!(prices[0].prices, now.price_lists[0].1);
 }

@@ -1,0 +1,215 @@
+//! Attest, appraise, recheck.
+
+use crate::*;
+use casemate_attestation::{Binding, Claims, Purpose, TcbStatus};
+use casemate_primitives::{
+    blake2_256, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds, REPLICAS_MAX,
+};
+use frame_support::ensure;
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::{
+    traits::{Saturating, Zero},
+    AccountId32,
+};
+
+/// How far back the block may lie whose hash is the nonce.
+const NONCE_BLOCKS_MAX: u32 = 256;
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_attest(
+        who: AccountId32,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        keys: Keys,
+        block: BlockNumberFor<T>,
+        submission: Submission,
+    ) -> DispatchResult {
+        let manifest_hash = T::Agents::expected_manifest(&who, lease, replica)?;
+        let binding = Binding {
+            purpose: Purpose::Registration,
+            genesis_hash: Self::genesis_hash(),
+            lease,
+            replica,
+            manifest_hash,
+            nonce: Self::nonce(block)?,
+            agent_key: keys.agent,
+            hpke_key: keys.hpke,
+            tls_spki_sha256: keys.tls_spki_sha256,
+            channel: [0; 32],
+            gpu_evidence: [0; 32],
+        };
+        let claims = Self::verify(&submission)?;
+        ensure!(claims.report_data == binding.report_data(), Error::<T>::Binding);
+        Self::ensure_acceptable(&claims)?;
+
+        let now = pallet_endorsements::Pallet::<T>::now();
+        let expires_at = claims.not_after.min(now.saturating_add(T::StandingSecondsMax::get()));
+        let evidence_hash = blake2_256(&submission.evidence);
+        let standing = Standing {
+            keys,
+            manifest_hash,
+            kind: claims.kind,
+            grade: claims.grade,
+            workload: Self::workload(&claims)?,
+            tcb_status: claims.tcb.status,
+            certificate: submission.certificate,
+            evidence_hash,
+            verified_at: now,
+            expires_at,
+        };
+        T::Agents::activate(&who, lease, replica, keys.agent)?;
+        Standings::<T>::insert(lease, replica, standing);
+        Self::deposit_event(Event::Attested {
+            lease,
+            replica,
+            agent_key: keys.agent,
+            kind: claims.kind,
+            grade: claims.grade,
+            tcb_status: claims.tcb.status,
+            evidence_hash,
+            expires_at,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_attest_cluster(
+        who: AccountId32,
+        block: BlockNumberFor<T>,
+        submission: Submission,
+    ) -> DispatchResult {
+        let binding = Binding {
+            purpose: Purpose::Cluster,
+            genesis_hash: Self::genesis_hash(),
+            lease: LeaseId(0),
+            replica: 0,
+            manifest_hash: who.clone().into(),
+            nonce: Self::nonce(block)?,
+            agent_key: [0; 32],
+            hpke_key: [0; 32],
+            tls_spki_sha256: [0; 32],
+            channel: [0; 32],
+            gpu_evidence: [0; 32],
+        };
+        let claims = Self::verify(&submission)?;
+        ensure!(claims.report_data == binding.report_data(), Error::<T>::Binding);
+        ensure!(!claims.debug, Error::<T>::Debug);
+        ensure!(claims.tcb.status != TcbStatus::Revoked, Error::<T>::TcbRevoked);
+        let now = pallet_endorsements::Pallet::<T>::now();
+        let cluster = Cluster {
+            kind: claims.kind,
+            grade: claims.grade,
+            workload: Self::workload(&claims)?,
+            tcb_status: claims.tcb.status,
+            evidence_hash: blake2_256(&submission.evidence),
+            expires_at: claims.not_after.min(now.saturating_add(T::StandingSecondsMax::get())),
+        };
+        Self::deposit_event(Event::ClusterAttested {
+            provider: who.clone(),
+            kind: cluster.kind,
+            grade: cluster.grade,
+            workload: cluster.workload.clone(),
+            expires_at: cluster.expires_at,
+        });
+        Clusters::<T>::insert(who, cluster);
+        Ok(())
+    }
+
+    pub(crate) fn do_appraise(submission: Submission) -> DispatchResult {
+        let claims = Self::verify(&submission)?;
+        Self::deposit_event(Event::Appraised {
+            evidence_hash: blake2_256(&submission.evidence),
+            kind: claims.kind,
+            grade: claims.grade,
+            tcb_status: claims.tcb.status,
+            debug: claims.debug,
+            workload: Self::workload(&claims)?,
+            report_data: claims.report_data,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_recheck(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        submission: Option<Submission>,
+    ) -> DispatchResult {
+        let standing = Standings::<T>::get(lease, replica).ok_or(Error::<T>::NotFound)?;
+        let approved =
+            Workloads::<T>::get(&standing.workload).is_some_and(|lowest| standing.grade >= lowest);
+        let sound = approved
+            && match submission {
+                None => true,
+                Some(submission) => {
+                    let hash = blake2_256(&submission.evidence);
+                    ensure!(
+                        hash == standing.evidence_hash
+                            && submission.certificate == standing.certificate
+                            && submission.kind == standing.kind,
+                        Error::<T>::OtherEvidence
+                    );
+                    match Self::verify(&submission) {
+                        Ok(claims) => Self::ensure_acceptable(&claims).is_ok(),
+                        // Missing or old collateral says nothing against the machine.
+                        Err(Error::<T>::CollateralExpired | Error::<T>::CollateralMissing) => true,
+                        Err(_) => false,
+                    }
+                }
+            };
+        ensure!(!sound, Error::<T>::Sound);
+        Standings::<T>::remove(lease, replica);
+        Self::deposit_event(Event::StandingEnded {
+            lease,
+            replica,
+            agent_key: standing.keys.agent,
+        });
+        Ok(())
+    }
+
+    /// What no agent may have, whatever its publisher's policy says.
+    fn ensure_acceptable(claims: &Claims) -> Result<(), Error<T>> {
+        ensure!(!claims.debug, Error::<T>::Debug);
+        ensure!(claims.tcb.status != TcbStatus::Revoked, Error::<T>::TcbRevoked);
+        let lowest = Workloads::<T>::get(Self::workload(claims)?);
+        ensure!(
+            lowest.is_some_and(|lowest| claims.grade >= lowest),
+            Error::<T>::WorkloadNotApproved
+        );
+        Ok(())
+    }
+
+    fn workload(claims: &Claims) -> Result<Workload, Error<T>> {
+        claims.measurements.workload().to_vec().try_into().map_err(|_| Error::<T>::Unreadable)
+    }
+
+    /// The hash of a recent block, which nobody could know before that block.
+    fn nonce(block: BlockNumberFor<T>) -> Result<Hash256, Error<T>> {
+        let oldest = frame_system::Pallet::<T>::block_number()
+            .saturating_sub(BlockNumberFor::<T>::from(NONCE_BLOCKS_MAX));
+        ensure!(block >= oldest, Error::<T>::BlockTooOld);
+        let hash = frame_system::Pallet::<T>::block_hash(block);
+        // The system knows no hash of a block to come.
+        ensure!(hash != T::Hash::default(), Error::<T>::BlockTooOld);
+        hash.as_ref().try_into().map_err(|_| Error::<T>::BlockTooOld)
+    }
+
+    fn genesis_hash() -> Hash256 {
+        let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+        hash.as_ref().try_into().unwrap_or_default()
+    }
+}
+
+impl<T: Config> AttestedKeys for Pallet<T> {
+    fn counts_until(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        key: &AgentPublicKey,
+    ) -> Option<UnixSeconds> {
+        let standing = Standings::<T>::get(lease, replica)?;
+        (standing.keys.agent == *key).then_some(standing.expires_at)
+    }
+
+    fn forget(lease: LeaseId) {
+        // Bounded: a lease has at most this many replicas.
+        let _ = Standings::<T>::clear_prefix(lease, REPLICAS_MAX.into(), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! With evidence of a software TEE, whose root only this test's chain knows, and with Intel's own.
+
+mod attest;
+mod vendors;
+mod world;

@@ -1,0 +1,41 @@
+//! What this pallet and the leases have to do with each other.
+
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use frame_support::pallet_prelude::{DispatchError, DispatchResult};
+
+/// Whose agents are attested.
+pub trait AgentRegistry<AccountId> {
+    /// Hash of the manifest that a lease's pods run now.
+    ///
+    /// # Errors
+    /// When `provider` has no such lease, it has no such replica, or it is closing.
+    fn expected_manifest(
+        provider: &AccountId,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+    ) -> Result<Hash256, DispatchError>;
+
+    /// Take the records of a replica from this key on. The key that signs already stays.
+    ///
+    /// # Errors
+    /// As [`AgentRegistry::expected_manifest`].
+    fn activate(
+        provider: &AccountId,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        key: AgentPublicKey,
+    ) -> DispatchResult;
+}
+
+/// Which keys count.
+pub trait AttestedKeys {
+    /// First second at which `key` counts no more for a replica; `None` if it does not count.
+    fn counts_until(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        key: &AgentPublicKey,
+    ) -> Option<UnixSeconds>;
+
+    /// Forget all keys of a lease that is over.
+    fn forget(lease: LeaseId);
+}

@@ -1,0 +1,323 @@
+//! Benchmarks of every call at its worst case: a lease with the most replicas at a provider whose
+//! every list is full, quotes and records with real signatures.
+
+use super::*;
+use alloc::vec;
+use casemate_primitives::{
+    Asset, Balance, DeploymentId, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList,
+    Prices, ProviderInfo, Quantities, Quote, Resources, TeeKind, UsageRecord, CASE,
+    MANIFEST_SIZE_MAX, REPLICAS_MAX,
+};
+use frame_benchmarking::v2::*;
+use frame_support::{
+    storage::{storage_prefix, unhashed},
+    traits::{fungible::Mutate, Get},
+    BoundedVec,
+};
+use frame_system::RawOrigin;
+use pallet_deployments::DeploymentRegistry;
+use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
+use sp_runtime::{AccountId32, MultiSignature};
+
+/// Of the keys that benchmarks make, in a key store that only they see.
+const KEY_TYPE: KeyTypeId = KeyTypeId(*b"case");
+
+const MANIFEST: ManifestRef = ManifestRef { hash: [7; 32], size: MANIFEST_SIZE_MAX };
+
+/// Of one replica; the provider has just enough for the most replicas.
+const RESOURCES: Resources =
+    Resources { cpu_millicores: 100, memory_mib: 128, storage_mib: 1_024, gpus: 1 };
+
+const DEPOSIT: Balance = CASE;
+
+/// So dear that a claim of one second uses the deposit up.
+const PRICES: Prices = Prices {
+    cpu_millicore_second: CASE,
+    memory_mib_second: CASE,
+    storage_mib_second: CASE,
+    gpu_second: CASE,
+    egress_mib: CASE,
+};
+
+/// A publisher and a provider, ready for [`Quote`]s.
+struct Sides {
+    publisher: AccountId32,
+    provider: AccountId32,
+    key: sr25519::Public,
+}
+
+/// Sets the runtime's clock (`pallet-timestamp` has no trait for it). A mock has a clock of its
+/// own, which stays as it is.
+fn set_clock() {
+    unhashed::put(&storage_prefix(b"Timestamp", b"Now"), &1_800_000_000_000_u64);
+}
+
+/// The longest that a provider may say of itself.
+fn info() -> ProviderInfo {
+    ProviderInfo {
+        name: BoundedVec::truncate_from(vec![b'n'; 64]),
+        regions: BoundedVec::truncate_from(vec![BoundedVec::truncate_from(vec![b'r'; 32]); 8]),
+        endpoints: BoundedVec::truncate_from(vec![BoundedVec::truncate_from(vec![b'e'; 128]); 4]),
+        tee_kinds: BoundedVec::truncate_from(vec![TeeKind::IntelTdx; 8]),
+    }
+}
+
+/// Registers a provider with a record of the largest size, and funds a publisher.
+fn sides<T>() -> Result<Sides, BenchmarkError>
+where
+    T: Config + pallet_deployments::Config + pallet_providers::Config,
+{
+    set_clock();
+    let key = sp_io::crypto::sr25519_generate(KEY_TYPE, None);
+    let (publisher, provider): (AccountId32, AccountId32) =
+        (account("publisher", 0, 0), key.into());
+    let capacity = RESOURCES
+        .checked_mul(REPLICAS_MAX.into())
+        .ok_or(BenchmarkError::Stop("the capacity can be counted"))?;
+    let stake = <T as pallet_providers::Config>::StakeRates::get()
+        .required(&capacity)
+        .max(<T as pallet_providers::Config>::StakeMin::get());
+    for who in [&publisher, &provider] {
+        <T as Config>::Currency::set_balance(who, stake.saturating_mul(4) + 1_000 * CASE);
+    }
+    let lists = (0..8).map(|id| PriceList { asset: Asset::Registered(id), prices: PRICES });
+    let lists = BoundedVec::truncate_from(lists.collect());
+    let origin = || RawOrigin::Signed(provider.clone()).into();
+    pallet_providers::Pallet::<T>::register(origin(), info(), capacity, lists, stake + 16)?;
+    for _ in 0..<pallet_providers::UnbondingsMax as Get<u32>>::get() {
+        pallet_providers::Pallet::<T>::unbond(origin(), 1)?;
+    }
+    Ok(Sides { publisher, provider, key })
+}
+
+/// A quote for the most replicas, and the provider's signature over it.
+fn quote<T: Config>(sides: &Sides) -> Result<(Quote, MultiSignature), BenchmarkError> {
+    let quote = Quote {
+        provider: sides.provider.clone().into(),
+        publisher: sides.publisher.clone().into(),
+        manifest_hash: MANIFEST.hash,
+        resources: RESOURCES,
+        replicas: REPLICAS_MAX,
+        terms: LeaseTerms {
+            asset: Asset::Native,
+            prices: PRICES,
+            notice_seconds: T::NoticeSecondsMax::get(),
+            grace_seconds: T::GraceSecondsMax::get(),
+            deposit_min: DEPOSIT,
+        },
+        expires_at: Pallet::<T>::now() + T::QuoteSecondsMax::get(),
+        nonce: [1; 16],
+    };
+    let payload = quote.signing_payload(&Pallet::<T>::genesis_hash());
+    let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, &sides.key, &payload)
+        .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+    Ok((quote, signature.into()))
+}
+
+/// The origin of the call. Its account is read and written with every transaction, so that the
+/// call's weight leaves it out.
+fn signed<T: Config>(who: AccountId32) -> RawOrigin<AccountId32> {
+    whitelist_account!(who);
+    RawOrigin::Signed(who)
+}
+
+/// No less than the price of all replicas, and nothing that a multiplication overflows with.
+fn spend_rate() -> Balance {
+    CASE * 10_000_000
+}
+
+/// The publisher's deployment, without a lease.
+fn deployment<T: Config>(sides: &Sides) -> Result<DeploymentId, BenchmarkError> {
+    Ok(T::Deployments::create(&sides.publisher, DeploymentKind::Service, MANIFEST)?)
+}
+
+/// A lease that no agent was activated for.
+fn pending<T>() -> Result<(Sides, LeaseId), BenchmarkError>
+where
+    T: Config + pallet_deployments::Config + pallet_providers::Config,
+{
+    let sides = sides::<T>()?;
+    let (quote, signature) = quote::<T>(&sides)?;
+    let (deployment, id) = (deployment::<T>(&sides)?, NextId::<T>::get());
+    let publisher = sides.publisher.clone();
+    Pallet::<T>::do_open(publisher, deployment, quote, signature, DEPOSIT, spend_rate())?;
+    Ok((sides, id))
+}
+
+/// A lease with an agent for each replica.
+fn active<T>() -> Result<(Sides, LeaseId, ed25519::Public), BenchmarkError>
+where
+    T: Config + pallet_deployments::Config + pallet_providers::Config,
+{
+    let (sides, id) = pending::<T>()?;
+    let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
+    for replica in 0..REPLICAS_MAX {
+        Pallet::<T>::do_activate(sides.provider.clone(), id, replica, key.0)?;
+    }
+    Ok((sides, id, key))
+}
+
+/// Stops the deployment of a lease, so that settling the lease removes the deployment too.
+fn stop<T>(sides: &Sides, id: LeaseId) -> Result<(), BenchmarkError>
+where
+    T: Config + pallet_deployments::Config,
+{
+    let lease = Leases::<T>::get(id).ok_or(BenchmarkError::Stop("the lease is there"))?;
+    let origin = RawOrigin::Signed(sides.publisher.clone()).into();
+    Ok(pallet_deployments::Pallet::<T>::stop(origin, lease.deployment)?)
+}
+
+#[benchmarks(where T: pallet_deployments::Config + pallet_providers::Config)]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn deploy() -> Result<(), BenchmarkError> {
+        let sides = sides::<T>()?;
+        let (quote, signature) = quote::<T>(&sides)?;
+        let (kind, id) = (DeploymentKind::Service, NextId::<T>::get());
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, kind, MANIFEST, quote, signature, DEPOSIT, spend_rate());
+
+        assert!(Leases::<T>::contains_key(id));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn open() -> Result<(), BenchmarkError> {
+        let sides = sides::<T>()?;
+        let (quote, signature) = quote::<T>(&sides)?;
+        let (deployment, id) = (deployment::<T>(&sides)?, NextId::<T>::get());
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, deployment, quote, signature, DEPOSIT, spend_rate());
+
+        assert!(Leases::<T>::contains_key(id));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn fund() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id, DEPOSIT);
+
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(2 * DEPOSIT));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_spend_rate() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id, spend_rate() + 1);
+
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.spend_rate_max), Some(spend_rate() + 1));
+        Ok(())
+    }
+
+    /// Replaces an agent, whose record is read.
+    #[benchmark]
+    fn activate() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = active::<T>()?;
+        let origin = signed::<T>(sides.provider);
+
+        #[extrinsic_call]
+        _(origin, id, 0, [9; 32]);
+
+        assert_eq!(Agents::<T>::get(id, 0).map(|agent| agent.key), Some([9; 32]));
+        Ok(())
+    }
+
+    /// Pays all that is left, which takes one event more than another claim.
+    #[benchmark]
+    fn claim() -> Result<(), BenchmarkError> {
+        let (sides, id, key) = active::<T>()?;
+        let origin = signed::<T>(sides.provider);
+        let now = Pallet::<T>::now();
+        let quota = Quantities::quota(&RESOURCES, 1);
+        let record = UsageRecord {
+            lease: id,
+            replica: REPLICAS_MAX - 1,
+            sequence: 1,
+            previous: [0; 32],
+            from: now,
+            to: now + 1,
+            total: Quantities { egress_mib: 1, ..quota.unwrap_or_default() },
+            log_root: [1; 32],
+        };
+        let payload = record.signing_payload(&Pallet::<T>::genesis_hash());
+        let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)
+            .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+
+        #[extrinsic_call]
+        _(origin, record, signature.0);
+
+        let lease = Leases::<T>::get(id).ok_or(BenchmarkError::Stop("the lease is there"))?;
+        assert_eq!((lease.escrow, lease.paid), (0, DEPOSIT));
+        assert!(lease.exhausted_at.is_some());
+        Ok(())
+    }
+
+    /// Of a lease that never ran and whose deployment was stopped: all of it ends at once.
+    #[benchmark]
+    fn close() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        stop::<T>(&sides, id)?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id);
+
+        assert!(!Leases::<T>::contains_key(id));
+        Ok(())
+    }
+
+    /// Of a lease with the most replicas, whose deployment was stopped.
+    #[benchmark]
+    fn settle() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = active::<T>()?;
+        stop::<T>(&sides, id)?;
+        Pallet::<T>::do_close(sides.provider.clone(), id)?;
+        let origin = signed::<T>(sides.provider);
+
+        #[extrinsic_call]
+        _(origin, id);
+
+        assert!(!Leases::<T>::contains_key(id));
+        assert_eq!(Agents::<T>::iter_prefix(id).count(), 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn forget_nonce() -> Result<(), BenchmarkError> {
+        set_clock();
+        let (caller, provider): (AccountId32, AccountId32) =
+            (whitelisted_caller(), account("provider", 0, 0));
+        UsedNonces::<T>::insert(&provider, [1; 16], 0);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), provider.clone(), [1; 16]);
+
+        assert!(!UsedNonces::<T>::contains_key(&provider, [1; 16]));
+        Ok(())
+    }
+
+    impl_benchmark_test_suite!(Pallet, super::test_ext(), crate::mock::Test);
+}
+
+/// An empty chain with a key store, as the runner gives one to the runtime.
+#[cfg(test)]
+fn test_ext() -> sp_io::TestExternalities {
+    use sp_keystore::{testing::MemoryKeystore, KeystoreExt};
+    let mut ext = crate::mock::new_test_ext();
+    ext.register_extension(KeystoreExt::new(MemoryKeystore::new()));
+    ext
+}

@@ -1,0 +1,157 @@
+//! As much of HTTP/1.1 (RFC 9112) as three endpoints need: bounded heads, bodies with a length, no
+//! transfer codings.
+
+use std::io::{self, Read, Write};
+
+/// Longest head of a request or an answer.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// What came.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// The request line or status line, in its three parts.
+    pub(crate) start: [String; 3],
+    pub(crate) body: Vec<u8>,
+    pub(crate) close: bool,
+}
+
+/// Why nothing usable came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error("the connection ended")]
+    End,
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("this is no HTTP/1.1 message")]
+    Malformed,
+    #[error("the head is longer than {HEAD_BYTES_MAX} bytes")]
+    HeadTooLong,
+    #[error("the body is longer than {0} bytes")]
+    BodyTooLong(usize),
+    #[error("bodies are taken with Content-Length only")]
+    NoLength,
+}
+
+/// Reads one message; `answer_100` where the other side may wait for leave to send its body.
+/// `read_ahead` holds what was read of the next one.
+pub(crate) fn read<S: Read + Write>(
+    stream: &mut S,
+    read_ahead: &mut Vec<u8>,
+    body_bytes_max: usize,
+    answer_100: bool,
+) -> Result<Message, HttpError> {
+    let mut buffer = [0; 4096];
+    let end = loop {
+        if let Some(end) = read_ahead.windows(4).position(|w| w == b"\r\n\r\n") {
+            break end;
+        }
+        if read_ahead.len() > HEAD_BYTES_MAX {
+            return Err(HttpError::HeadTooLong);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) if read_ahead.is_empty() => return Err(HttpError::End),
+            Ok(0) => return Err(HttpError::Malformed),
+            Ok(read) => read_ahead.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            // Peers often close without TLS's farewell.
+            Err(err) if err.kind() == io::ErrorKind::UnexpectedEof && read_ahead.is_empty() => {
+                return Err(HttpError::End);
+            }
+            Err(err) => return Err(err.into()),
+        }
+    };
+    if end > HEAD_BYTES_MAX {
+        return Err(HttpError::HeadTooLong);
+    }
+    let head: Vec<u8> = read_ahead.drain(..end + 4).take(end).collect();
+    let head = String::from_utf8(head).map_err(|_| HttpError::Malformed)?;
+    let mut lines = head.split("\r\n");
+    let start = lines.next().unwrap_or_default();
+    let mut parts = start.splitn(3, ' ').map(str::to_owned);
+    let (Some(a), Some(b)) = (parts.next(), parts.next()) else {
+        return Err(HttpError::Malformed);
+    };
+    let start = [a, b, parts.next().unwrap_or_default()];
+    if !start.iter().any(|part| part == "HTTP/1.1") {
+        return Err(HttpError::Malformed);
+    }
+    let (mut length, mut close, mut expects) = (None, false, false);
+    for line in lines {
+        let (name, value) = line.split_once(':').ok_or(HttpError::Malformed)?;
+        let value = value.trim();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => {
+                let parsed: usize = value.parse().map_err(|_| HttpError::Malformed)?;
+                if length.replace(parsed).is_some() {
+                    return Err(HttpError::Malformed);
+                }
+            }
+            "transfer-encoding" => return Err(HttpError::NoLength),
+            "connection" => close = value.eq_ignore_ascii_case("close"),
+            "expect" => expects = value.eq_ignore_ascii_case("100-continue"),
+            _ => {}
+        }
+    }
+    let length = length.unwrap_or(0);
+    if length > body_bytes_max {
+        return Err(HttpError::BodyTooLong(body_bytes_max));
+    }
+    if expects && answer_100 && read_ahead.len() < length {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        stream.flush()?;
+    }
+    while read_ahead.len() < length {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(HttpError::Malformed),
+            Ok(read) => read_ahead.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
+    let body = read_ahead.drain(..length).collect();
+    Ok(Message { start, body, close })
+}
+
+/// Writes an answer.
+pub(crate) fn answer(
+    stream: &mut impl Write,
+    status: u16,
+    body: &[u8],
+    close: bool,
+) -> io::Result<()> {
+    let reason = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        503 => "Service Unavailable",
+        _ => "Error",
+    };
+    let connection = if close { "connection: close\r\n" } else { "" };
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncache-control: \
+         no-store\r\ncontent-length: {}\r\n{connection}\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    stream.flush()
+}
+
+/// Writes a request.
+pub(crate) fn request(
+    stream: &mut impl Write,
+    method: &str,
+    target: &str,
+    host: &str,
+    body: &[u8],
+) -> io::Result<()> {
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {host}\r\ncontent-type: \
+         application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    stream.flush()
+}

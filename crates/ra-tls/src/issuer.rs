@@ -1,0 +1,150 @@
+//! Makes evidence for this agent's keys.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use casemate_attestation::{Binding, Purpose};
+use casemate_evidence::{Attester, EvidenceError, RawEvidence, cmw::Record};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use codec::Encode as _;
+
+use crate::Keys;
+
+/// How many pieces of evidence are remembered, so that secrets sealed against one of them are
+/// taken. A publisher releases within seconds of asking; strangers' questions must not push it out
+/// in that time.
+const ISSUED_MAX: usize = 4096;
+
+/// Member of a collection that holds the SCALE encoding of the [`Binding`].
+pub(crate) const BINDING_MEMBER: &str = "binding";
+
+/// Its media type.
+pub(crate) const BINDING_TYPE: &str = "application/vnd.casemate.binding";
+
+/// Which pod an agent belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PodIdentity {
+    /// Hash of the chain's first block.
+    pub genesis_hash: Hash256,
+    /// Its lease.
+    pub lease: LeaseId,
+    /// Which of the lease's pods.
+    pub replica: ReplicaIndex,
+    /// BLAKE2b-256 of its manifest.
+    pub manifest_hash: Hash256,
+}
+
+/// Evidence and what it is bound to.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// What the report data is the hash of.
+    pub binding: Binding,
+    /// What the machine gave.
+    pub evidence: RawEvidence,
+}
+
+impl Issued {
+    /// As a collection (RFC 9999) that holds the binding too.
+    pub fn to_cmw(&self) -> Vec<u8> {
+        let mut collection = self.evidence.to_collection();
+        let record = Record::new(BINDING_TYPE, self.binding.encode(), 0);
+        collection.insert(BINDING_MEMBER, record);
+        collection.encode()
+    }
+}
+
+/// Makes evidence over the pod's identity and the agent's keys, for each purpose.
+#[derive(Debug)]
+pub struct EvidenceIssuer {
+    attester: Arc<dyn Attester>,
+    pod: PodIdentity,
+    agent_key: AgentPublicKey,
+    keys: Keys,
+    issued: Mutex<VecDeque<Hash256>>,
+}
+
+impl EvidenceIssuer {
+    /// Takes the keys. `agent_key` is the public half of the key that signs usage records.
+    pub fn new(
+        attester: Arc<dyn Attester>,
+        pod: PodIdentity,
+        agent_key: AgentPublicKey,
+        keys: Keys,
+    ) -> Self {
+        Self { attester, pod, agent_key, keys, issued: Mutex::default() }
+    }
+
+    /// Which pod.
+    pub fn pod(&self) -> &PodIdentity {
+        &self.pod
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Kind of the evidence.
+    pub fn kind(&self) -> casemate_primitives::TeeKind {
+        self.attester.kind()
+    }
+
+    /// Makes evidence for the chain, over the hash of a recent block.
+    ///
+    /// # Errors
+    /// Where the machine gives none.
+    pub fn registration(&self, block_hash: Hash256) -> Result<Issued, EvidenceError> {
+        self.issue(Purpose::Registration, block_hash, [0; 32])
+    }
+
+    /// Makes evidence for a certificate.
+    pub(crate) fn ra_tls(&self) -> Result<Issued, EvidenceError> {
+        self.issue(Purpose::RaTls, [0; 32], [0; 32])
+    }
+
+    /// Makes evidence for one connection.
+    pub(crate) fn session(
+        &self,
+        nonce: [u8; 32],
+        channel: [u8; 32],
+    ) -> Result<Issued, EvidenceError> {
+        self.issue(Purpose::Session, nonce, channel)
+    }
+
+    fn issue(
+        &self,
+        purpose: Purpose,
+        nonce: [u8; 32],
+        channel: [u8; 32],
+    ) -> Result<Issued, EvidenceError> {
+        let binding = Binding {
+            purpose,
+            genesis_hash: self.pod.genesis_hash,
+            lease: self.pod.lease,
+            replica: self.pod.replica,
+            manifest_hash: self.pod.manifest_hash,
+            nonce,
+            agent_key: self.agent_key,
+            hpke_key: self.keys.hpke_key(),
+            tls_spki_sha256: self.keys.tls_spki_sha256(),
+            channel,
+            gpu_evidence: [0; 32],
+        };
+        let evidence = self.attester.evidence(&binding.report_data())?;
+        if purpose != Purpose::RaTls {
+            let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+            if issued.len() >= ISSUED_MAX {
+                issued.pop_front();
+            }
+            issued.push_back(evidence.digest());
+        }
+        Ok(Issued { binding, evidence })
+    }
+
+    /// Whether evidence of this digest was given out, for a session or for the chain.
+    pub(crate) fn has_issued(&self, digest: &Hash256) -> bool {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+}

@@ -1,0 +1,70 @@
+//! What both sides of the chain encode with SCALE.
+
+use casemate_primitives::{PriceList, ProviderInfo, Quote, Resources, UsageRecord};
+use codec::{Decode, DecodeAll, Encode};
+
+const GENESIS: [u8; 32] = [7; 32];
+
+/// Decodes, and checks that what was read has exactly one encoding. Signatures are over it: with
+/// two of them, one content would have two hashes.
+fn decoded<T: Decode + Encode + PartialEq + std::fmt::Debug>(data: &[u8]) -> Option<T> {
+    let mut rest = data;
+    let value = T::decode(&mut rest).ok()?;
+    let used = &data[..data.len() - rest.len()];
+    assert_eq!(value.encode(), used, "another encoding of {value:?}");
+    assert_eq!(T::decode_all(&mut &used[..]).unwrap(), value);
+    assert_eq!(T::decode_all(&mut &data[..]).is_ok(), rest.is_empty());
+    Some(value)
+}
+
+/// A provider's offer.
+pub(crate) fn quote(data: &[u8]) {
+    let Some(quote) = decoded::<Quote>(data) else { return };
+    assert!(quote.signing_payload(&GENESIS).starts_with(&Quote::SIGNING_CONTEXT.encode()));
+    let all: Option<Resources> = quote.resources.checked_mul(u32::from(quote.replicas));
+    let _ = all.and_then(|all| quote.terms.prices.per_second(&all));
+    let other = Quote { expires_at: quote.expires_at ^ 1, ..quote };
+    assert_ne!(quote.signing_payload(&GENESIS), other.signing_payload(&GENESIS));
+}
+
+/// An agent's usage records, one after the other.
+pub(crate) fn usage_record(data: &[u8]) {
+    let Some(record) = decoded::<UsageRecord>(data) else { return };
+    assert_ne!(record.signing_payload(&GENESIS), record.signing_payload(&[8; 32]));
+    assert!(!record.is_followed_by(&record), "a record follows itself");
+    let Some(next) = decoded::<UsageRecord>(&data[record.encode().len()..]) else { return };
+    if record.is_followed_by(&next) {
+        assert!(next.to >= record.to);
+        assert!(next.total.checked_sub(&record.total).is_some());
+        assert!(!next.is_followed_by(&record));
+    }
+}
+
+/// What a provider says of itself.
+pub(crate) fn registry(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else { return };
+    match kind % 2 {
+        0 => drop(decoded::<ProviderInfo>(data)),
+        _ => drop(decoded::<PriceList>(data)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_seeds_decode() {
+        let native = include_bytes!("../corpus/primitives_quote/native");
+        Quote::decode_all(&mut native.as_slice()).unwrap();
+        let asset = include_bytes!("../corpus/primitives_quote/asset");
+        Quote::decode_all(&mut asset.as_slice()).unwrap();
+        let mut two = include_bytes!("../corpus/primitives_usage_record/two").as_slice();
+        let first = UsageRecord::decode(&mut two).unwrap();
+        assert!(first.is_followed_by(&UsageRecord::decode_all(&mut two).unwrap()));
+        let info = include_bytes!("../corpus/primitives_registry/info");
+        ProviderInfo::decode_all(&mut &info[1..]).unwrap();
+        let prices = include_bytes!("../corpus/primitives_registry/prices");
+        PriceList::decode_all(&mut &prices[1..]).unwrap();
+    }
+}
