@@ -234,12 +234,18 @@ fn a_provider_that_cannot_start_says_why() {
         let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         fs::set_permissions(&second.user.secret, closed)?;
 
-        // A node that is not there.
+        // A node that is not there: it may come, so the provider waits, and says for what.
         let url = cluster.node.url();
         second.edit_config(|text| text.replace(&url, "ws://127.0.0.1:1"))?;
-        let words = second.start_in_vain()?;
-        ensure!(words.contains("ws://127.0.0.1:1"), "{words}");
-        ensure!(words.contains("check the address and that the node runs"), "{words}");
+        second.start()?;
+        until("it says what it waits for", async || {
+            let words = fs::read_to_string(second.log())?;
+            ensure!(words.contains("no chain node answers"), "{words}");
+            ensure!(words.contains("ws://127.0.0.1:1") && words.contains("start it"), "{words}");
+            Ok(())
+        })
+        .await?;
+        second.stop()?;
         second.edit_config(|text| text.replace("ws://127.0.0.1:1", &url))?;
 
         // No OCI runtime; all else that it needs is there.

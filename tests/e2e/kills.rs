@@ -100,8 +100,8 @@ fn killed_at_random_moments() {
 
 /// Waits a moment, kills one or both, and starts them again.
 async fn strike(cluster: &mut Cluster, chance: &mut Chance) -> Result<()> {
-    // A provider that finds no node at its start gives up, and whoever looks after it starts it
-    // again; that may be in the middle of the wait.
+    // A provider that ends by itself is started again by whoever looks after it; that may be in
+    // the middle of the wait.
     let moment = Instant::now() + Duration::from_millis(chance.below(2_000));
     while Instant::now() < moment {
         cluster.providers[0].supervise()?;
