@@ -50,7 +50,8 @@ impl<T: Config> Pallet<T> {
             .map_err(|_| Error::<T>::NotVerified)?;
         let grade = new.grade;
         if let Some(old) = RootCrls::<T>::get(grade).and_then(|stored| stored.get()) {
-            ensure!(new.not_before > old.not_before, Error::<T>::NotNewer);
+            let newer = (new.not_before, new.not_after) > (old.not_before, old.not_after);
+            ensure!(newer, Error::<T>::NotNewer);
         }
         RootCrls::<T>::insert(grade, Stored::new(&new).ok_or(Error::<T>::TooLarge)?);
         Self::deposit_event(Event::RootCrlUpdated { grade });
@@ -64,7 +65,9 @@ impl<T: Config> Pallet<T> {
         })?;
         let (grade, ca) = (new.grade, new.ca);
         if let Some(old) = PckCrls::<T>::get(grade, ca).and_then(|stored| stored.get()) {
-            ensure!(new.not_before > old.not_before, Error::<T>::NotNewer);
+            // The same list counts for longer once the root's own list is newer; so for all below.
+            let newer = (new.not_before, new.not_after) > (old.not_before, old.not_after);
+            ensure!(newer, Error::<T>::NotNewer);
         }
         PckCrls::<T>::insert(grade, ca, Stored::new(&new).ok_or(Error::<T>::TooLarge)?);
         Self::deposit_event(Event::PckCrlUpdated { grade, ca });
@@ -83,7 +86,8 @@ impl<T: Config> Pallet<T> {
         })?;
         let key = (new.grade, new.kind, new.fmspc);
         if let Some(old) = TcbInfos::<T>::get(key).and_then(|stored| stored.get()) {
-            let newer = (new.evaluation, new.issue_date) > (old.evaluation, old.issue_date);
+            let newer = (new.evaluation, new.issue_date, new.not_after)
+                > (old.evaluation, old.issue_date, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
         }
         TcbInfos::<T>::insert(key, Stored::new(&new).ok_or(Error::<T>::TooLarge)?);
@@ -109,7 +113,8 @@ impl<T: Config> Pallet<T> {
         })?;
         let (grade, kind) = (new.grade, new.kind);
         if let Some(old) = QeIdentities::<T>::get(grade, kind).and_then(|stored| stored.get()) {
-            let newer = (new.evaluation, new.issue_date) > (old.evaluation, old.issue_date);
+            let newer = (new.evaluation, new.issue_date, new.not_after)
+                > (old.evaluation, old.issue_date, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
         }
         QeIdentities::<T>::insert(grade, kind, Stored::new(&new).ok_or(Error::<T>::TooLarge)?);
@@ -122,7 +127,6 @@ impl<T: Config> Pallet<T> {
             Certificate::chain_from_pem(chain).map_err(|_| Error::<T>::NotVerified)?;
         let leaf = certificates.first().ok_or(Error::<T>::NotVerified)?;
         let digest = sp_io::hashing::sha2_256(leaf.der());
-        ensure!(!Pcks::<T>::contains_key(digest), Error::<T>::Known);
         let now = Self::now();
         let mut is_known = false;
         let pck: Pck = Self::with_grades(|roots, root_crl| {
@@ -150,6 +154,9 @@ impl<T: Config> Pallet<T> {
             }
         })?;
         let grade = pck.grade;
+        if let Some(old) = Pcks::<T>::get(digest).and_then(|stored| stored.get()) {
+            ensure!(pck.not_after > old.not_after, Error::<T>::Known);
+        }
         Pcks::<T>::insert(digest, Stored::new(&pck).ok_or(Error::<T>::TooLarge)?);
         Self::deposit_event(Event::CertificateAdded { digest, grade });
         Ok(())

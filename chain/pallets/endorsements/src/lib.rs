@@ -221,7 +221,7 @@ pub mod pallet {
         PckCrlMissing,
         /// The result is larger than the chain keeps.
         TooLarge,
-        /// The chain knows this already.
+        /// The chain knows this already, and it would not count for longer.
         Known,
         /// There is no such thing.
         NotFound,

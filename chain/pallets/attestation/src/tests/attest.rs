@@ -168,8 +168,10 @@ fn standing_never_outlives_what_it_rests_on() {
         assert!(standing.expires_at <= end + 1, "{} > {end}", standing.expires_at);
         Now::set(end + 1_000);
         assert_noop!(attest(10, good(10)), Error::<Test>::CollateralExpired);
-        // Newer collateral makes it good again.
+        // Newer collateral makes it good again, the certificate under the newer lists included.
         submit(&collateral(end, &[]));
+        assert_noop!(attest(10, good(10)), Error::<Test>::CollateralExpired);
+        assert_ok!(submit_pck(&pck(&[])));
         assert_ok!(attest(10, good(10)));
     });
 }
