@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attestation;
 mod bad_input;
 mod bad_quotes;
 mod common;
@@ -12,7 +13,9 @@ mod full_disk;
 mod kills;
 mod retire;
 mod road;
+mod secrets;
 mod tenants;
 mod update;
 mod upgrade;
 mod validators;
+mod vault;

@@ -16,10 +16,14 @@ pub struct Binaries {
     pub node: PathBuf,
     /// `casemate-provider`.
     pub provider: PathBuf,
+    /// `casemate-software-tee`.
+    pub software_tee: PathBuf,
     /// `casemate-agent`, static.
     pub agent: PathBuf,
     /// The example app `guestbook`, static.
     pub guestbook: PathBuf,
+    /// `casemate-vault`, static.
+    pub vault: PathBuf,
 }
 
 impl Binaries {
@@ -34,8 +38,10 @@ impl Binaries {
             cli: program(&programs, "casemate")?,
             node: program(&programs, "casemate-node")?,
             provider: program(&programs, "casemate-provider")?,
+            software_tee: program(&programs, "casemate-software-tee")?,
             agent: program(&static_programs, "casemate-agent")?,
             guestbook: program(&static_programs, "guestbook")?,
+            vault: program(&static_programs, "casemate-vault")?,
         })
     }
 }

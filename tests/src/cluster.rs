@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use casemate_attestation::TrustRoots;
 use casemate_client::chain::{Call, ChainClient};
 use casemate_primitives::{AccountBytes, Balance, CASE};
 use subxt_signer::sr25519::dev;
@@ -11,10 +12,11 @@ use tempfile::TempDir;
 use crate::{
     binaries::Binaries,
     ledger::Ledger,
-    node::Node,
+    node::{Node, development_chain},
     process::tail,
     provider::{Provider, ProviderOptions, Surroundings},
     registry::{Image, Registry},
+    software_tee::SoftwareTee,
     user::User,
 };
 
@@ -25,17 +27,19 @@ pub struct Options {
     pub providers: Vec<ProviderOptions>,
     /// Its publishers, each with [`MONEY`].
     pub publishers: Vec<&'static str>,
+    /// Whether the chain's genesis does without the software TEE's roots.
+    pub distrusts_software_tee: bool,
 }
 
 impl Options {
     /// With `providers` providers, `p0` and so on, and these publishers.
     pub fn new(providers: usize, publishers: &[&'static str]) -> Self {
         let providers = (0..providers).map(|i| ProviderOptions::new(&format!("p{i}"))).collect();
-        Self { providers, publishers: publishers.to_vec() }
+        Self { providers, publishers: publishers.to_vec(), distrusts_software_tee: false }
     }
 }
 
-/// A development chain, a registry with two versions of the guest book, providers, publishers.
+/// A development chain, a software TEE that it trusts, a registry with two versions of the guest book, providers, publishers.
 #[derive(Debug)]
 pub struct Cluster {
     /// The chain.
@@ -46,6 +50,8 @@ pub struct Cluster {
     pub publishers: Vec<User>,
     /// The registry.
     pub registry: Registry,
+    /// The software TEE in which all providers start their pods.
+    pub software_tee: SoftwareTee,
     /// The guest book, which keeps its entries in `/data`.
     pub first: Image,
     /// The guest book again, which keeps its entries in `/book`.
@@ -73,7 +79,7 @@ pub fn with_cluster(options: Options, test: impl AsyncFnOnce(&mut Cluster) -> Re
         .build()
         .unwrap_or_else(|error| panic!("no runtime: {error}"));
     runtime.block_on(async {
-        let mut cluster = match Cluster::bare() {
+        let mut cluster = match Cluster::bare(&options) {
             Ok(cluster) => cluster,
             Err(error) => panic!("the cluster does not start: {}", told(&error)),
         };
@@ -89,14 +95,23 @@ pub fn with_cluster(options: Options, test: impl AsyncFnOnce(&mut Cluster) -> Re
 }
 
 impl Cluster {
-    /// Only the chain and the registry.
-    fn bare() -> Result<Self> {
+    /// Only the chain, the software TEE and the registry.
+    fn bare(options: &Options) -> Result<Self> {
         if !nix::unistd::Uid::effective().is_root() {
             bail!("these tests start containers, which needs root\nhint: run them with sudo");
         }
         let binaries = Binaries::find()?;
         let folder = tempfile::Builder::new().prefix("casemate-e2e-").tempdir()?;
-        let node = Node::dev(&binaries.node, folder.path())?;
+        let mut software_tee = SoftwareTee::new(&binaries.software_tee, folder.path())?;
+        let roots = match options.distrusts_software_tee {
+            true => TrustRoots::default(),
+            false => software_tee.roots()?,
+        };
+        let specification = folder.path().join("chain.json");
+        let workloads = [software_tee.workload(&binaries.agent)?];
+        development_chain(&binaries.node, &specification, &roots, &workloads)?;
+        software_tee.start()?;
+        let node = Node::dev(&binaries.node, folder.path(), &specification)?;
         let registry = Registry::start(folder.path())?;
         let first = registry.push_guestbook(&binaries, folder.path(), "first", &[])?;
         let options = ["--env", "DATA_DIR=/book"];
@@ -106,6 +121,7 @@ impl Cluster {
             providers: Vec::new(),
             publishers: Vec::new(),
             registry,
+            software_tee,
             first,
             second,
             binaries,
@@ -138,11 +154,19 @@ impl Cluster {
         name: &str,
         money: Balance,
     ) -> Result<()> {
-        let (rpc, registry) = (self.node.url(), &self.registry.host);
-        let user = User::new(&self.binaries.cli, self.folder.path(), name, &rpc, registry)?;
+        let user = self.new_user(name)?;
         give(chain, user.account, money).await?;
         self.publishers.push(user);
         Ok(())
+    }
+
+    /// Somebody with a key and without money.
+    ///
+    /// # Errors
+    /// Something refuses.
+    pub fn new_user(&self, name: &str) -> Result<User> {
+        let (rpc, registry) = (self.node.url(), &self.registry.host);
+        User::new(&self.binaries.cli, self.folder.path(), name, &rpc, registry)
     }
 
     /// Adds a provider: registered, and started.
@@ -175,6 +199,7 @@ impl Cluster {
                 folder: self.folder.path(),
                 rpc: &self.node.url(),
                 registry: &self.registry.host,
+                software_tee: self.software_tee.control(),
                 index,
             },
         )
@@ -227,7 +252,9 @@ impl Cluster {
     }
 
     fn logs(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(self.node.log()).chain(self.providers.iter().map(Provider::log))
+        [self.node.log(), self.software_tee.log()]
+            .into_iter()
+            .chain(self.providers.iter().map(Provider::log))
     }
 }
 

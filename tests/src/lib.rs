@@ -1,4 +1,4 @@
-//! Runs real networks for the end-to-end tests: a chain node, providers, a registry and
+//! Runs real networks for the end-to-end tests: a chain node, a software TEE, providers, a registry and
 //! publishers with the command line, all of them real binaries on loopback.
 //!
 //! [`with_cluster`] starts one, hands it to a test, and clears everything away. What all of its
@@ -24,6 +24,7 @@ mod provider;
 mod registry;
 mod rpc;
 mod service;
+mod software_tee;
 mod user;
 mod wasm;
 
@@ -33,7 +34,7 @@ pub use cluster::{Cluster, Options, print_log, with_cluster};
 pub use http::{Connection, Response, get};
 pub use ledger::{Books, Claim, Ledger, Settlement};
 pub use machine::Traces;
-pub use node::{Node, Validator};
+pub use node::{Node, Validator, development_chain};
 pub use poll::{Fatal, PATIENCE, until};
 pub use ports::{free_port, free_ports};
 pub use process::{Process, tail};
@@ -41,5 +42,6 @@ pub use provider::{PRICES, Provider, ProviderOptions};
 pub use registry::{Image, Registry};
 pub use rpc::Rpc;
 pub use service::Service;
+pub use software_tee::SoftwareTee;
 pub use user::{Run, User};
 pub use wasm::{decompress, with_spec_version};

@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use casemate_client::chain::ChainClient;
+use casemate_attestation::TrustRoots;
+use casemate_client::{chain::ChainClient, genesis};
 
 use crate::{
     poll::{Fatal, until},
@@ -61,15 +62,63 @@ impl Validator {
     }
 }
 
+/// Nobody joins such a chain: its network key is worth nothing.
+const NEW_KEY: &str = "--unsafe-force-node-key-generation";
+
+/// Writes the specification of a development chain that trusts these roots besides the vendors', and
+/// accepts these workloads from a software TEE.
+///
+/// # Errors
+/// The node or the disk refuses.
+pub fn development_chain(
+    program: &Path,
+    file: &Path,
+    roots: &TrustRoots,
+    workloads: &[Vec<u8>],
+) -> Result<()> {
+    let mut command = Command::new(program);
+    without_settings(&mut command);
+    let output = command
+        .args(["export-chain-spec", "--chain", "development"])
+        .output()
+        .with_context(|| format!("cannot start `{}`", program.display()))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("`casemate-node export-chain-spec` failed ({}): {words}", output.status);
+    }
+    let exported = String::from_utf8(output.stdout)?;
+    let made = genesis::with_software_tee(&exported, roots, workloads)?;
+    fs::write(file, made).with_context(|| format!("cannot write `{}`", file.display()))
+}
+
 impl Node {
-    /// A development chain of one node.
+    /// A development chain of one node, with a genesis of its own (see [`development_chain`]).
     ///
     /// # Errors
     /// It can't be started.
-    pub fn dev(program: &Path, folder: &Path) -> Result<Self> {
-        let rpc_port = free_port()?;
-        let args = ["--dev", "--listen-addr", "/ip4/127.0.0.1/tcp/0"].map(str::to_owned);
-        Self::new("node", program, folder, rpc_port, &args)
+    pub fn dev(program: &Path, folder: &Path, specification: &Path) -> Result<Self> {
+        let specification = specification.display().to_string();
+        let args =
+            ["--chain", &specification, "--alice", "--force-authoring", NEW_KEY].map(str::to_owned);
+        Self::lonely(program, folder, &args)
+    }
+
+    /// The development chain as the node has it, which trusts the vendors' roots alone: for tests in
+    /// which no pod is paid. Its clock starts at a second, or now.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn vendors_dev(program: &Path, folder: &Path, clock: Option<u64>) -> Result<Self> {
+        let mut args = vec!["--dev".to_owned()];
+        if let Some(clock) = clock {
+            args.extend(["--development-clock".to_owned(), clock.to_string()]);
+        }
+        Self::lonely(program, folder, &args)
+    }
+
+    fn lonely(program: &Path, folder: &Path, args: &[String]) -> Result<Self> {
+        let listen = ["--listen-addr", "/ip4/127.0.0.1/tcp/0"].map(str::to_owned);
+        Self::new("node", program, folder, free_port()?, &[args, &listen].concat())
     }
 
     /// A validator of the `local` chain.

@@ -45,6 +45,8 @@ pub struct ProviderOptions {
     pub data_dir: Option<PathBuf>,
     /// `PATH` of the daemon.
     pub path: Option<String>,
+    /// Another agent than the one that the chain has approved.
+    pub agent: Option<PathBuf>,
 }
 
 impl ProviderOptions {
@@ -57,6 +59,7 @@ impl ProviderOptions {
             drain: "2s".to_owned(),
             data_dir: None,
             path: None,
+            agent: None,
         }
     }
 }
@@ -72,6 +75,7 @@ pub struct Provider {
     data_dir: PathBuf,
     api_port: u16,
     ingress_port: u16,
+    tls_port: u16,
     tcp_ports: u16,
     log: PathBuf,
     process: Option<Process>,
@@ -84,6 +88,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) rpc: &'a str,
     pub(crate) registry: &'a str,
+    /// Control socket of the software TEE.
+    pub(crate) software_tee: &'a Path,
     /// Which provider of the cluster it is, from 0.
     pub(crate) index: u8,
 }
@@ -91,7 +97,7 @@ pub(crate) struct Surroundings<'a> {
 impl Provider {
     /// Makes key and configuration. Nothing runs yet.
     pub(crate) fn new(options: ProviderOptions, at: Surroundings<'_>) -> Result<Self> {
-        let Surroundings { binaries, folder, rpc, registry, index } = at;
+        let Surroundings { binaries, folder, rpc, registry, .. } = at;
         let user = User::new(&binaries.cli, folder, &options.name, rpc, registry)?;
         let data_dir = options
             .data_dir
@@ -103,24 +109,20 @@ impl Provider {
             data_dir,
             api_port: free_port()?,
             ingress_port: free_port()?,
+            tls_port: free_port()?,
             tcp_ports: free_ports(TCP_PORTS)?,
             log: log_path(folder, &options.name),
             process: None,
             user,
             options,
         };
-        provider.write_config(binaries, rpc, registry, index)?;
+        provider.write_config(at)?;
         Ok(provider)
     }
 
-    fn write_config(
-        &self,
-        binaries: &Binaries,
-        rpc: &str,
-        registry: &str,
-        index: u8,
-    ) -> Result<()> {
-        let Self { api_port, ingress_port, tcp_ports, .. } = self;
+    fn write_config(&self, at: Surroundings<'_>) -> Result<()> {
+        let Surroundings { binaries, rpc, registry, software_tee, index, .. } = at;
+        let Self { api_port, ingress_port, tls_port, tcp_ports, .. } = self;
         let ProviderOptions { quote_ttl, claim_interval, drain, .. } = &self.options;
         let Prices {
             cpu_millicore_second,
@@ -130,14 +132,17 @@ impl Provider {
             egress_mib,
         } = PRICES;
         let (key_file, data_dir) = (self.user.secret.display(), self.data_dir.display());
-        let (agent, tcp_last) = (binaries.agent.display(), tcp_ports + TCP_PORTS - 1);
+        let agent = self.options.agent.as_ref().unwrap_or(&binaries.agent).display();
+        let (software_tee, tcp_last) = (software_tee.display(), tcp_ports + TCP_PORTS - 1);
         // Other test programs of this machine have other subnets, mostly; the backend looks, too.
         let subnet = 128 + std::process::id() % 100;
         let text = format!(
             "chain_url = \"{rpc}\"\nkey_file = \"{key_file}\"\ndata_dir = \"{data_dir}\"\n\n\
              [api]\nlisten = \"127.0.0.1:{api_port}\"\n\n\
              [ingress]\nlisten = \"127.0.0.1:{ingress_port}\"\n\
+             tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"127.0.0.1:{tls_port}\"\n\
              tcp_ports = [{tcp_ports}, {tcp_last}]\ndrain = \"{drain}\"\n\n\
+             [tee]\nsoftware = \"{software_tee}\"\n\n\
              [backend]\nagent = \"{agent}\"\nsubnet = \"10.{subnet}.{index}.0/24\"\n\n\
              [pricing]\ncpu_millicore_second = {cpu_millicore_second}\n\
              memory_mib_second = {memory_mib_second}\n\
@@ -311,6 +316,11 @@ impl Provider {
     /// Where apps are reached.
     pub fn ingress(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.ingress_port))
+    }
+
+    /// Where TLS goes through to the apps' agents.
+    pub fn tls(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.tls_port))
     }
 
     /// First of the TCP ports that it gives to pods.

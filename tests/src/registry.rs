@@ -80,14 +80,40 @@ impl Registry {
             fs::create_dir_all(root.join(name)).context("cannot make the image's root")?;
         }
         fs::copy(&binaries.guestbook, root.join("guestbook")).context("cannot copy the app")?;
-        let layout = folder.join(format!("guestbook-{tag}"));
+        self.push(binaries, folder, &root, &format!("guestbook:{tag}"), "/guestbook", options)
+    }
+
+    /// Packs `casemate-vault` and pushes it.
+    ///
+    /// # Errors
+    /// The command line refuses.
+    pub fn push_vault(&self, binaries: &Binaries, folder: &Path) -> Result<Image> {
+        let root = folder.join("vault-root");
+        for name in ["bin", "data", "tmp"] {
+            fs::create_dir_all(root.join(name)).context("cannot make the image's root")?;
+        }
+        let program = "bin/casemate-vault";
+        fs::copy(&binaries.vault, root.join(program)).context("cannot copy the vault")?;
+        self.push(binaries, folder, &root, "vault:first", &format!("/{program}"), &[])
+    }
+
+    fn push(
+        &self,
+        binaries: &Binaries,
+        folder: &Path,
+        root: &Path,
+        name: &str,
+        entrypoint: &str,
+        options: &[&str],
+    ) -> Result<Image> {
+        let layout = folder.join(name.replace(':', "-"));
         let path = |path: &Path| path.display().to_string();
         let mut pack: Vec<String> =
-            ["image", "pack", "--root", &path(&root), "--layout"].map(str::to_owned).into();
-        pack.extend([path(&layout), "--entrypoint".into(), "/guestbook".into()]);
+            ["image", "pack", "--root", &path(root), "--layout"].map(str::to_owned).into();
+        pack.extend([path(&layout), "--entrypoint".into(), entrypoint.into()]);
         pack.extend(options.iter().map(|option| (*option).to_owned()));
         json(binaries, folder, &pack)?;
-        let reference = format!("{}/guestbook:{tag}", self.host);
+        let reference = format!("{}/{name}", self.host);
         let push = ["image", "push", &path(&layout), &reference, "--insecure-registry", &self.host]
             .map(str::to_owned);
         let pushed = json(binaries, folder, &push)?;

@@ -17,6 +17,8 @@ pub struct Service {
     pub mount: String,
     /// What the container gets by its manifest.
     pub env: Vec<(String, String)>,
+    /// Variables that secrets are released into: name, and the secret's name.
+    pub secrets: Vec<(String, String)>,
     /// Whether entries outlive a pod.
     pub persistent: bool,
     /// The provider's TCP port, in the place of the host name.
@@ -33,6 +35,7 @@ impl Service {
             replicas: 1,
             mount: "/data".to_owned(),
             env: Vec::new(),
+            secrets: Vec::new(),
             persistent: false,
             tcp: None,
         }
@@ -42,15 +45,16 @@ impl Service {
     pub fn yaml(&self) -> String {
         let Self { name, host, image, replicas, mount, .. } = self;
         let kind = if self.persistent { "persistent" } else { "empty" };
-        let env = match self.env.as_slice() {
-            [] => String::new(),
-            env => {
-                let lines: Vec<String> = env
-                    .iter()
-                    .map(|(name, value)| format!("    - {{name: {name}, value: \"{value}\"}}\n"))
-                    .collect();
-                format!("    env:\n{}", lines.concat())
-            }
+        let plain =
+            self.env.iter().map(|(name, value)| format!("name: {name}, value: \"{value}\""));
+        let secret = self.secrets.iter().map(|(name, secret)| {
+            format!("name: {name}, valueFrom: {{secretRef: {{name: {secret}}}}}")
+        });
+        let lines: Vec<String> =
+            plain.chain(secret).map(|line| format!("    - {{{line}}}\n")).collect();
+        let env = match lines.concat() {
+            none if none.is_empty() => none,
+            lines => format!("    env:\n{lines}"),
         };
         let reached = match self.tcp {
             Some(port) => format!("protocol: TCP, hostPort: {port}"),

@@ -210,8 +210,12 @@ fn command(cli: &Path, home: &Path) -> Command {
 }
 
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    write_private_bytes(path, text.as_bytes())
+}
+
+pub(crate) fn write_private_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
+    file.and_then(|mut file| file.write_all(bytes))
         .with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what we have beside a reference, measured in one run, turn by turn.
 
+mod attestation;
 mod ingress;
 mod publish;
 mod series;
@@ -56,6 +57,8 @@ pub(crate) enum Goal {
     AtMost { factor: f64, plus: f64 },
     /// `ours` itself is at most this, whatever the reference.
     OursAtMost(f64),
+    /// `ours` itself is at least this, whatever the reference.
+    OursAtLeast(f64),
     /// Shown for comparison; nothing is promised.
     None,
 }
@@ -83,6 +86,9 @@ impl Row {
             Goal::OursAtMost(bound) => {
                 (format!("ours <= {bound}"), ours.is_finite() && ours <= bound)
             }
+            Goal::OursAtLeast(bound) => {
+                (format!("ours >= {bound}"), ours.is_finite() && ours >= bound)
+            }
             Goal::None => ("none".to_owned(), true),
         };
         Ok(Self { name: name.into(), unit, ours, reference, ratio, goal, met })
@@ -107,34 +113,47 @@ fn median(series: &[f64]) -> Result<f64> {
 /// A bench that makes some rows.
 type Bench = fn(&Paths) -> Result<Vec<Row>>;
 
+/// What a bench needs before it runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Needs {
+    /// All programs, and root to start containers.
+    Network,
+    /// Nothing: it builds what it measures.
+    Nothing,
+}
+
 /// All of them; later ones are added here.
-const BENCHES: &[(&str, Bench)] = &[
-    ("start", start::run),
-    ("ingress", ingress::run),
-    ("claims", series::claims),
-    ("leases", series::leases),
+const BENCHES: &[(&str, Needs, Bench)] = &[
+    ("start", Needs::Network, start::run),
+    ("ingress", Needs::Network, ingress::run),
+    ("claims", Needs::Network, series::claims),
+    ("leases", Needs::Network, series::leases),
+    ("attestation.native", Needs::Nothing, attestation::native),
+    ("attestation.runtime", Needs::Nothing, attestation::runtime),
 ];
 
 pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
     let wanted: Vec<_> = BENCHES
         .iter()
-        .filter(|(name, _)| options.name.as_ref().is_none_or(|wanted| name.starts_with(wanted)))
+        .filter(|(name, ..)| options.name.as_ref().is_none_or(|wanted| name.starts_with(wanted)))
         .collect();
     if wanted.is_empty() {
-        let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = BENCHES.iter().map(|(name, ..)| *name).collect();
         bail!(
             "there is no bench `{}`\nhint: there are: {}",
             options.name.as_deref().unwrap_or_default(),
             names.join(", ")
         );
     }
-    if !is_root() {
-        bail!("the benches start containers: run the same command as root");
+    if wanted.iter().any(|(_, needs, _)| *needs == Needs::Network) {
+        if !is_root() {
+            bail!("the benches start containers: run the same command as root");
+        }
+        let wasm = setup::run()?;
+        build::all(paths, wasm)?;
     }
-    let wasm = setup::run()?;
-    build::all(paths, wasm)?;
     let mut rows = Vec::new();
-    for (_, bench) in wanted {
+    for (.., bench) in wanted {
         rows.extend(bench(paths)?);
     }
     match options.output {
@@ -150,12 +169,12 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
 
 fn table(rows: &[Row]) {
     println!(
-        "{:<16} {:<12} {:>10} {:>10} {:>8}  {:<28} met",
+        "{:<28} {:<8} {:>10} {:>10} {:>8}  {:<28} met",
         "name", "unit", "ours", "reference", "ratio", "goal"
     );
     for row in rows {
         println!(
-            "{:<16} {:<12} {:>10.3} {:>10.3} {:>8.3}  {:<28} {}",
+            "{:<28} {:<8} {:>10.3} {:>10.3} {:>8.3}  {:<28} {}",
             row.name,
             row.unit,
             row.ours,
@@ -190,5 +209,7 @@ mod tests {
         assert!(met(4.0, 2.0, goal) && !met(4.1, 2.0, goal) && !met(f64::NAN, 2.0, goal));
         let goal = Goal::OursAtMost(1.0);
         assert!(met(1.0, 0.0, goal) && !met(1.1, 9.0, goal));
+        let goal = Goal::OursAtLeast(100.0);
+        assert!(met(100.0, 0.0, goal) && !met(99.0, 1.0, goal) && !met(f64::NAN, 1.0, goal));
     }
 }

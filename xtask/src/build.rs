@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Packages whose programs run inside containers, where there may be no libc.
-const STATIC_PACKAGES: &[&str] = &["casemate-agent", "guestbook"];
+const STATIC_PACKAGES: &[&str] = &["casemate-agent", "casemate-vault", "guestbook"];
 
 /// Builds all programs.
 pub(crate) fn all(paths: &Paths, wasm: Wasm) -> Result<()> {
@@ -27,7 +27,7 @@ pub(crate) fn all(paths: &Paths, wasm: Wasm) -> Result<()> {
 
 /// Builds the programs that run inside containers.
 pub(crate) fn static_programs(paths: &Paths, wasm: Wasm) -> Result<()> {
-    let step = Step::start(format!("building {} statically", STATIC_PACKAGES.join(" and ")));
+    let step = Step::start(format!("building {} statically", STATIC_PACKAGES.join(", ")));
     // `--target` keeps the flags away from build scripts and procedural macros, and the results
     // in a folder of their own.
     let mut build = cargo(paths, wasm);

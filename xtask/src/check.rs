@@ -1,12 +1,13 @@
 //! `cargo xtask check`: format, clippy and tidy.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{
@@ -35,6 +36,9 @@ const MACHINE_PATHS: &[&str] = &[
     concat!("/ro", "ot/.cache"),
     concat!("/ro", "ot/.rustup"),
 ];
+
+/// The page that names a test for each attack.
+const ATTACKS: &str = "docs/book/attacks.md";
 
 /// Written by a program, so of any length.
 const GENERATED: &[&str] = &["weights.rs", "metadata.rs"];
@@ -81,7 +85,7 @@ pub(crate) fn cheap(paths: &Paths) -> Vec<(&'static str, Duration, Option<String
     outcomes
 }
 
-/// No overlong module, no path of one machine.
+/// No overlong module, no path of one machine, no attack whose test is gone.
 fn tidy(repo: &Path) -> Result<()> {
     let mut list = command("git");
     // A clone of another user (a mounted one, or under sudo) is read all the same.
@@ -89,12 +93,20 @@ fn tidy(repo: &Path) -> Result<()> {
     list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(repo);
     let files = output(&mut list, "run it inside a clone made by git")?;
     let mut findings = Vec::new();
+    let (mut tests, mut attacks) = (BTreeSet::new(), None);
     for name in files.split('\0').filter(|name| !name.is_empty() && *name != "Cargo.lock") {
         // A file that was deleted and not yet committed is listed too; a binary one is no text.
         if let Ok(text) = fs::read_to_string(repo.join(name)) {
             findings.extend(findings_in(name, &text));
+            if name == ATTACKS {
+                attacks = Some(text);
+            } else if name.ends_with(".rs") {
+                tests.extend(functions_in(&text).map(str::to_owned));
+            }
         }
     }
+    let attacks = attacks.with_context(|| format!("`{ATTACKS}` is missing"))?;
+    findings.extend(missing_tests(&attacks, &tests));
     if findings.is_empty() {
         return Ok(());
     }
@@ -117,9 +129,36 @@ fn findings_in(name: &str, text: &str) -> Vec<String> {
     findings
 }
 
+/// Names of the functions that a file defines.
+fn functions_in(text: &str) -> impl Iterator<Item = &str> {
+    let after_fn = text.lines().filter_map(|line| line.trim_start().split_once("fn "));
+    after_fn.filter_map(|(_, rest)| rest.split(['(', '<']).next())
+}
+
+/// Tests that a page of attacks names in the last column of its tables, and that are not there.
+fn missing_tests(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (number, line) in page.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+        let Some(last) = line.trim_end_matches(['|', ' ']).rsplit('|').next() else { continue };
+        for name in last.split('`').skip(1).step_by(2).filter(|name| !tests.contains(*name)) {
+            findings.push(format!("{ATTACKS}:{}: there is no test `{name}`", number + 1));
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_attacks_whose_tests_are_gone() {
+        let code = "#[test]\nfn kept() {}\n    async fn inner<T>() {}\npub(crate) fn other(";
+        let tests: BTreeSet<String> = functions_in(code).map(str::to_owned).collect();
+        let page = "| attack | what | tests |\n|---|---|---|\n| `a` | b | `kept`, `inner` |\n\
+                    text `none`\n| c | d | `gone`, `other` |\n";
+        assert_eq!(missing_tests(page, &tests), [format!("{ATTACKS}:5: there is no test `gone`")]);
+    }
 
     #[test]
     fn finds_long_modules_and_machine_paths() {

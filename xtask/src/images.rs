@@ -1,6 +1,6 @@
 //! The demo's images, made without a Docker engine.
 //!
-//! `guestbook` is one static program in an otherwise empty image. `nginx` is what Debian ships:
+//! `guestbook` and `casemate-vault` are one static program each in an otherwise empty image. `nginx` is what Debian ships:
 //! its packages, downloaded and checked by apt, unpacked side by side, less what no server needs.
 
 use std::{
@@ -26,11 +26,12 @@ pub(crate) struct Image {
     pub(crate) tag: &'static str,
 }
 
-/// Both images.
+/// All images.
 #[derive(Clone, Debug)]
 pub(crate) struct Images {
     pub(crate) guestbook: Image,
     pub(crate) nginx: Image,
+    pub(crate) vault: Image,
 }
 
 /// Needed by maintainer scripts only, and those do not run here.
@@ -117,10 +118,14 @@ const RECIPE: u32 = 2;
 /// Tag of the images in their layouts and in the demo's registry.
 const TAG: &str = "demo";
 
-/// Makes both images. The programs must be built.
+/// Makes all images. The programs must be built.
 pub(crate) fn all(paths: &Paths) -> Result<Images> {
     let dir = paths.cache.join("images");
-    Ok(Images { guestbook: guestbook(paths, &dir)?, nginx: nginx(paths, &dir)? })
+    Ok(Images {
+        guestbook: one_program(paths, &dir, "guestbook", "guestbook")?,
+        nginx: nginx(paths, &dir)?,
+        vault: one_program(paths, &dir, "casemate-vault", "bin/casemate-vault")?,
+    })
 }
 
 /// The images that [`all`] has made before.
@@ -132,24 +137,34 @@ pub(crate) fn made(paths: &Paths) -> Result<Images> {
         }
         Ok(Image { layout, tag: TAG })
     };
-    Ok(Images { guestbook: image("guestbook")?, nginx: image("nginx")? })
+    Ok(Images {
+        guestbook: image("guestbook")?,
+        nginx: image("nginx")?,
+        vault: image("casemate-vault")?,
+    })
 }
 
-fn guestbook(paths: &Paths, dir: &Path) -> Result<Image> {
-    let step = Step::start("packing the image of the guestbook");
-    let root = dir.join("guestbook/rootfs");
+/// One static program at `place`, in an otherwise empty image.
+fn one_program(paths: &Paths, dir: &Path, name: &str, place: &str) -> Result<Image> {
+    let step = Step::start(format!("packing the image of {name}"));
+    let dir = dir.join(name);
+    let root = dir.join("rootfs");
     fresh_dir(&root)?;
     for name in ["data", "tmp"] {
         make_dir(&root.join(name))?;
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
         .context("failed to set the mode of `tmp`")?;
-    let program = paths.static_dir().join("guestbook");
-    let to = root.join("guestbook");
+    let program = paths.static_dir().join(name);
+    let to = root.join(place);
+    if let Some(parent) = to.parent() {
+        make_dir(parent)?;
+    }
     fs::copy(&program, &to).with_context(|| format!("failed to copy `{}`", program.display()))?;
     fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("failed to set the mode of `{}`", to.display()))?;
-    let image = pack(paths, &root, &dir.join("guestbook/layout"), &["--entrypoint", "/guestbook"])?;
+    let entrypoint = format!("/{place}");
+    let image = pack(paths, &root, &dir.join("layout"), &["--entrypoint", &entrypoint])?;
     step.done();
     Ok(image)
 }

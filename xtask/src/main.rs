@@ -45,7 +45,7 @@ enum Command {
     Setup,
     /// Set up, then build all programs, the static ones too.
     Build,
-    /// Build, then make the demo's images (guestbook and Debian's nginx) as OCI layouts.
+    /// Build, then make the images (guestbook, Debian's nginx, the vault) as OCI layouts.
     Images,
     /// Run a one-machine network, publish two apps on it and show what they cost, until Ctrl-C.
     Demo(demo::Options),
@@ -86,7 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let wasm = setup::run()?;
             build::all(&paths, wasm)?;
             let images = images::all(&paths)?;
-            for image in [&images.guestbook, &images.nginx] {
+            for image in [&images.guestbook, &images.nginx, &images.vault] {
                 println!("{}:{}", image.layout.display(), image.tag);
             }
             Ok(())

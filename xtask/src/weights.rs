@@ -38,8 +38,14 @@ pub(crate) struct Options {
 }
 
 /// Packages that get new files.
-const WRITTEN: &[&str] =
-    &["casemate-runtime", "pallet-deployments", "pallet-leases", "pallet-providers"];
+const WRITTEN: &[&str] = &[
+    "casemate-runtime",
+    "pallet-attestation",
+    "pallet-deployments",
+    "pallet-endorsements",
+    "pallet-leases",
+    "pallet-providers",
+];
 
 /// Without it, the runner's package is empty. It changes no other package.
 pub(crate) const RUNNER_FEATURE: &str = "casemate-bencher/run";
@@ -60,7 +66,7 @@ pub(crate) fn check(paths: &Paths, wasm: Wasm) -> Result<()> {
 
 fn measure(paths: &Paths, wasm: Wasm, options: &Options) -> Result<()> {
     let runtime = runtime(paths, wasm)?;
-    let runner = runner(paths, wasm)?;
+    let runner = runner(paths, wasm, "casemate-bencher")?;
     let step = Step::start("running the benchmarks");
     // A few values and runs are enough to see that all is there.
     let (steps, repeat) = if options.check { (2, 1) } else { (STEPS, REPEATS) };
@@ -89,7 +95,7 @@ fn measure(paths: &Paths, wasm: Wasm, options: &Options) -> Result<()> {
 }
 
 /// The runtime with its benchmarks.
-fn runtime(paths: &Paths, wasm: Wasm) -> Result<PathBuf> {
+pub(crate) fn runtime(paths: &Paths, wasm: Wasm) -> Result<PathBuf> {
     let step = Step::start("building the runtime with its benchmarks (the first time 5 minutes)");
     let target = paths.cache.join("weights");
     let mut build = cargo(paths, wasm, &target);
@@ -104,7 +110,7 @@ fn runtime(paths: &Paths, wasm: Wasm) -> Result<PathBuf> {
 }
 
 /// Cargo as `substrate-wasm-builder` calls it, so that what is measured is what a chain runs.
-fn cargo(paths: &Paths, wasm: Wasm, target: &Path) -> Command {
+pub(crate) fn cargo(paths: &Paths, wasm: Wasm, target: &Path) -> Command {
     let mut cargo = command("cargo");
     cargo.args(wasm.toolchain());
     wasm.apply(&mut cargo);
@@ -118,16 +124,17 @@ fn cargo(paths: &Paths, wasm: Wasm, target: &Path) -> Command {
     cargo
 }
 
-/// The program that runs them. The whole workspace is selected, as in every build, so that the
-/// node's dependencies are not compiled again.
-fn runner(paths: &Paths, wasm: Wasm) -> Result<PathBuf> {
+/// A program that runs them. The whole workspace is selected, as in every build, so that the
+/// node's dependencies are not compiled again; and both programs are, for the same reason.
+pub(crate) fn runner(paths: &Paths, wasm: Wasm, program: &str) -> Result<PathBuf> {
     let step = Step::start("building the runner of the benchmarks");
     let mut build = build::cargo(paths, wasm);
-    build.args(["build", "--workspace", "--locked", "--bin", "casemate-bencher"]);
+    build.args(["build", "--workspace", "--locked"]);
+    build.args(["--bin", "casemate-bencher", "--bin", "casemate-attestation-bench"]);
     build.args(["--features", RUNNER_FEATURE]);
     run_command(&mut build, BUILD_HINT)?;
     step.done();
-    Ok(paths.bin("casemate-bencher"))
+    Ok(paths.bin(program))
 }
 
 /// Enough for a line over a parameter; more made no difference beyond the noise.

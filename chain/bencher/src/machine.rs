@@ -7,11 +7,13 @@ use codec::{Decode, Encode};
 use sc_chain_spec::GenesisConfigBuilderRuntimeCaller;
 use sc_client_db::BenchmarkingState;
 use sc_executor::WasmExecutor;
-use sp_core::traits::{CallContext, ReadRuntimeVersionExt, RuntimeCode, WrappedRuntimeCode};
+use sp_core::traits::{
+    CallContext, CodeExecutor as _, ReadRuntimeVersionExt, RuntimeCode, WrappedRuntimeCode,
+};
 use sp_externalities::Extensions;
 use sp_keystore::{KeystoreExt, testing::MemoryKeystore};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
-use sp_state_machine::StateMachine;
+use sp_state_machine::{BasicExternalities, StateMachine};
 use sp_version::RuntimeVersion;
 
 /// What the runtime imports beside the host functions of every node.
@@ -57,10 +59,7 @@ impl Machine {
                 .map_err(|error| anyhow!("failed to make a state of the genesis: {error}"))
         };
         let (counting, timing) = (state(On::Counting)?, state(On::Timing)?);
-        let executor = WasmExecutor::builder()
-            .with_max_runtime_instances(2)
-            .with_runtime_cache_size(2)
-            .build();
+        let executor = executor();
         let hash = BlakeTwo256::hash(&code).as_bytes().to_vec();
         Ok(Self { executor, code, hash, counting, timing })
     }
@@ -104,5 +103,45 @@ impl Machine {
     /// As [`Self::call`].
     pub fn version(&self) -> Result<RuntimeVersion> {
         self.call(On::Timing, "Core_version", &())
+    }
+}
+
+/// As a node's, but that two instances and two runtimes are all that is kept.
+fn executor() -> WasmExecutor<HostFunctions> {
+    WasmExecutor::builder().with_max_runtime_instances(2).with_runtime_cache_size(2).build()
+}
+
+/// Something else that is compiled to Wasm, run as a runtime is, but without a state.
+#[allow(missing_debug_implementations, reason = "the SDK's executor has none")]
+pub struct Program {
+    executor: WasmExecutor<HostFunctions>,
+    code: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl Program {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let code =
+            std::fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let hash = BlakeTwo256::hash(&code).as_bytes().to_vec();
+        Ok(Self { executor: executor(), code, hash })
+    }
+
+    /// Calls a function of it, with what it decodes its arguments from.
+    ///
+    /// # Errors
+    /// When it is no program for the executor, has no such function, or stops.
+    pub fn call(&self, function: &str, arguments: &[u8]) -> Result<Vec<u8>> {
+        let fetcher = WrappedRuntimeCode(Cow::Borrowed(&self.code));
+        let code =
+            RuntimeCode { code_fetcher: &fetcher, heap_pages: None, hash: self.hash.clone() };
+        let mut nothing = BasicExternalities::default();
+        let (returned, _) =
+            self.executor.call(&mut nothing, &code, function, arguments, CallContext::Offchain);
+        returned.map_err(|error| anyhow!("the program's `{function}` failed: {error}"))
     }
 }

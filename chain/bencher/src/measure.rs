@@ -56,9 +56,7 @@ pub fn run(
 ) -> Result<(Vec<MeasuredPallet>, Vec<StorageInfo>)> {
     ensure!(effort.steps >= 2, "a line needs two points: at least 2 steps");
     ensure!(effort.repeat >= 1, "at least 1 repeat");
-    let (lists, items): (Vec<BenchmarkList>, Vec<StorageInfo>) = machine
-        .call(On::Timing, "Benchmark_benchmark_metadata", &false)
-        .context("was the runtime built with the feature `runtime-benchmarks`?")?;
+    let (lists, items) = lists(machine)?;
     if let Some(unknown) =
         only.iter().find(|name| lists.iter().all(|list| list.pallet != name.as_bytes()))
     {
@@ -84,6 +82,71 @@ pub fn run(
     Ok((pallets, items))
 }
 
+fn lists(machine: &Machine) -> Result<(Vec<BenchmarkList>, Vec<StorageInfo>)> {
+    machine
+        .call(On::Timing, "Benchmark_benchmark_metadata", &false)
+        .context("was the runtime built with the feature `runtime-benchmarks`?")
+}
+
+/// One benchmark without parameters, to be run turn by turn with something else.
+#[derive(Clone, Debug)]
+pub struct Single {
+    list: BenchmarkList,
+    name: Vec<u8>,
+}
+
+impl Single {
+    /// Finds it, and runs it once with its own checks.
+    ///
+    /// # Errors
+    /// When there is no such benchmark, or it fails.
+    pub fn find(machine: &Machine, pallet: &str, name: &str) -> Result<Self> {
+        let (lists, _) = lists(machine)?;
+        let is_it = |metadata: &BenchmarkMetadata| {
+            metadata.name == name.as_bytes() && metadata.components.is_empty()
+        };
+        let list = lists
+            .into_iter()
+            .find(|list| list.pallet == pallet.as_bytes() && list.benchmarks.iter().any(is_it))
+            .with_context(|| format!("the runtime has no plain benchmark `{pallet}::{name}`"))?;
+        let found = Self { list, name: name.as_bytes().to_vec() };
+        dispatch(machine, On::Timing, &found.list, &found.name, &[], true, 1)?.for_each(drop);
+        Ok(found)
+    }
+
+    /// Runs it so many times; gives the nanoseconds of each.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn nanoseconds(&self, machine: &Machine, repeats: u32) -> Result<Vec<u128>> {
+        let runs = dispatch(machine, On::Timing, &self.list, &self.name, &[], false, repeats)?;
+        Ok(runs.map(|run| run.extrinsic_time).collect())
+    }
+}
+
+fn dispatch(
+    machine: &Machine,
+    on: On,
+    list: &BenchmarkList,
+    benchmark: &[u8],
+    selected: &[(BenchmarkParameter, u32)],
+    verify: bool,
+    repeats: u32,
+) -> Result<impl Iterator<Item = BenchmarkResult> + use<>> {
+    let config = BenchmarkConfig {
+        pallet: list.pallet.clone(),
+        instance: list.instance.clone(),
+        benchmark: benchmark.to_vec(),
+        selected_components: selected.to_vec(),
+        verify,
+        internal_repeats: repeats,
+    };
+    let batches: Result<Vec<BenchmarkBatch>, String> =
+        machine.call(on, "Benchmark_dispatch_benchmark", &config)?;
+    let batches = batches.map_err(|error| anyhow!("with {selected:?}: {error}"))?;
+    Ok(batches.into_iter().flat_map(|batch| batch.results))
+}
+
 fn run_one(
     machine: &Machine,
     effort: Effort,
@@ -91,18 +154,7 @@ fn run_one(
     metadata: &BenchmarkMetadata,
 ) -> Result<Measured> {
     let dispatch = |on, selected: &[(BenchmarkParameter, u32)], verify, repeats| {
-        let config = BenchmarkConfig {
-            pallet: list.pallet.clone(),
-            instance: list.instance.clone(),
-            benchmark: metadata.name.clone(),
-            selected_components: selected.to_vec(),
-            verify,
-            internal_repeats: repeats,
-        };
-        let batches: Result<Vec<BenchmarkBatch>, String> =
-            machine.call(on, "Benchmark_dispatch_benchmark", &config)?;
-        let batches = batches.map_err(|error| anyhow!("with {selected:?}: {error}"))?;
-        Ok::<_, anyhow::Error>(batches.into_iter().flat_map(|batch| batch.results))
+        dispatch(machine, on, list, &metadata.name, selected, verify, repeats)
     };
     let (mut times, mut counts) = (Vec::new(), Vec::new());
     for selected in points(&metadata.components, effort.steps) {

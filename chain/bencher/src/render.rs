@@ -37,6 +37,8 @@ const OURS: &[(&str, &str)] = &[
     ("pallet_providers", "chain/pallets/providers"),
     ("pallet_deployments", "chain/pallets/deployments"),
     ("pallet_leases", "chain/pallets/leases"),
+    ("pallet_endorsements", "chain/pallets/endorsements"),
+    ("pallet_attestation", "chain/pallets/attestation"),
 ];
 
 /// Where the file of a pallet lies in the repository, and its form.

@@ -16,6 +16,8 @@ frame_benchmarking::define_benchmarks!(
     [pallet_providers, Providers]
     [pallet_deployments, Deployments]
     [pallet_leases, Leases]
+    [pallet_endorsements, Endorsements]
+    [pallet_attestation, Attestation]
 );
 
 pub(crate) use frame_system_benchmarking::{

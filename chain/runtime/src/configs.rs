@@ -186,7 +186,7 @@ parameter_types! {
 }
 
 /// Root, or two thirds of the technical committee.
-pub type EnsureTwoThirdsOrRoot =
+pub(crate) type EnsureTwoThirdsOrRoot =
     EitherOfDiverse<EnsureRoot<AccountId>, EnsureProportionAtLeast<AccountId, Instance1, 2, 3>>;
 
 impl pallet_collective::Config<Instance1> for Runtime {
@@ -250,6 +250,7 @@ impl pallet_deployments::Config for Runtime {
 }
 
 impl pallet_leases::Config for Runtime {
+    type Attestation = Attestation;
     /// More than blocks and network-synchronised clocks ever differ.
     type ClockSkewSecondsMax = ConstU64<30>;
     type Currency = Balances;

@@ -118,6 +118,37 @@ fn development_seals_faster_than_it_is_asked() {
     });
 }
 
+#[test]
+fn a_block_has_room_for_a_hundred_attestations() {
+    use casemate_attestation::TeeKind;
+    use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
+    let room = |kind| {
+        let call = RuntimeCall::Attestation(pallet_attestation::Call::attest {
+            lease: casemate_primitives::LeaseId(1),
+            replica: 0,
+            keys: pallet_attestation::Keys {
+                agent: [1; 32],
+                hpke: [2; 32],
+                tls_spki_sha256: [3; 32],
+            },
+            block: 1,
+            submission: pallet_attestation::Submission {
+                kind,
+                evidence: Default::default(),
+                certificate: [4; 32],
+            },
+        });
+        let weights = <Runtime as frame_system::Config>::BlockWeights::get();
+        let limits = weights.get(DispatchClass::Normal);
+        let one = call.get_dispatch_info().call_weight.saturating_add(limits.base_extrinsic);
+        limits.max_total.unwrap().ref_time() / one.ref_time()
+    };
+    assert!(room(TeeKind::IntelTdx) >= 100, "{}", room(TeeKind::IntelTdx));
+    // One P-384 verification costs more than a quote's two of P-256.
+    assert!(room(TeeKind::AmdSevSnp) < room(TeeKind::IntelTdx));
+    assert!(room(TeeKind::AmdSevSnp) >= 25, "{}", room(TeeKind::AmdSevSnp));
+}
+
 /// The client's types are generated from this file: `CASEMATE_BLESS=1` writes it anew.
 #[test]
 fn the_clients_metadata_is_this_runtimes() {

@@ -8,6 +8,8 @@ use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, TeeKind, Usag
 use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::check::Field;
+
 /// Longest line that is read. The writer keeps below by splitting long output.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -32,6 +34,13 @@ pub enum EventKind {
         /// The signer's new public key, 32 bytes of hex; only in the pod's first container.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
+    },
+    /// The agent refuses its configuration and ends: nothing is attested, and no app was started.
+    Refused {
+        /// What does not follow from the manifest.
+        field: Field,
+        /// How, for people.
+        reason: String,
     },
     /// The app was started.
     AppStarted {

@@ -6,6 +6,9 @@
 //! asks for it, it serves evidence about itself over attested TLS, takes secrets that are sealed to
 //! its key and gives them to the app, and ends TLS for the app (`casemate-ra-tls`).
 //!
+//! Evidence covers the hash of the pod's manifest. So an agent that is to serve evidence [checks](check)
+//! first that its configuration follows from that manifest, and refuses to run if it does not.
+//!
 //! # Trust
 //! The app must never choose what a record says, and must not reach the key: the agent is not
 //! dumpable, so an app of the same user can neither trace it nor open its descriptors. The host reads
@@ -18,7 +21,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod check;
 pub mod config;
+pub mod derive;
 pub mod event;
 
 mod children;

@@ -25,8 +25,10 @@ use nix::{
 
 use crate::{
     Backoff, Signer,
+    check::{Field, Given, Refusal, check},
     children::{Children, Spawned},
     config::{Config, ConfigError, Probe},
+    derive::Users,
     event::{EventKind, Stream},
     lines::read_lines,
     net_dev::SentBytes,
@@ -48,6 +50,9 @@ pub enum AgentError {
     /// The configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The configuration does not follow from the manifest that evidence would cover.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The evidence, secrets or TLS that the configuration asks for can't be served.
     #[error(transparent)]
     Tee(#[from] TeeError),
@@ -87,6 +92,13 @@ pub fn run(config_path: &Path) -> Result<i32, AgentError> {
 
     let config = Config::load(config_path)?;
     let output = system("open standard output", Output::new(&config.container, &config.log))?;
+    if let Err(refusal) = hold_to_manifest(&config, config_path) {
+        let Refusal { field, reason } = refusal.clone();
+        // As of every agent: the host forgets what one before it has said, its evidence too.
+        output.emit(EventKind::Started { key: None });
+        output.emit(EventKind::Refused { field, reason });
+        return Err(refusal.into());
+    }
     let (sender, messages) = channel();
     let signal_sender = sender.clone();
     let name = || thread::Builder::new();
@@ -104,6 +116,19 @@ pub fn run(config_path: &Path) -> Result<i32, AgentError> {
     )?;
     let supervisor = Supervisor::new(config, output, messages, &sender)?;
     Ok(supervisor.run())
+}
+
+/// Before anything is made that evidence could cover.
+fn hold_to_manifest(config: &Config, config_path: &Path) -> Result<(), Refusal> {
+    if config.attestation.is_none() {
+        return Ok(());
+    }
+    let given = Given::read(config_path.parent().unwrap_or_else(|| Path::new("/")))?;
+    let users = Users::of_own_root().map_err(|err| Refusal {
+        field: Field::User,
+        reason: format!("the image's /etc/passwd or /etc/group can't be read: {err}"),
+    })?;
+    check(config, &given, &users)
 }
 
 /// All but those that a fault raises in the agent itself, and SIGPIPE, which is ignored.
@@ -204,6 +229,9 @@ impl Supervisor {
         let output = Arc::new(output);
         // An agent that signs no records has no key to register, and says so by zeros.
         let agent_key = signer.as_ref().map(Signer::public_key).unwrap_or_default();
+        // First of all events: it tells the host to forget what an agent before this one has said,
+        // its evidence too.
+        output.emit(EventKind::Started { key: signer.as_ref().map(|_| hex::encode(agent_key)) });
         let tee = Tee::start(&config, agent_key, &output, sender)?;
         Ok(Self {
             config,
@@ -227,8 +255,6 @@ impl Supervisor {
     }
 
     fn run(mut self) -> i32 {
-        let key = self.signer.as_ref().map(|signer| hex::encode(signer.public_key()));
-        self.output.emit(EventKind::Started { key });
         let mut state = match self.tee.as_ref().and_then(Tee::awaited) {
             Some(names) => {
                 self.output.emit(EventKind::AwaitingSecrets { names });

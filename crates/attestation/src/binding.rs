@@ -18,6 +18,9 @@ pub enum Purpose {
     /// To list the control plane of a provider's cluster; `manifest_hash` is the provider's
     /// account, lease and keys are zero.
     Cluster,
+    /// To be given secrets by a vault; the nonce is the vault's. There is no channel: what the vault
+    /// answers is sealed to `hpke_key`, whoever carries it.
+    Release,
 }
 
 /// All that evidence is bound to, hashed into the report data.

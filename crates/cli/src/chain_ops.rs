@@ -1,9 +1,14 @@
 //! The one place that talks to the chain.
 
+mod collateral;
+
+use std::sync::Arc;
+
+use casemate_attestation::{Grade, TrustRoots};
 use casemate_client::{
     chain::{
-        AccountBalance, Call, ChainClient, ChainError, ChainEvent, Included, LeaseView,
-        ProviderView,
+        AccountBalance, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement,
+        Included, LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
 };
@@ -17,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::{
     address::Address,
     amount::Amount,
+    appraisal::CollateralOnChain,
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -84,6 +90,15 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         }
         ("Leases", name) if name.starts_with("Quote") => "ask for new quotes: casemate deploy",
         ("Leases", "NoticeRunning") => "wait for the notice to end: casemate stop LEASE --wait",
+        ("Attestation", "CertificateUnknown" | "CollateralMissing" | "CollateralExpired") => {
+            "give newer collateral of this machine: casemate attest submit --collateral FILE"
+        }
+        ("Attestation" | "Endorsements", "NotVerified") => {
+            "see which check fails: casemate attest verify"
+        }
+        ("Endorsements", "RootCrlMissing" | "PckCrlMissing") => {
+            "give all of the machine's collateral: casemate attest submit --collateral FILE"
+        }
         ("Deployments", "Stopped") => "open another lease: casemate deploy",
         _ => "",
     }
@@ -141,6 +156,58 @@ impl Chain {
     /// One lease, unless it is settled.
     pub(crate) async fn lease(&self, lease: LeaseId) -> anyhow::Result<Option<LeaseView>> {
         Ok(self.client.lease(lease).await?)
+    }
+
+    /// The roots of evidence that the chain trusts.
+    pub(crate) async fn trust_roots(&self) -> anyhow::Result<TrustRoots> {
+        Ok(self.client.trust_roots().await?)
+    }
+
+    /// The vendors' collateral as the chain has verified it. It is asked from other threads than
+    /// the one that runs this, which must go on meanwhile.
+    pub(crate) fn collateral(&self) -> Arc<dyn CollateralOnChain> {
+        Arc::new(collateral::FromChain::new(self.client.clone()))
+    }
+
+    /// The lowest grade at which the chain accepts a workload, if it does.
+    pub(crate) async fn approved_workload(&self, workload: &[u8]) -> anyhow::Result<Option<Grade>> {
+        Ok(self.client.approved_workload(workload).await?)
+    }
+
+    /// Has a development chain's committee of one accept a workload, also from a software TEE.
+    pub(crate) async fn approve_development_workload(
+        &self,
+        signer: &Signer,
+        workload: &[u8],
+    ) -> anyhow::Result<()> {
+        let call =
+            self.client.approve_workload_as_committee(&signer.keypair, workload.to_vec(), true);
+        call.await.or_fail(|| Failure::new("the agent's measurement could not be approved"))
+    }
+
+    /// Hands collateral to the chain; says whether it was new.
+    pub(crate) async fn endorse(
+        &self,
+        signer: &Signer,
+        endorsement: Endorsement,
+    ) -> anyhow::Result<bool> {
+        let name = endorsement.name();
+        self.client
+            .endorse(&signer.keypair, endorsement)
+            .await
+            .or_fail(|| Failure::new(format!("the chain did not take the {name}")))
+    }
+
+    /// Has the runtime verify evidence.
+    pub(crate) async fn appraise(
+        &self,
+        signer: &Signer,
+        submission: Submission,
+    ) -> anyhow::Result<Appraised> {
+        self.client
+            .appraise(&signer.keypair, submission)
+            .await
+            .or_fail(|| Failure::new("the chain did not accept the evidence"))
     }
 
     /// Money of an account.

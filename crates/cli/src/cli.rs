@@ -5,19 +5,26 @@ mod dev;
 mod image;
 mod lease;
 mod provider;
+mod secret;
+mod vault;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use attest::{AttestCommand, AttestVerifyArgs, EvidenceKind};
+pub(crate) use attest::{
+    AppraisalArgs, AttestArgs, AttestCommand, AttestLeaseArgs, AttestSubmitArgs, AttestUrlArgs,
+    AttestVerifyArgs, EvidenceKind,
+};
 pub(crate) use dev::DevArgs;
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
-    DeployArgs, EventsArgs, FundArgs, LogsArgs, OfferArgs, QuotesArgs, StatusArgs, StopArgs,
-    UpdateArgs,
+    DeployArgs, EventsArgs, FundArgs, LogsArgs, OfferArgs, QuotesArgs, ReleaseArgs, StatusArgs,
+    StopArgs, UpdateArgs,
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
+pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
+pub(crate) use vault::{VaultCommand, VaultGrantArgs, VaultInitArgs};
 
 use crate::{address::Address, amount::Amount, settings::GlobalArgs};
 
@@ -54,9 +61,16 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     /// End a lease and get the unspent money back
     Stop(StopArgs),
-    /// Check what runs where: evidence of TEEs
+    /// Check what runs where: connect to an app and appraise its TEE, or evidence from files
+    ///
+    /// Exit status: 0 accepted, 1 refused, 2 not readable or not reached.
+    Attest(AttestArgs),
+    /// Keep secrets for your apps, and release them to attested pods
     #[command(subcommand)]
-    Attest(AttestCommand),
+    Secret(SecretCommand),
+    /// Vaults: attested pods of yours that release secrets while you are away
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Check manifests, print their schema
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -10,10 +10,12 @@ mod lease;
 mod manifest;
 mod offers;
 mod provider;
+mod secret;
 #[cfg(test)]
 mod testing;
+mod vault;
 
-pub(crate) use image::pinned_digest;
+pub(crate) use image::{pinned_digest, root_fs_digest};
 
 use clap::CommandFactory as _;
 
@@ -36,7 +38,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,
-        Command::Attest(command) => attest::run(context, &command),
+        Command::Attest(args) => attest::run(context, args).await,
+        Command::Secret(command) => secret::run(context, command).await,
+        Command::Vault(command) => vault::run(context, command).await,
         Command::Manifest(command) => manifest::run(context, &command),
         Command::Image(command) => image::run(context, &command).await,
         Command::Key(command) => key::run(context, &command),

@@ -10,6 +10,7 @@ use crate::{
     failure::{Failure, OrFail as _, fail},
     keystore::{Keystore, KeystoreError, SecretText, StoredKey, read_private},
     printer::Printer,
+    secrets::SecretStore,
     settings::Settings,
 };
 
@@ -76,19 +77,33 @@ impl Context {
 
     /// Decrypts the key that signs.
     pub(crate) fn signer(&self) -> anyhow::Result<Signer> {
+        Ok(self.signer_and_passphrase()?.0)
+    }
+
+    /// Decrypts the key that signs, and gives its passphrase, for what else is under it.
+    pub(crate) fn signer_and_passphrase(&self) -> anyhow::Result<(Signer, Zeroizing<String>)> {
         let key = self.account_key(None)?;
-        let secret = self.unlock(&key)?;
-        let keypair = secret.keypair()?;
-        Ok(Signer { keypair, address: key.address })
+        let passphrase = self.passphrase(&key)?;
+        let keypair = key_failure(key.unlock(&passphrase))?.keypair()?;
+        Ok((Signer { keypair, address: key.address }, passphrase))
+    }
+
+    /// Where an account's secrets are.
+    pub(crate) fn secret_store(&self, account: Address) -> SecretStore {
+        SecretStore::new(&self.settings.keystore, account)
     }
 
     /// Decrypts a key.
     pub(crate) fn unlock(&self, key: &StoredKey) -> anyhow::Result<SecretText> {
-        let passphrase = match &self.settings.passphrase_file {
-            Some(_) => self.passphrase_from_file()?,
-            None => ask(&format!("Passphrase of key `{}`: ", key.name))?,
-        };
-        key_failure(key.unlock(&passphrase))
+        key_failure(key.unlock(&self.passphrase(key)?))
+    }
+
+    /// The passphrase of a key; not compared with anything yet.
+    pub(crate) fn passphrase(&self, key: &StoredKey) -> anyhow::Result<Zeroizing<String>> {
+        match &self.settings.passphrase_file {
+            Some(_) => self.passphrase_from_file(),
+            None => ask(&format!("Passphrase of key `{}`: ", key.name)),
+        }
     }
 
     /// The passphrase for a key that is being made; asked for twice on a terminal.

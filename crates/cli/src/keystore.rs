@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use subxt_signer::{DEV_PHRASE, SecretUri, bip39::Mnemonic, sr25519::Keypair};
 use zeroize::Zeroizing;
 
-pub(crate) use crypto::{KdfParameters, Sealed};
+pub(crate) use crypto::{DerivedKey, KdfParameters, OpenError, Sealed};
 
 use crate::address::Address;
 
@@ -314,6 +314,14 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), KeystoreError> {
 
 /// Reads a file of bounded size that only its owner may read.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    read_private_up_to(path, FILE_BYTES_MAX)
+}
+
+/// The same with another bound.
+pub(crate) fn read_private_up_to(
+    path: &Path,
+    bytes_max: u64,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let failed = |source| KeystoreError::Io { what: "read", path: path.to_owned(), source };
     let file = fs::File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -323,9 +331,9 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeystoreEr
         return Err(KeystoreError::Permissions { path: path.to_owned(), mode });
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let reason = format!("it is larger than {FILE_BYTES_MAX} bytes");
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > bytes_max {
+        let reason = format!("it is larger than {bytes_max} bytes");
         return Err(KeystoreError::Format { path: path.to_owned(), reason });
     }
     Ok(bytes)

@@ -7,6 +7,7 @@
 
 mod address;
 mod amount;
+mod appraisal;
 mod chain_ops;
 mod cli;
 mod commands;
@@ -15,8 +16,12 @@ mod failure;
 mod keystore;
 mod manifest_file;
 mod printer;
+mod secrets;
 mod settings;
 mod state;
+#[cfg(test)]
+#[path = "../tests/rig/mod.rs"]
+mod test_agent;
 
 use std::{io, process::ExitCode};
 

@@ -73,6 +73,11 @@ impl LeaseNotes {
         }
     }
 
+    /// The trail of releases of secrets.
+    pub(crate) fn releases(&self) -> PathBuf {
+        self.folder.join("releases.jsonl")
+    }
+
     fn path(&self, lease: LeaseId) -> PathBuf {
         self.folder.join(format!("{lease}.json"))
     }

@@ -13,8 +13,10 @@
 //!
 //! A refusal has a 4xx or 5xx status and a [`Refusal`] as its body.
 
+mod agent_name;
 mod encoding;
 
+pub use agent_name::{AGENT_DOMAIN, AgentName, ParseAgentNameError};
 pub use encoding::{Amount, Hex, ParseHexError};
 
 use casemate_primitives::{DeploymentId, LeaseId, Prices, Quantities, Quote, Resources};
@@ -196,6 +198,10 @@ pub struct IngressInfo {
     pub domain: String,
     /// Port for HTTP.
     pub http_port: u16,
+    /// `host:port` where TLS goes through to the pods' agents, by the server name that is asked for:
+    /// an app's host name, or an [`AgentName`]. Absent where the provider has no such port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
     /// First and last TCP port that a manifest may ask for.
     pub tcp_ports: (u16, u16),
 }
@@ -260,10 +266,24 @@ pub struct PodInfo {
     pub reason: Option<String>,
     /// Its agent's public key.
     pub agent_key: Option<Hex<[u8; 32]>>,
+    /// Where its agent is reached from outside, while it has evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentEndpoint>,
     /// Its containers.
     pub containers: Vec<ContainerInfo>,
     /// Its newest usage record that the provider holds.
     pub usage: Option<UsageInfo>,
+}
+
+/// Where an agent is reached from outside, by RA-TLS. The provider's word, which need not be believed:
+/// who answers there proves by evidence who it is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentEndpoint {
+    /// `host:port` of the provider's TLS ingress, the same as [`IngressInfo::tls`].
+    pub address: String,
+    /// TLS server name to ask for: an [`AgentName`] with a version.
+    pub server_name: String,
 }
 
 /// Phase of a pod.
@@ -288,7 +308,7 @@ pub enum PodPhaseInfo {
 pub struct ContainerInfo {
     /// Name in the manifest.
     pub name: String,
-    /// `waiting`, `running`, `backOff` or `exited`.
+    /// `waiting`, `awaitingSecrets`, `running`, `backOff` or `exited`.
     pub state: String,
     /// Exit code where it ended.
     pub exit_code: Option<i32>,
@@ -318,9 +338,9 @@ pub struct UsageInfo {
 pub struct AddressInfo {
     /// Container that has the port.
     pub container: String,
-    /// `http` or `tcp`.
+    /// `http`, `https` (TLS that ends in the pod, with the agent's certificate) or `tcp`.
     pub protocol: String,
-    /// URL for `http`, `host:port` for `tcp`.
+    /// URL for `http` and `https`, `host:port` for `tcp`.
     pub address: String,
 }
 

@@ -3,7 +3,9 @@
 //! [`ChainClient`] reads and submits, [`watch_leases`] follows finality. What comes out are views
 //! ([`LeaseView`] …) that know nothing of the client underneath.
 
+mod attestation;
 mod client;
+mod collateral;
 mod error;
 mod read;
 mod runtime;
@@ -11,7 +13,9 @@ mod submit;
 mod types;
 mod watch;
 
+pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
 pub use client::ChainClient;
+pub use collateral::IntelCollateral;
 pub use error::ChainError;
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{

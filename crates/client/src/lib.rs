@@ -2,6 +2,8 @@
 //!
 //! - [`chain`]: follows finality, reads state, submits extrinsics; typed errors.
 //! - [`api`] and [`auth`]: what a provider's HTTP API speaks, and how a request is signed.
+//! - [`collateral`]: what the chain has to know of a machine, in the pieces that it takes.
+//! - [`genesis`]: a development chain's specification with its software TEE.
 //! - [`provider`]: client of that API.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -9,4 +11,6 @@
 pub mod api;
 pub mod auth;
 pub mod chain;
+pub mod collateral;
+pub mod genesis;
 pub mod provider;

@@ -5,15 +5,17 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, Error, Limits, Result, Store,
+    Digest, Error, Result,
     error::printable,
     spec::{
         ConfigFile, DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Index, Manifest, OCI_INDEX,
         OCI_MANIFEST, Probe,
     },
 };
+#[cfg(feature = "store")]
+use crate::{Limits, Store};
 
-/// An image whose manifest and configuration are in a [`Store`] and fit together.
+/// An image whose manifest and configuration are in a store and fit together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Image {
@@ -113,6 +115,7 @@ impl FromStr for ExposedPort {
     }
 }
 
+#[cfg(feature = "store")]
 impl Image {
     /// The image with this digest (of its manifest, or of an index), if all of it is in the store.
     ///
@@ -142,36 +145,11 @@ impl Image {
         what: &str,
     ) -> Result<Self> {
         let bytes = store.read(&manifest.config.digest, limits.manifest_bytes_max)?;
-        let what_config = format!("configuration {} of {what}", manifest.config.digest);
-        let file: ConfigFile =
-            serde_json::from_slice(&bytes).map_err(|err| Error::json(&what_config, &err))?;
-        let wanted = platform();
-        for (found, wanted) in [(&file.os, wanted.0), (&file.architecture, wanted.1)] {
-            if !found.is_empty() && found != wanted {
-                return Err(Error::NoPlatform {
-                    what: what.to_owned(),
-                    wanted: platform_text(),
-                    available: printable(
-                        format!("{}/{}", file.os, file.architecture).as_bytes(),
-                        60,
-                    ),
-                });
-            }
-        }
-        if file.rootfs.diff_ids.len() != manifest.layers.len() {
-            return Err(Error::Json {
-                what: what_config,
-                reason: format!(
-                    "it lists {} layers, the manifest {}",
-                    file.rootfs.diff_ids.len(),
-                    manifest.layers.len()
-                ),
-            });
-        }
+        let file = parse_config(&bytes, manifest, what)?;
         let layers = manifest
             .layers
             .iter()
-            .zip(&file.rootfs.diff_ids)
+            .zip(&file.diff_ids)
             .map(|(layer, diff_id)| Layer {
                 digest: layer.digest,
                 media_type: layer.media_type.clone(),
@@ -179,27 +157,60 @@ impl Image {
                 diff_id: *diff_id,
             })
             .collect();
-        let config = file.config.unwrap_or_default();
         Ok(Self {
             manifest_digest,
             config_digest: manifest.config.digest,
-            config: ImageConfig {
-                entrypoint: config.entrypoint.unwrap_or_default(),
-                cmd: config.cmd.unwrap_or_default(),
-                env: config.env.unwrap_or_default(),
-                working_dir: config.working_dir.unwrap_or_default(),
-                user: config.user.unwrap_or_default(),
-                exposed_ports: config
-                    .exposed_ports
-                    .unwrap_or_default()
-                    .keys()
-                    .filter_map(|port| port.parse().ok())
-                    .collect(),
-                stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
-            },
+            config: file.config,
             layers,
         })
     }
+}
+
+/// A configuration that fits its manifest.
+pub(crate) struct ParsedConfig {
+    pub(crate) config: ImageConfig,
+    pub(crate) diff_ids: Vec<Digest>,
+}
+
+/// Reads a configuration, for this machine's platform.
+pub(crate) fn parse_config(bytes: &[u8], manifest: &Manifest, what: &str) -> Result<ParsedConfig> {
+    let what_config = format!("configuration {} of {what}", manifest.config.digest);
+    let file: ConfigFile =
+        serde_json::from_slice(bytes).map_err(|err| Error::json(&what_config, &err))?;
+    let wanted = platform();
+    for (found, wanted) in [(&file.os, wanted.0), (&file.architecture, wanted.1)] {
+        if !found.is_empty() && found != wanted {
+            return Err(Error::NoPlatform {
+                what: what.to_owned(),
+                wanted: platform_text(),
+                available: printable(format!("{}/{}", file.os, file.architecture).as_bytes(), 60),
+            });
+        }
+    }
+    if file.rootfs.diff_ids.len() != manifest.layers.len() {
+        return Err(Error::Json {
+            what: what_config,
+            reason: format!(
+                "it lists {} layers, the manifest {}",
+                file.rootfs.diff_ids.len(),
+                manifest.layers.len()
+            ),
+        });
+    }
+    let config = file.config.unwrap_or_default();
+    let exposed_ports = config.exposed_ports.unwrap_or_default();
+    Ok(ParsedConfig {
+        config: ImageConfig {
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            cmd: config.cmd.unwrap_or_default(),
+            env: config.env.unwrap_or_default(),
+            working_dir: config.working_dir.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            exposed_ports: exposed_ports.keys().filter_map(|port| port.parse().ok()).collect(),
+            stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
+        },
+        diff_ids: file.rootfs.diff_ids,
+    })
 }
 
 /// A manifest, or an index of manifests by platform.
@@ -281,6 +292,7 @@ pub(crate) fn select_platform<'a>(index: &'a Index, what: &str) -> Result<&'a De
 }
 
 /// Checks sizes and kinds, so that nothing is fetched for an image that can't be taken.
+#[cfg(feature = "store")]
 pub(crate) fn check_manifest(manifest: &Manifest, limits: &Limits, what: &str) -> Result<()> {
     let over = |part: String, found, limit| {
         if found > limit { Err(Error::limit(part, found, limit)) } else { Ok(()) }
@@ -305,6 +317,7 @@ pub(crate) fn check_manifest(manifest: &Manifest, limits: &Limits, what: &str) -
 }
 
 /// The same for an image whose caller may have other limits than the one who fetched it.
+#[cfg(feature = "store")]
 pub(crate) fn check_layers(image: &Image, limits: &Limits) -> Result<()> {
     let found = image.layers.len() as u64;
     if found > limits.layers_max as u64 {
@@ -314,6 +327,7 @@ pub(crate) fn check_layers(image: &Image, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "store")]
 fn stored_manifest(
     store: &Store,
     digest: Digest,

@@ -15,30 +15,47 @@
 //! modification times. Set-user-id and set-group-id bits and all extended attributes (with them
 //! file capabilities) are dropped: a pod runs without new privileges anyway. Device nodes and
 //! FIFOs are skipped and named in [`Unpacked::skipped`].
+//!
+//! # Features
+//! `store` (on by default) is all of this. Without it the crate opens no file and no connection: what
+//! is left reads and checks an image's [`Documents`], for a program inside a TEE.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(not(feature = "store"), allow(dead_code))]
 
+#[cfg(feature = "store")]
 mod builder;
 mod digest;
+mod documents;
 mod error;
 mod image;
+#[cfg(feature = "store")]
 mod layout;
 mod limits;
 mod reference;
+#[cfg(feature = "store")]
 mod registry;
 mod spec;
+#[cfg(feature = "store")]
 mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "store")]
 mod unpack;
 
+#[cfg(feature = "store")]
 pub use builder::{BuildFile, Content, ImageBuilder};
 pub use digest::{Digest, ParseDigestError};
+pub use documents::Documents;
 pub use error::{Error, Result};
 pub use image::{ExposedPort, Image, ImageConfig, Layer, Protocol};
+#[cfg(feature = "store")]
 pub use layout::{export_layout, load_archive, load_layout};
 pub use limits::Limits;
 pub use reference::{ParseReferenceError, Reference};
+#[cfg(feature = "store")]
 pub use registry::{RegistryAuth, RegistryOptions, pull, push, resolve};
+#[cfg(feature = "store")]
 pub use store::{Removed, Store};
+#[cfg(feature = "store")]
 pub use unpack::{Unpacked, read_in_root, unpack};

@@ -18,6 +18,7 @@ mod path;
 mod quantity;
 mod resources;
 mod schema;
+mod secrets;
 mod tree;
 mod types;
 mod validate;
@@ -28,10 +29,11 @@ pub use parse::MANIFEST_BYTES_MAX;
 pub use quantity::{CpuMillicores, InvalidQuantity, Mebibytes};
 pub use resources::{PodResources, TcpHostPort};
 pub use schema::json_schema;
+pub use secrets::{InvalidReleaseKey, ReleaseKey, SECRETS_DIR, SECRETS_SOCKET};
 pub use types::{
-    ApiVersion, Container, ContainerPort, ContainerResources, EmptyVolume, EnvVar, ExecAction,
-    HttpGetAction, Kind, Manifest, Metadata, PersistentVolume, Probe, ProbeAction, Protocol,
-    RestartPolicy, SecurityContext, ServiceSpec, TcpSocketAction, Volume, VolumeMount,
-    VolumeSource,
+    ApiVersion, Container, ContainerPort, ContainerResources, EmptyVolume, EnvVar, EnvVarSource,
+    ExecAction, HttpGetAction, Kind, Manifest, Metadata, PersistentVolume, Probe, ProbeAction,
+    Protocol, RestartPolicy, SecretRef, SecretRequest, SecurityContext, ServiceSpec,
+    TcpSocketAction, Volume, VolumeMount, VolumeSource,
 };
 pub use validate::limits;

@@ -1,6 +1,6 @@
 //! From bytes to a valid [`Manifest`].
 
-use crate::{Manifest, ManifestError, Violation, tree};
+use crate::{Manifest, ManifestError, Violation, tree, validate::Fault};
 
 /// Longest manifest, as YAML and as JSON.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
@@ -24,6 +24,18 @@ impl Manifest {
         Self::from_tree(&tree::from_json(bytes)?)
     }
 
+    /// Checks what must hold before it is hashed and deployed: all that [`Manifest::validate`] checks
+    /// and, where secrets are asked for, that the image that gets them is pinned by digest and that
+    /// [`ServiceSpec::released_by`](crate::ServiceSpec::released_by) names somebody. What
+    /// [`Manifest::parse`] takes may still lack these: see [`Manifest::pin_images`] and
+    /// [`Manifest::fill_released_by`].
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn validate_deployable(&self) -> Result<(), ManifestError> {
+        refuse(crate::validate::deployable_faults(self), None)
+    }
+
     /// Checks all that the types alone do not.
     ///
     /// # Errors
@@ -40,22 +52,25 @@ impl Manifest {
     }
 
     fn validate_at(&self, root: Option<&tree::Node>) -> Result<(), ManifestError> {
-        let faults = crate::validate::faults(self);
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let violations = faults.into_iter().map(|fault| {
-            let at = root.and_then(|root| root.position(&fault.path));
-            Violation {
-                path: fault.path.to_string(),
-                line: at.map(|at| at.line),
-                column: at.map(|at| at.column),
-                found: fault.found,
-                allowed: fault.allowed,
-            }
-        });
-        Err(ManifestError::new(violations))
+        refuse(crate::validate::faults(self), root)
     }
+}
+
+fn refuse(faults: Vec<Fault>, root: Option<&tree::Node>) -> Result<(), ManifestError> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let violations = faults.into_iter().map(|fault| {
+        let at = root.and_then(|root| root.position(&fault.path));
+        Violation {
+            path: fault.path.to_string(),
+            line: at.map(|at| at.line),
+            column: at.map(|at| at.column),
+            found: fault.found,
+            allowed: fault.allowed,
+        }
+    });
+    Err(ManifestError::new(violations))
 }
 
 fn refuse_huge(bytes: usize) -> Result<(), ManifestError> {

@@ -1,6 +1,6 @@
 //! What a pod needs of a provider.
 
-use crate::{Container, Manifest, VolumeSource};
+use crate::{Container, ContainerPort, Manifest, Protocol, VolumeSource};
 
 /// Resources of one pod: the sum over its containers and volumes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -76,6 +76,12 @@ impl Manifest {
             .iter()
             .flat_map(|container| &container.ports)
             .flat_map(|port| port.all_hosts())
+    }
+
+    /// The port that TLS for the app goes to: the first HTTP port of the first container, whose agent
+    /// has the pod's evidence.
+    pub fn app_http_port(&self) -> Option<&ContainerPort> {
+        self.spec.containers.first()?.ports.iter().find(|port| port.protocol == Protocol::Http)
     }
 
     /// All TCP ports.

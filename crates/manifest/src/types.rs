@@ -2,7 +2,7 @@
 //!
 //! The doc comments become the descriptions in the JSON Schema, which editors show.
 
-use crate::{CpuMillicores, ImageReference, Mebibytes};
+use crate::{CpuMillicores, ImageReference, Mebibytes, ReleaseKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,6 +77,11 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub volumes: Vec<Volume>,
+    /// Whose signed releases of secrets the pod takes. `casemate deploy` fills in the publisher's
+    /// own key where secrets are asked for and nobody is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub released_by: Vec<ReleaseKey>,
 }
 
 /// When an app that ended is started again.
@@ -112,10 +117,16 @@ pub struct Container {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"))]
     pub working_dir: Option<String>,
-    /// Environment variables, added to the image's. Providers read them: no secrets here.
+    /// Environment variables, added to the image's. Providers read the values: a secret goes into
+    /// `valueFrom`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub env: Vec<EnvVar>,
+    /// Secrets that the app gets as files in `/run/secrets`, or asks for at the socket
+    /// `/run/secrets/.socket`. In the pod's first container only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub secrets: Vec<SecretRequest>,
     /// Ports that are reached from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -140,15 +151,56 @@ pub struct Container {
     pub security_context: Option<SecurityContext>,
 }
 
-/// An environment variable.
+/// An environment variable: exactly one of `value` and `valueFrom`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvVar {
     /// Letters, digits and `_`, not first a digit.
     #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
-    /// Its value, always a text.
-    pub value: String,
+    /// Its value, always a text. Providers read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where its value comes from when the app starts. In the pod's first container only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<EnvVarSource>,
+}
+
+impl EnvVar {
+    /// The secret that holds its value, where it is one.
+    pub fn secret(&self) -> Option<&str> {
+        self.value_from.as_ref().map(|from| from.secret_ref.name.as_str())
+    }
+}
+
+/// Where a variable's value comes from.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvVarSource {
+    /// A secret that the publisher releases to the attested pod.
+    pub secret_ref: SecretRef,
+}
+
+/// A secret by name.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretRef {
+    /// Its name in releases: letters, digits, `.`, `_`, `-`, not first a dot.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub name: String,
+}
+
+/// A secret that the app gets as a file, or asks for at the socket.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretRequest {
+    /// Its name in releases: letters, digits, `.`, `_`, `-`, not first a dot.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub name: String,
+    /// Name of its file in `/run/secrets`; over the socket alone where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub file: Option<String>,
 }
 
 /// A port that is reached from outside.

@@ -7,6 +7,7 @@ pub mod limits;
 mod names;
 mod ports;
 mod probe;
+mod secrets;
 
 use crate::{Kind, Manifest, Volume, VolumeSource, error::shown, path::Path};
 use limits::*;
@@ -84,6 +85,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<Fault> {
     );
     volumes(&spec.volumes, &at.at("volumes"), &mut faults);
     containers(manifest, &at.at("containers"), &mut faults);
+    secrets::check(manifest, &at, &mut faults);
     if manifest.checked_pod_resources().is_none() {
         let allowed = "containers and volumes together less than 4294968 cores and 4096Ti";
         faults.add(at, "the resources of a pod are more than can be counted", allowed);
@@ -96,6 +98,13 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<Fault> {
             faults.add(root, format!("{bytes} bytes as canonical JSON"), allowed);
         }
     }
+    faults.0
+}
+
+/// What is wrong with a manifest that is to be deployed as it is.
+pub(crate) fn deployable_faults(manifest: &Manifest) -> Vec<Fault> {
+    let mut faults = Faults(faults(manifest));
+    secrets::check_deployable(manifest, &Path::default().at("spec"), &mut faults);
     faults.0
 }
 

@@ -4,7 +4,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use casemate_manifest::Manifest;
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord,
+    AgentPublicKey, AgentSignature, Hash256, LeaseId, ReplicaIndex, TeeKind, UnixSeconds,
+    UsageRecord,
 };
 
 /// A pod: one replica of a lease at one version of its manifest.
@@ -97,6 +98,11 @@ pub struct ContainerStatus {
 pub enum ContainerState {
     /// The agent has not started the app yet.
     Waiting,
+    /// The app starts when the publisher has released its secrets.
+    AwaitingSecrets {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The app runs.
     Running,
     /// The app ended and is started again after a pause.
@@ -122,8 +128,42 @@ pub struct PodStatus {
     pub agent_key: Option<AgentPublicKey>,
     /// Where the ingress reaches it, while it runs.
     pub address: Option<IpAddr>,
+    /// Whether its signer's evidence can be had.
+    pub attestation: Attestation,
     /// In the manifest's order.
     pub containers: Vec<ContainerStatus>,
+}
+
+/// How far the evidence of a pod's signer is. All of it is the host's and the agent's word: who
+/// relies on it asks for the evidence itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Attestation {
+    /// The pod was started without: it can show none, and no chain pays it.
+    #[default]
+    Off,
+    /// There is none yet.
+    Waiting {
+        /// Why, for people, where the agent has said.
+        reason: Option<String>,
+    },
+    /// The agent serves it at the pod's address.
+    Available(AttestationEndpoint),
+}
+
+/// Where the signer serves evidence, and over which keys besides its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AttestationEndpoint {
+    /// Kind of TEE whose format the evidence has.
+    pub tee: TeeKind,
+    /// TCP port at the pod's address.
+    pub port: u16,
+    /// TCP port at the pod's address where TLS for the app ends: in the signer, who forwards to the
+    /// first HTTP port of the manifest's first container. `None` where there is none.
+    pub app_tls_port: Option<u16>,
+    /// X25519 key that secrets are sealed to.
+    pub hpke_key: [u8; 32],
+    /// SHA-256 of the TLS key's SubjectPublicKeyInfo.
+    pub tls_spki_sha256: Hash256,
 }
 
 /// A record and the agent's signature over its signing payload.

@@ -11,7 +11,7 @@ pub mod memory;
 pub mod plan;
 
 pub use backend::{
-    Backend, BackendError, ContainerState, ContainerStatus, LogLine, LogQuery, LogStream, Pod,
-    PodId, PodPhase, PodStatus, SignedUsageRecord,
+    Attestation, AttestationEndpoint, Backend, BackendError, ContainerState, ContainerStatus,
+    LogLine, LogQuery, LogStream, Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
 };
 pub use memory::MemoryBackend;

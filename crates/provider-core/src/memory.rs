@@ -12,12 +12,14 @@ use std::{
 
 use casemate_agent::{Signer, config::SignerConfig};
 use casemate_manifest::{Manifest, VolumeSource};
-use casemate_primitives::{AgentPublicKey, LeaseId, ReplicaIndex, Resources, UnixSeconds};
+use casemate_primitives::{
+    AgentPublicKey, LeaseId, ReplicaIndex, Resources, TeeKind, UnixSeconds, blake2_256,
+};
 use tokio::sync::Notify;
 
 use crate::{
-    Backend, BackendError, ContainerState, ContainerStatus, LogLine, LogQuery, LogStream, Pod,
-    PodId, PodPhase, PodStatus, SignedUsageRecord,
+    Attestation, AttestationEndpoint, Backend, BackendError, ContainerState, ContainerStatus,
+    LogLine, LogQuery, LogStream, Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
 };
 
 /// Lines that a pod keeps.
@@ -26,7 +28,7 @@ const LINES_MAX: usize = 1000;
 /// Pods that exist only in memory. Clones share them: a clone is what a restarted provider opens.
 ///
 /// Signers are real (a key for each pod, records that verify), the rest is told by the manifest:
-/// - a pod is ready at once;
+/// - a pod is ready at once, and says that its evidence can be had (nothing serves it);
 /// - a container whose `command` is `["exit", CODE]` ends with that code: once, or for ever with
 ///   restart policy `Always` (and `OnFailure`, where the code is not 0);
 /// - each start prints `hello`; with a persistent volume also `run N`, N being the volume's starts;
@@ -50,6 +52,8 @@ struct State {
     volumes: BTreeMap<(LeaseId, ReplicaIndex, String), u64>,
     refused_images: BTreeSet<String>,
     failures: VecDeque<String>,
+    /// What pods from now on say of their evidence instead of where it is.
+    attestation: Option<Attestation>,
     addresses: u32,
 }
 
@@ -101,6 +105,16 @@ impl MemoryBackend {
     /// there is such a pod.
     pub fn set_address(&self, id: PodId, address: IpAddr) -> bool {
         self.with_running(id, |pod| pod.status.address = Some(address))
+    }
+
+    /// From now on, pods start with this instead of evidence.
+    pub fn start_with_attestation(&self, attestation: Attestation) {
+        self.lock().attestation = Some(attestation);
+    }
+
+    /// Sets what a running pod says of its evidence. Returns whether there is such a pod.
+    pub fn set_attestation(&self, id: PodId, attestation: Attestation) -> bool {
+        self.with_running(id, |pod| pod.status.attestation = attestation)
     }
 
     /// Adds a line of output. Returns whether there is such a pod.
@@ -201,6 +215,7 @@ impl State {
                 phase: PodPhase::Running { ready: true },
                 agent_key: None,
                 address: None,
+                attestation: Attestation::Off,
                 containers: Vec::with_capacity(containers.len()),
             },
             interval: pod.record_interval,
@@ -218,6 +233,17 @@ impl State {
         }
         let signer = Signer::new(config, now).map_err(|err| engine(err.to_string()))?;
         started.status.agent_key = Some(signer.public_key());
+        started.status.attestation = match &self.attestation {
+            Some(attestation) => attestation.clone(),
+            None => Attestation::Available(AttestationEndpoint {
+                tee: TeeKind::IntelTdx,
+                port: casemate_agent::config::ATTESTATION_PORT,
+                app_tls_port: None,
+                // Nobody has the other halves.
+                hpke_key: blake2_256(&signer.public_key()),
+                tls_spki_sha256: blake2_256(&blake2_256(&signer.public_key())),
+            }),
+        };
         started.signer = Some(signer);
         self.addresses = self.addresses.wrapping_add(1);
         let [_, b, c, d] = self.addresses.to_be_bytes();

@@ -15,7 +15,8 @@ use std::{
 use casemate_image::Store;
 use casemate_primitives::{Hash256, LeaseId, UnixSeconds};
 use casemate_provider_core::{
-    Backend, BackendError, LogLine, LogQuery, Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
+    Attestation, AttestationEndpoint, Backend, BackendError, LogLine, LogQuery, Pod, PodId,
+    PodPhase, PodStatus, SignedUsageRecord,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
@@ -30,7 +31,7 @@ use crate::{
     network,
     record::PodRecord,
     runtime::Runtime,
-    status::{container_status, phase},
+    status::{container_status, phase, refusal},
     upkeep,
 };
 
@@ -296,7 +297,7 @@ impl Inner {
         let subnet = &machine.config.subnet;
         let address = network::pick_address(subnet, &machine.instance, pod.id, &taken)
             .ok_or_else(|| engine("find an address for the pod", "the subnet is used up"))?;
-        let record = PodRecord::new(pod, address);
+        let record = PodRecord::new(pod, address, machine.config.tee.is_some());
         let paths = machine.paths(pod.id);
         make_dir(&paths.dir)?;
         record.write(&paths.record())?;
@@ -410,7 +411,8 @@ impl Inner {
             .iter()
             .map(|c| container_status(&c.name, fold.containers.get(&c.name)))
             .collect();
-        let phase = match lock(&entry.failed).clone() {
+        let refused = fold.containers.iter().find_map(|(name, fold)| refusal(name, fold));
+        let phase = match lock(&entry.failed).clone().or(refused) {
             Some(reason) => PodPhase::Failed(reason),
             None if !started => PodPhase::Starting,
             None => phase(&statuses, &lives),
@@ -421,6 +423,14 @@ impl Inner {
             address: runs.then_some(IpAddr::V4(entry.record.address)),
             phase,
             agent_key: fold.agent_key(),
+            attestation: match (&entry.record.tee, fold.attestation()) {
+                (None, _) => Attestation::Off,
+                (Some(tee), Attestation::Available(endpoint)) => {
+                    let app_tls_port = tee.app_tls.map(|tls| tls.port);
+                    Attestation::Available(AttestationEndpoint { app_tls_port, ..endpoint })
+                }
+                (Some(_), waiting) => waiting,
+            },
             containers: statuses,
         })
     }

@@ -4,6 +4,8 @@ use std::{net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
 
 use casemate_image::{Limits, RegistryOptions};
 
+use crate::TeeConfig;
+
 /// Settings of a [`LocalBackend`](crate::LocalBackend).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,6 +31,8 @@ pub struct LocalConfig {
     pub log_bytes_max: u64,
     /// How often it is looked whether pods keep to their storage.
     pub storage_check_interval: Duration,
+    /// Where the evidence of new pods comes from; they have none where `None`.
+    pub tee: Option<TeeConfig>,
 }
 
 impl LocalConfig {
@@ -46,6 +50,7 @@ impl LocalConfig {
             pids_max: 1024,
             log_bytes_max: 16 << 20,
             storage_check_interval: Duration::from_secs(30),
+            tee: None,
         }
     }
 }

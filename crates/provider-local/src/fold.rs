@@ -14,8 +14,10 @@ use std::{
 use casemate_agent::event::{
     Decoder, Event, EventKind, LINE_BYTES_MAX, Stream, decode_key, decode_record,
 };
-use casemate_primitives::{AgentPublicKey, Hash256};
-use casemate_provider_core::{LogLine, LogQuery, LogStream, SignedUsageRecord};
+use casemate_primitives::{AgentPublicKey, Hash256, TeeKind};
+use casemate_provider_core::{
+    Attestation, AttestationEndpoint, LogLine, LogQuery, LogStream, SignedUsageRecord,
+};
 use codec::Encode as _;
 use nix::fcntl::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ use crate::{
 /// How much of the file is read at a time.
 const CHUNK_BYTES: usize = 4 * LINE_BYTES_MAX;
 
+/// How much is kept of why there is no evidence.
+const REASON_CHARS_MAX: usize = 500;
+
 /// The sum.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Fold {
@@ -39,8 +44,26 @@ pub(crate) struct Fold {
     pub(crate) containers: BTreeMap<String, ContainerFold>,
     /// The signer's newest key.
     key: Option<String>,
+    /// What the signer has said last of its evidence.
+    #[serde(default)]
+    evidence: Evidence,
     /// The newest record of each key, the newest key last.
     records: Vec<StoredRecord>,
+}
+
+/// What a signer says of its evidence.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Evidence {
+    #[default]
+    Unknown,
+    Unavailable(String),
+    Available {
+        tee: TeeKind,
+        port: u16,
+        hpke_key: String,
+        tls_spki_sha256: String,
+    },
 }
 
 /// What one container's events add up to.
@@ -49,6 +72,12 @@ pub(crate) struct ContainerFold {
     pub(crate) app: App,
     pub(crate) restarts: u32,
     pub(crate) ready: bool,
+    /// Names of the secrets that the app waits for.
+    #[serde(default)]
+    pub(crate) awaits: Option<Vec<String>>,
+    /// Why its agent refuses its configuration.
+    #[serde(default)]
+    pub(crate) refused: Option<String>,
 }
 
 /// What the app does.
@@ -230,6 +259,28 @@ impl Fold {
         self.records.iter().filter_map(|record| record.checked(genesis_hash)).collect()
     }
 
+    /// Where the signer's evidence is, as far as it has said so; without the app's TLS port.
+    pub(crate) fn attestation(&self) -> Attestation {
+        match &self.evidence {
+            Evidence::Unknown => Attestation::Waiting { reason: None },
+            Evidence::Unavailable(reason) => Attestation::Waiting { reason: Some(reason.clone()) },
+            Evidence::Available { tee, port, hpke_key, tls_spki_sha256 } => {
+                let endpoint = decode_key(hpke_key).and_then(|hpke_key| {
+                    let tls_spki_sha256 = decode_key(tls_spki_sha256)?;
+                    // Which other port the agent was told to listen on is not in its log.
+                    let (tee, port, app_tls_port) = (*tee, *port, None);
+                    Ok(AttestationEndpoint { tee, port, app_tls_port, hpke_key, tls_spki_sha256 })
+                });
+                match endpoint {
+                    Ok(endpoint) if *port != 0 => Attestation::Available(endpoint),
+                    _ => Attestation::Waiting {
+                        reason: Some("the agent names no usable port and keys".to_owned()),
+                    },
+                }
+            }
+        }
+    }
+
     fn add(&mut self, event: Event, signer: &str, genesis_hash: &Hash256) {
         let is_signer = event.container == signer;
         let container = self.containers.entry(event.container).or_default();
@@ -239,14 +290,23 @@ impl Fold {
                 if is_signer && key.as_deref().is_some_and(|key| decode_key(key).is_ok()) {
                     self.key = key;
                 }
+                if is_signer {
+                    self.evidence = Evidence::Unknown;
+                }
             }
             EventKind::AppStarted { restarts } => {
-                *container = ContainerFold { app: App::Running, restarts, ready: false };
+                let app = App::Running;
+                *container = ContainerFold { app, restarts, ..ContainerFold::default() };
             }
             EventKind::AppExited { code, last } => {
                 container.app = if last { App::EndedForGood(code) } else { App::Ended(code) };
                 container.ready = false;
             }
+            EventKind::Refused { reason, .. } => {
+                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+                *container = ContainerFold { refused: Some(reason), ..ContainerFold::default() };
+            }
+            EventKind::AwaitingSecrets { names } => container.awaits = Some(names),
             EventKind::Ready => container.ready = true,
             EventKind::Unready { .. } => container.ready = false,
             EventKind::Record { record, signature } if is_signer => {
@@ -262,13 +322,19 @@ impl Fold {
                     _ => self.records.push(record),
                 }
             }
+            EventKind::EvidenceAvailable { tee, port, hpke_key, tls_spki_sha256 } if is_signer => {
+                self.evidence = Evidence::Available { tee, port, hpke_key, tls_spki_sha256 };
+            }
+            EventKind::EvidenceUnavailable { reason } if is_signer => {
+                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+                self.evidence = Evidence::Unavailable(reason);
+            }
             EventKind::Record { .. }
             | EventKind::BackOff { .. }
             | EventKind::Log { .. }
             | EventKind::Dropped { .. }
             | EventKind::EvidenceAvailable { .. }
             | EventKind::EvidenceUnavailable { .. }
-            | EventKind::AwaitingSecrets { .. }
             | EventKind::SecretsReceived { .. }
             | EventKind::Stopping => {}
         }
@@ -302,8 +368,10 @@ fn log_line(cursor: u64, event: Event) -> Option<LogLine> {
             (LogStream::Agent, format!("no attestation evidence yet: {reason}"))
         }
         EventKind::AwaitingSecrets { names } => {
-            let names = names.join(", ");
-            (LogStream::Agent, format!("the app starts when its secrets are released: {names}"))
+            (LogStream::Agent, format!("Waiting: secrets ({})", names.join(", ")))
+        }
+        EventKind::Refused { reason, .. } => {
+            (LogStream::Agent, format!("nothing is started or attested: {reason}"))
         }
         EventKind::SecretsReceived { names, sequence } => {
             (LogStream::Agent, format!("release {sequence} of secrets came: {}", names.join(", ")))

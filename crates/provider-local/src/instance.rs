@@ -70,6 +70,16 @@ impl Instance {
         format!("{}{}", self.link_prefix(), hex::encode(&hash[..4]))
     }
 
+    /// What the names of all guests of a software TEE begin with: others may use the same one.
+    pub(crate) fn guest_prefix(&self) -> String {
+        format!("c{}-", self.tag)
+    }
+
+    /// Name of a pod's guest.
+    pub(crate) fn guest(&self, id: PodId) -> String {
+        format!("{}{id}", self.guest_prefix())
+    }
+
     pub(crate) fn firewall_table(&self) -> String {
         format!("casemate_{}", self.tag)
     }

@@ -18,6 +18,15 @@
 //! the machine's user namespace without those rights: sandboxes with a kernel of their own come with
 //! the TEE backends.
 //!
+//! # Evidence
+//! With a [`TeeConfig`] each pod's signer serves attestation evidence at the pod's address. With a
+//! software TEE the pod has a guest of it, `c<tag>-<pod>`, measured from the agent and the image's
+//! tree as it was unpacked, before an overlay or a bind mount adds anything.
+//!
+//! The signer gets the manifest and its image's documents beside its configuration, and refuses to run
+//! what does not follow from them. Released secrets reach its container's memory only: a tmpfs at
+//! `/run/secrets`, and no swap for the container.
+//!
 //! # Limits
 //! Storage quotas are looked after by measuring (each half minute by default), as project quotas are
 //! rare on people's disks: a pod can write more for so long. A pod that is over its storage is
@@ -37,8 +46,9 @@ mod record;
 mod runtime;
 mod spec;
 mod status;
+mod tee;
 mod upkeep;
-mod user;
 
 pub use backend::LocalBackend;
 pub use config::{LocalConfig, Subnet};
+pub use tee::TeeConfig;

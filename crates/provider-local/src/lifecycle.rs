@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use casemate_image::{Image, ImageConfig, Reference, Store, pull};
+use casemate_agent::{check::Given, derive};
+use casemate_image::{Documents, Image, ImageConfig, Reference, Store, pull};
 use casemate_manifest::{Container, VolumeSource};
 use casemate_provider_core::{BackendError, PodId};
 use nix::{
@@ -25,9 +26,10 @@ use crate::{
     },
     instance::{Instance, PodPaths, container_id, live_agent},
     network,
-    record::{self, PodRecord},
+    record::PodRecord,
     runtime::{Runtime, write_spec},
     spec::{self, Bind},
+    tee,
 };
 
 /// How long an agent may take for its last record once its app was killed.
@@ -40,6 +42,17 @@ pub(crate) struct Machine {
     pub(crate) instance: Instance,
     pub(crate) runtime: Runtime,
     pub(crate) store: Store,
+}
+
+/// An image that is here.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    /// How it wants to be run.
+    config: ImageConfig,
+    /// Where it lies.
+    root: PathBuf,
+    /// What its digest names, where the manifest pins it.
+    documents: Option<Documents>,
 }
 
 impl Machine {
@@ -72,10 +85,10 @@ impl Machine {
             let (images, lock) = (Arc::clone(&images), Arc::clone(&lock));
             tasks.spawn_blocking(move || {
                 let container = &record.manifest.spec.containers[index];
-                let (image, root) = images.get(container.image.as_str()).ok_or_else(|| {
+                let image = images.get(container.image.as_str()).ok_or_else(|| {
                     engine("start a container", format!("no image `{}`", container.image))
                 })?;
-                machine.start_container(&record, container, image, root, &lock)
+                machine.start_container(&record, container, image, &lock)
             });
         }
         let mut result = Ok(());
@@ -88,8 +101,8 @@ impl Machine {
         write_atomically(&self.paths(record.id).started(), b"")
     }
 
-    /// Each image of the pod once: how it wants to be run, and where it lies unpacked.
-    async fn images(&self, record: &PodRecord) -> Result<BTreeMap<String, (ImageConfig, PathBuf)>> {
+    /// Each image of the pod once.
+    async fn images(&self, record: &PodRecord) -> Result<BTreeMap<String, Unpacked>> {
         let mut images = BTreeMap::new();
         for container in &record.manifest.spec.containers {
             let name = container.image.to_string();
@@ -111,12 +124,16 @@ impl Machine {
             let image: Image = pull(&self.store, &reference, &self.config.registry, limits)
                 .await
                 .map_err(|err| failed(&err))?;
-            let (store, limits, config) =
-                (self.store.clone(), limits.clone(), image.config.clone());
-            let unpack = move || store.rootfs(&image, &limits);
-            let root = joined(tokio::task::spawn_blocking(unpack).await)?;
-            let root = root.map_err(|err| failed(&err))?;
-            images.insert(name, (config, root));
+            let (store, limits) = (self.store.clone(), limits.clone());
+            let unpack = move || {
+                let digest = reference.digest();
+                let documents = digest.map(|digest| image.documents(&store, digest, &limits));
+                let (root, documents) = (store.rootfs(&image, &limits)?, documents.transpose()?);
+                Ok(Unpacked { config: image.config, root, documents })
+            };
+            let unpacked = joined(tokio::task::spawn_blocking(unpack).await)?;
+            let unpacked = unpacked.map_err(|err| failed(&err))?;
+            images.insert(name, unpacked);
         }
         Ok(images)
     }
@@ -169,8 +186,7 @@ impl Machine {
         &self,
         record: &PodRecord,
         container: &Container,
-        image: &ImageConfig,
-        lower: &Path,
+        image: &Unpacked,
         lock: &File,
     ) -> Result<()> {
         let named = |err: BackendError| match err {
@@ -179,26 +195,40 @@ impl Machine {
             }
             other => other,
         };
-        self.try_start_container(record, container, image, lower, lock).map_err(named)
+        self.try_start_container(record, container, image, lock).map_err(named)
     }
 
     fn try_start_container(
         &self,
         record: &PodRecord,
         container: &Container,
-        image: &ImageConfig,
-        lower: &Path,
+        image: &Unpacked,
         lock: &File,
     ) -> Result<()> {
         let paths = self.paths(record.id);
         let dir = paths.container(&container.name);
         make_dir(&dir)?;
         let log_bytes_max = self.config.log_bytes_max;
-        let agent = record.agent_config(container, image, lower, log_bytes_max)?;
+        let is_signer = container.name == record.signer();
+        // Nothing has been added to the tree yet: `lower` is the image's own.
+        let lower = image.root.as_path();
+        let guest = if is_signer { self.launch_guest(record, lower)? } else { None };
+        let socket = guest.as_ref().map(|guest| guest.socket.as_path());
+        let attestation = is_signer.then(|| self.attestation(record, socket)).flatten();
+        let (config, attested) = (&image.config, attestation.is_some());
+        let agent = record.agent_config(container, config, lower, log_bytes_max, attestation)?;
         let agent_config = dir.join("agent.json");
         let bytes = serde_json::to_vec(&agent)
             .map_err(|err| engine("write the agent's configuration", err.to_string()))?;
         std::fs::write(&agent_config, bytes).map_err(io_error("write", &agent_config))?;
+        let given =
+            Given { manifest: record.manifest.to_canonical_json(), image: image.documents.clone() };
+        let mut documents = Vec::new();
+        for (name, bytes) in given.files().into_iter().filter(|_| attested) {
+            let path = dir.join(name);
+            std::fs::write(&path, bytes).map_err(io_error("write", &path))?;
+            documents.push((path, Path::new(casemate_agent::CONFIG_PATH).with_file_name(name)));
+        }
         let root = mount_root(lower, &dir)?;
 
         let mut binds = Vec::new();
@@ -218,6 +248,10 @@ impl Machine {
         // Last, so that no volume lies over them.
         binds.push(read_only(self.config.agent_path.clone(), casemate_agent::AGENT_PATH));
         binds.push(read_only(agent_config, casemate_agent::CONFIG_PATH));
+        for (source, destination) in documents {
+            binds.push(read_only(source, &destination.to_string_lossy()));
+        }
+        binds.extend(guest.map(|guest| read_only(guest.dir, tee::GUEST_DIR)));
 
         let context = container.security_context.as_ref();
         let cgroup = self.container_cgroup(record.id, &container.name);
@@ -225,12 +259,13 @@ impl Machine {
             root: &root,
             root_read_only: context.and_then(|c| c.read_only_root_filesystem).unwrap_or(false),
             hostname: &record.id.to_string(),
-            cwd: &record::working_dir(container, image),
+            cwd: &derive::working_dir(container, &image.config),
             cgroup: &cgroup,
             network: Some(&paths.network_namespace()),
             cpu_millicores: container.resources.cpu.0,
             memory_mib: container.resources.memory.0,
             pids_max: self.config.pids_max,
+            has_secrets: agent.secrets.is_some(),
             binds,
         });
         write_spec(&dir, &spec)?;
@@ -317,7 +352,7 @@ impl Machine {
         live_agent(&dir, &self.container_cgroup(id, container)).is_some()
     }
 
-    /// Removes containers, cgroups, mounts and network; files stay.
+    /// Removes containers, cgroups, mounts, network and guest; files stay.
     pub(crate) fn clear(&self, id: PodId) -> Result<()> {
         let paths = self.paths(id);
         // Where a runtime process of a killed provider still works on it, it ends first.
@@ -331,6 +366,7 @@ impl Machine {
         for name in names(&paths.containers())? {
             remove_tree(&paths.container(&name))?;
         }
+        self.destroy_guest(id);
         drop(lock);
         Ok(())
     }

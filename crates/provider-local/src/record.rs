@@ -2,25 +2,24 @@
 
 use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
-use casemate_agent::config::{
-    AppConfig, Config, LogLimits, Probe, ProbeAction, Probes, RestartPolicy, SignerConfig,
+use casemate_agent::{
+    config::{AttestationConfig, Config, LogLimits, SignerConfig, TlsConfig},
+    derive::{self, USERS_BYTES_MAX, Users},
 };
-use casemate_image::ImageConfig;
+use casemate_image::{ImageConfig, read_in_root};
 use casemate_manifest::{Container, Manifest};
-use casemate_primitives::{Hash256, Resources};
+use casemate_primitives::Hash256;
 use casemate_provider_core::{Pod, PodId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Result, engine},
     files::{read_optional, write_atomically},
-    user::{self, Resolved},
+    tee,
 };
 
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// Where a tenant's volume must not be: the kernel's interfaces and the agent's own files.
-const RESERVED: [&str; 4] = ["/dev", "/proc", "/sys", "/run/casemate"];
+const RESERVED: [&str; 5] = ["/dev", "/proc", "/sys", "/run/casemate", tee::GUEST_DIR];
 
 /// A pod as it was accepted.
 #[derive(Clone, Debug)]
@@ -30,6 +29,8 @@ pub(crate) struct PodRecord {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) record_interval: Duration,
     pub(crate) address: Ipv4Addr,
+    /// Where its signer serves evidence; `None` where it was accepted without a TEE.
+    pub(crate) tee: Option<tee::Ports>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -39,16 +40,19 @@ struct File {
     manifest: serde_json::Value,
     record_interval_ms: u64,
     address: Ipv4Addr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tee: Option<tee::Ports>,
 }
 
 impl PodRecord {
-    pub(crate) fn new(pod: &Pod, address: Ipv4Addr) -> Self {
+    pub(crate) fn new(pod: &Pod, address: Ipv4Addr, has_tee: bool) -> Self {
         Self {
             id: pod.id,
             genesis_hash: pod.genesis_hash,
             manifest: Arc::clone(&pod.manifest),
             record_interval: pod.record_interval,
             address,
+            tee: has_tee.then(|| tee::ports(&pod.manifest)).flatten(),
         }
     }
 
@@ -61,6 +65,7 @@ impl PodRecord {
                 .map_err(|err| engine("write the pod's manifest", err.to_string()))?,
             record_interval_ms: u64::try_from(interval_ms).unwrap_or(u64::MAX),
             address: self.address,
+            tee: self.tee,
         };
         let bytes = serde_json::to_vec(&file)
             .map_err(|err| engine("write the pod's manifest", err.to_string()))?;
@@ -83,6 +88,7 @@ impl PodRecord {
             manifest: Arc::new(manifest),
             record_interval: Duration::from_millis(file.record_interval_ms),
             address: file.address,
+            tee: file.tee,
         }))
     }
 
@@ -94,6 +100,9 @@ impl PodRecord {
     /// Refuses what this backend can't do, before anything is fetched.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |what: &str, reason: String| Err(engine(what, reason));
+        if let Err(err) = self.manifest.validate_deployable() {
+            return refuse("the manifest can't be deployed", err.to_string());
+        }
         let spec = &self.manifest.spec;
         for container in &spec.containers {
             if container.resources.gpu > 0 {
@@ -125,125 +134,57 @@ impl PodRecord {
         image: &ImageConfig,
         root: &Path,
         log_bytes_max: u64,
+        attestation: Option<AttestationConfig>,
     ) -> Result<Config> {
-        let who = user::resolve(root, &image.user, container.security_context.as_ref())?;
-        let command = command(container, image);
-        if command.first().is_none_or(String::is_empty) {
-            let reason = "neither the manifest's `command` nor the image names one".to_owned();
-            return Err(engine(format!("container `{}` has no program", container.name), reason));
+        let app = derive::app(container, image, &users_in(root)?, &self.id.to_string())
+            .map_err(|err| engine("make the agent's configuration", err.to_string()))?;
+        let terms = derive::terms(&self.manifest, container);
+        if terms.secrets.is_some() && attestation.is_none() {
+            let reason =
+                "its manifest asks for secrets, and nobody releases them to a pod without \
+                          a TEE; choose a provider that has one"
+                    .to_owned();
+            return Err(engine("start the pod without a TEE", reason));
         }
-        let spec = &self.manifest.spec;
         let interval_ms = u64::try_from(self.record_interval.as_millis()).unwrap_or(u64::MAX);
-        let signer = (container.name == self.signer()).then(|| SignerConfig {
+        let signer = terms.quota.map(|quota| SignerConfig {
             genesis_hash: self.genesis_hash,
             lease: self.id.lease,
             replica: self.id.replica,
-            quota: quota(&self.manifest),
+            quota,
             record_interval_ms: interval_ms.max(100),
         });
+        // Only where there is evidence: its certificate carries it.
+        let app_tls = self.tee.filter(|_| attestation.is_some()).and_then(|tee| tee.app_tls);
         let config = Config {
             container: container.name.clone(),
             signer,
-            app: AppConfig {
-                command,
-                env: environment(container, image, &who, &self.id.to_string()),
-                working_dir: working_dir(container, image),
-                user: Some(who.user),
-            },
-            restart: match spec.restart_policy {
-                casemate_manifest::RestartPolicy::Always => RestartPolicy::Always,
-                casemate_manifest::RestartPolicy::OnFailure => RestartPolicy::OnFailure,
-                casemate_manifest::RestartPolicy::Never => RestartPolicy::Never,
-            },
-            probes: Probes {
-                startup: probe(container.startup_probe.as_ref()),
-                readiness: probe(container.readiness_probe.as_ref()),
-                liveness: probe(container.liveness_probe.as_ref()),
-            },
-            grace_ms: u64::from(spec.termination_grace_period_seconds) * 1000,
+            app,
+            restart: terms.restart,
+            probes: terms.probes,
+            grace_ms: terms.grace_ms,
             // Without a provider nobody shortens the file: four times what is kept must do.
             log: LogLimits {
                 file_bytes_max: log_bytes_max.saturating_mul(4),
                 ..LogLimits::default()
             },
-            attestation: None,
-            secrets: None,
-            tls: None,
+            attestation,
+            secrets: terms.secrets,
+            tls: app_tls.map(|tls| TlsConfig::http(tls.port, tls.forward)),
         };
         config.check().map_err(|err| engine("make the agent's configuration", err.to_string()))?;
         Ok(config)
     }
 }
 
-/// Where the app starts.
-pub(crate) fn working_dir(container: &Container, image: &ImageConfig) -> String {
-    match &container.working_dir {
-        Some(dir) => dir.clone(),
-        None if image.working_dir.starts_with('/') => image.working_dir.clone(),
-        None => format!("/{}", image.working_dir),
-    }
-}
-
-/// As in Kubernetes: `command` replaces entry point and arguments, `args` the arguments alone.
-fn command(container: &Container, image: &ImageConfig) -> Vec<String> {
-    let (program, args) = match (container.command.as_slice(), container.args.as_slice()) {
-        ([], []) => (image.entrypoint.as_slice(), image.cmd.as_slice()),
-        ([], args) => (image.entrypoint.as_slice(), args),
-        (command, args) => (command, args),
+/// The users of an unpacked image.
+fn users_in(root: &Path) -> Result<Users> {
+    let read = |path: &str| -> Result<String> {
+        let bytes = read_in_root(root, Path::new(path), USERS_BYTES_MAX)
+            .map_err(|err| engine(format!("read the image's {path}"), err.to_string()))?;
+        Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
     };
-    program.iter().chain(args).cloned().collect()
-}
-
-fn environment(
-    container: &Container,
-    image: &ImageConfig,
-    who: &Resolved,
-    hostname: &str,
-) -> Vec<String> {
-    let name_of = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
-    let mut env: Vec<String> =
-        vec![PATH.to_owned(), format!("HOME={}", who.home), format!("HOSTNAME={hostname}")];
-    let of_manifest = container.env.iter().map(|var| format!("{}={}", var.name, var.value));
-    // An image may hold anything here: what has no name or value is left out.
-    let usable = |entry: &String| entry.find('=').is_some_and(|at| at > 0) && !entry.contains('\0');
-    for entry in image.env.iter().filter(|e| usable(e)).cloned().chain(of_manifest) {
-        let name = name_of(&entry);
-        env.retain(|old| name_of(old) != name);
-        env.push(entry);
-    }
-    env
-}
-
-fn quota(manifest: &Manifest) -> Resources {
-    let resources = manifest.pod_resources();
-    Resources {
-        cpu_millicores: resources.cpu_millicores,
-        memory_mib: resources.memory_mib,
-        storage_mib: resources.storage_mib,
-        gpus: resources.gpus,
-    }
-}
-
-fn probe(probe: Option<&casemate_manifest::Probe>) -> Option<Probe> {
-    let probe = probe?;
-    let action = match probe.action()? {
-        casemate_manifest::ProbeAction::HttpGet(get) => {
-            ProbeAction::Http { port: get.port, path: get.path.clone(), host: String::new() }
-        }
-        casemate_manifest::ProbeAction::TcpSocket(socket) => ProbeAction::Tcp { port: socket.port },
-        casemate_manifest::ProbeAction::Exec(exec) => {
-            ProbeAction::Exec { command: exec.command.clone() }
-        }
-    };
-    let ms = |seconds: u32| u64::from(seconds) * 1000;
-    Some(Probe {
-        action,
-        initial_delay_ms: ms(probe.initial_delay_seconds),
-        period_ms: ms(probe.period_seconds.max(1)),
-        timeout_ms: ms(probe.timeout_seconds.max(1)),
-        success_threshold: probe.success_threshold.max(1),
-        failure_threshold: probe.failure_threshold.max(1),
-    })
+    Ok(Users { passwd: read("/etc/passwd")?, group: read("/etc/group")? })
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ const CAPABILITIES: [&str; 8] = [
 /// app was promised.
 const AGENT_MEMORY_BYTES: u64 = 16 << 20;
 
+/// Room for secrets: a release has 1 MiB at most, and the next one is written beside it.
+const SECRETS_SIZE: &str = "size=4096k";
+
 /// What differs from one container to the next.
 #[derive(Clone, Debug)]
 pub(crate) struct Container<'a> {
@@ -38,6 +41,8 @@ pub(crate) struct Container<'a> {
     pub(crate) cpu_millicores: u32,
     pub(crate) memory_mib: u32,
     pub(crate) pids_max: u32,
+    /// Whether its agent takes secrets: then it has a tmpfs for them, and no swap.
+    pub(crate) has_secrets: bool,
     pub(crate) binds: Vec<Bind>,
 }
 
@@ -71,6 +76,7 @@ pub(crate) fn probe(root: &Path, agent_path: &Path, cgroup: &str) -> Value {
         cpu_millicores: 1000,
         memory_mib: 64,
         pids_max: 64,
+        has_secrets: false,
         binds,
     };
     spec(&probe, &[casemate_agent::AGENT_PATH, "--version"])
@@ -80,6 +86,12 @@ fn spec(c: &Container<'_>, args: &[&str]) -> Value {
     let mut network = json!({ "type": "network" });
     if let Some(path) = c.network {
         network["path"] = json!(path);
+    }
+    let memory_bytes = (u64::from(c.memory_mib) << 20) + AGENT_MEMORY_BYTES;
+    let mut memory = json!({ "limit": memory_bytes });
+    if c.has_secrets && swap_is_counted() {
+        // Memory and swap together: none is left for swap, which is a disk.
+        memory["swap"] = json!(memory_bytes);
     }
     json!({
         "ociVersion": "1.0.2",
@@ -96,12 +108,12 @@ fn spec(c: &Container<'_>, args: &[&str]) -> Value {
         },
         "root": { "path": c.root, "readonly": c.root_read_only },
         "hostname": c.hostname,
-        "mounts": mounts(&c.binds),
+        "mounts": mounts(c),
         "linux": {
             "cgroupsPath": c.cgroup,
             "resources": {
                 "devices": [{ "allow": false, "access": "rwm" }],
-                "memory": { "limit": (u64::from(c.memory_mib) << 20) + AGENT_MEMORY_BYTES },
+                "memory": memory,
                 // Of a period of 100 ms; the kernel takes no less than 1 ms.
                 "cpu": { "quota": u64::from(c.cpu_millicores.max(10)) * 100, "period": 100_000 },
                 "pids": { "limit": c.pids_max },
@@ -123,7 +135,14 @@ fn spec(c: &Container<'_>, args: &[&str]) -> Value {
     })
 }
 
-fn mounts(binds: &[Bind]) -> Vec<Value> {
+/// Whether the kernel limits swap by cgroup. Where it does not, a runtime would refuse the limit.
+fn swap_is_counted() -> bool {
+    let there = |path: &str| Path::new(path).exists();
+    let version_2 = there("/sys/fs/cgroup/cgroup.controllers") && there("/proc/swaps");
+    version_2 || there("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
+}
+
+fn mounts(c: &Container<'_>) -> Vec<Value> {
     let mount = |kind: &str, destination: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     let mut mounts = vec![
         mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
@@ -137,7 +156,11 @@ fn mounts(binds: &[Bind]) -> Vec<Value> {
         mount("mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
         mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
     ];
-    mounts.extend(binds.iter().map(|bind| {
+    if c.has_secrets {
+        let options = ["nosuid", "noexec", "nodev", "mode=0755", SECRETS_SIZE];
+        mounts.push(mount("tmpfs", casemate_manifest::SECRETS_DIR, &options));
+    }
+    mounts.extend(c.binds.iter().map(|bind| {
         let access = if bind.read_only { "ro" } else { "rw" };
         json!({
             "destination": bind.destination,
@@ -208,6 +231,38 @@ mod tests {
         ] {
             assert!(!unconditional.contains(&dangerous), "{dangerous}");
         }
+    }
+
+    #[test]
+    fn secrets_have_a_folder_in_memory_and_only_where_there_are_some() {
+        let spec = |has_secrets| {
+            container(&Container {
+                root: Path::new("/r"),
+                root_read_only: true,
+                hostname: "h",
+                cwd: "/",
+                cgroup: "/c",
+                network: None,
+                cpu_millicores: 1,
+                memory_mib: 4,
+                pids_max: 1,
+                has_secrets,
+                binds: vec![],
+            })
+        };
+        let of = |spec: Value| {
+            let mounts = spec["mounts"].as_array().unwrap().clone();
+            mounts.into_iter().find(|mount| mount["destination"] == "/run/secrets")
+        };
+        assert_eq!(of(spec(false)), None);
+        let mount = of(spec(true)).unwrap();
+        assert_eq!(mount["type"], "tmpfs");
+        for option in ["nosuid", "noexec", "nodev", SECRETS_SIZE] {
+            assert!(mount["options"].as_array().unwrap().contains(&json!(option)), "{option}");
+        }
+        let memory = &spec(true)["linux"]["resources"]["memory"];
+        assert!(!swap_is_counted() || memory["swap"] == memory["limit"], "{memory}");
+        assert_eq!(spec(false)["linux"]["resources"]["memory"]["swap"], Value::Null);
     }
 
     #[test]

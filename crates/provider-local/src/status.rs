@@ -8,7 +8,10 @@ use crate::fold::{App, ContainerFold};
 pub(crate) fn container_status(name: &str, fold: Option<&ContainerFold>) -> ContainerStatus {
     let fold = fold.cloned().unwrap_or_default();
     let state = match fold.app {
-        App::Waiting => ContainerState::Waiting,
+        App::Waiting => match fold.awaits {
+            Some(names) => ContainerState::AwaitingSecrets { names },
+            None => ContainerState::Waiting,
+        },
         App::Running => ContainerState::Running,
         App::Ended(exit_code) => ContainerState::BackOff { exit_code },
         App::EndedForGood(exit_code) => ContainerState::Exited { exit_code },
@@ -19,6 +22,12 @@ pub(crate) fn container_status(name: &str, fold: Option<&ContainerFold>) -> Cont
         state,
         restarts: fold.restarts,
     }
+}
+
+/// Why the pod can't go on, where an agent has refused what it was told to run.
+pub(crate) fn refusal(name: &str, fold: &ContainerFold) -> Option<String> {
+    let reason = fold.refused.as_ref()?;
+    Some(format!("the agent of container `{name}` refuses to run and attest it: {reason}"))
 }
 
 /// Of a pod whose containers were all started.

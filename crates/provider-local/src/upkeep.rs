@@ -137,5 +137,9 @@ pub(crate) fn sweep(inner: &Inner) -> Result<()> {
     for link in found.iter().filter(|link| !ours.contains(link)) {
         network::remove_link(link)?;
     }
+    // Last, and no reason to stop: pods run on while the software TEE is away.
+    if let Err(err) = machine.sweep_guests(|id| inner.has(id)) {
+        tracing::warn!(err = chain(&err), "can't look after the pods' guests");
+    }
     Ok(())
 }

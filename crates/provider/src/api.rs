@@ -46,6 +46,8 @@ pub struct Parts<C, B> {
     pub config: Arc<Config>,
     /// Where the ingress really listens.
     pub ingress_address: SocketAddr,
+    /// `host:port` where TLS is taken, as others know it.
+    pub tls_address: Option<String>,
     /// The provider's key, which signs quotes.
     pub key: Keypair,
     /// The registry is read here.
@@ -212,6 +214,7 @@ async fn info<C: Chain, B: Backend>(State(api): Shared<C, B>) -> Json<ProviderIn
         ingress: IngressInfo {
             domain: ingress.domain.clone(),
             http_port: api.parts.ingress_address.port(),
+            tls: api.parts.tls_address.clone(),
             tcp_ports: ingress.tcp_ports,
         },
         block_number: snapshot.map(|snapshot| snapshot.block_number),

@@ -17,9 +17,11 @@ use tokio::{
 
 use crate::{
     Chain, Clock, Config, api,
+    attestation::Attestor,
+    courier::{self, Carry, Courier, Errands},
     facts::FactsCache,
     front::{Addresses, Front},
-    ingress::{self, Ingress},
+    ingress::Ingress,
     manifests::{ManifestStore, ManifestStoreError},
     reconciler::{self, Reconciler},
     settlement::{self, Settler},
@@ -35,6 +37,8 @@ pub struct Deps<C, B> {
     pub backend: B,
     /// The provider's key: the chain's account must be its public key.
     pub key: Keypair,
+    /// What asks the pods' agents for evidence.
+    pub attestor: Arc<dyn Attestor>,
     /// The wall clock.
     pub clock: Clock,
 }
@@ -87,9 +91,12 @@ pub enum StartError {
 pub struct App<C, B> {
     reconciler: Reconciler<B>,
     settler: Settler<C>,
+    errands: (Arc<C>, Spool, FactsCache, Clock),
+    carrier: Option<Arc<dyn Carry>>,
     api: (TcpListener, axum::Router),
     metrics: Option<(TcpListener, axum::Router)>,
     ingress: (Ingress, TcpListener),
+    tls: Option<TcpListener>,
     addresses: Addresses,
     world: watch::Receiver<Arc<World>>,
 }
@@ -119,7 +126,7 @@ impl<C: Chain, B: Backend> App<C, B> {
         config: Config,
         deps: Deps<C, B>,
     ) -> Result<Self, StartError> {
-        let Deps { chain, backend, key, clock } = deps;
+        let Deps { chain, backend, key, attestor, clock } = deps;
         if chain.account() != key.public_key().0 {
             return Err(StartError::KeyMismatch);
         }
@@ -128,16 +135,8 @@ impl<C: Chain, B: Backend> App<C, B> {
             .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
         let spool = Spool::open(&data_dir, &chain.genesis_hash(), &chain.account())?;
         let facts = FactsCache::new(ManifestStore::open(&data_dir)?);
-        let Front { listeners, addresses, metrics } = front;
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let ingress = Ingress::new(
-            ingress::Settings {
-                response_timeout: config.ingress.response_timeout.get(),
-                connections_max: config.ingress.connections_max,
-                threads: threads.min(INGRESS_THREADS_MAX),
-            },
-            metrics.clone(),
-        );
+        let Front { listeners, addresses, ingress, metrics } = front;
+        let ingress = Ingress::new(ingress, metrics.clone());
         let (chain, backend) = (Arc::new(chain), Arc::new(backend));
         let wake = Arc::new(Notify::new());
         let world_sender = watch::Sender::new(Arc::<World>::default());
@@ -149,6 +148,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             drain: config.ingress.drain.get(),
             tcp_address: addresses.ingress.ip(),
             tcp_ports: config.ingress.tcp_ports,
+            has_tls: addresses.tls.is_some(),
         };
         let parts = reconciler::Parts {
             backend: Arc::clone(&backend),
@@ -164,6 +164,7 @@ impl<C: Chain, B: Backend> App<C, B> {
         let reconciler = Reconciler::new(settings, parts).await?;
         let settler = Settler::new(settlement::Parts {
             chain: Arc::clone(&chain),
+            attestor,
             world: world.clone(),
             spool: spool.clone(),
             clock: Arc::clone(&clock),
@@ -171,9 +172,12 @@ impl<C: Chain, B: Backend> App<C, B> {
             wake: Arc::clone(&wake),
             claim_interval: config.timing.claim_interval.get(),
         });
+        let errands = (Arc::clone(&chain), spool.clone(), facts.clone(), Arc::clone(&clock));
+        let tls_address = addresses.tls.map(|tls| config.ingress.tls_address(tls.port()));
         let router = api::router(api::Parts {
             config: Arc::new(config),
             ingress_address: addresses.ingress,
+            tls_address,
             key,
             chain,
             backend,
@@ -186,12 +190,23 @@ impl<C: Chain, B: Backend> App<C, B> {
         Ok(Self {
             reconciler,
             settler,
+            errands,
+            carrier: None,
             api: (listeners.api, router),
             metrics: listeners.metrics.map(|l| (l, api::metrics_router(metrics))),
             ingress: (ingress, listeners.ingress),
+            tls: listeners.tls,
             addresses,
             world,
         })
+    }
+
+    /// Goes to vaults for pods that wait for secrets, by this carrier. Without one, pods get what
+    /// their publishers bring themselves.
+    #[must_use]
+    pub fn with_courier(mut self, carrier: Arc<dyn Carry>) -> Self {
+        self.carrier = Some(carrier);
+        self
     }
 
     /// Where it listens.
@@ -222,7 +237,23 @@ impl<C: Chain, B: Backend> App<C, B> {
                 .map_err(|source| StartError::Listen { what, address, source })?;
             tasks.spawn(api::serve(listener, router, shutdown.clone()));
         }
+        if let Some(listener) = self.tls {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| {
+                let address = self.addresses.tls.unwrap_or(self.addresses.ingress);
+                StartError::Listen { what: "TLS to pods", address, source }
+            })?;
+            let (ingress, shutdown) = (ingress.clone(), shutdown.clone());
+            tasks.spawn(async move { ingress.serve_tls(listener, shutdown).await });
+        }
         tasks.spawn(self.settler.run(shutdown.clone()));
+        if let Some(carrier) = self.carrier {
+            let (chain, spool, facts, clock) = self.errands;
+            let sender = watch::Sender::new(Arc::<Errands>::default());
+            let errands = sender.subscribe();
+            let courier = Courier::new(courier::Parts { chain, carrier, errands, spool, clock });
+            tasks.spawn(courier.run(shutdown.clone()));
+            tasks.spawn(courier::follow(self.world.clone(), facts, sender, shutdown.clone()));
+        }
         tasks.spawn(self.reconciler.run(shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(err) = ended {
@@ -242,6 +273,3 @@ impl<C: Chain, B: Backend> App<C, B> {
         Ok(())
     }
 }
-
-/// Beyond this the kernel's network stack is what limits.
-const INGRESS_THREADS_MAX: usize = 8;

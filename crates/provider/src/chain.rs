@@ -4,8 +4,9 @@ pub mod fake;
 
 use std::sync::Arc;
 
-use casemate_client::chain::{ChainSnapshot, ProviderView};
-use casemate_primitives::{AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_attestation::TrustRoots;
+use casemate_client::chain::{AttestedKeys, ChainSnapshot, Endorsement, ProviderView, Submission};
+use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex};
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
 
@@ -27,13 +28,25 @@ pub trait Chain: Send + Sync + 'static {
     /// This provider's entry in the registry.
     fn provider(&self) -> impl Future<Output = Result<Option<ProviderView>, ChainError>> + Send;
 
-    /// Names the agent whose records are paid from now on for a replica.
-    fn activate(
+    /// Has the chain verify an agent's evidence over the hash of block `block`. From then on the
+    /// agent's records are paid for the replica, until the evidence's time is over.
+    fn attest(
         &self,
         lease: LeaseId,
         replica: ReplicaIndex,
-        key: AgentPublicKey,
+        keys: AttestedKeys,
+        block: u32,
+        submission: Submission,
     ) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Brings a vendor's collateral on chain. `Ok(false)` when the chain has it, or newer, already.
+    fn endorse(
+        &self,
+        endorsement: Endorsement,
+    ) -> impl Future<Output = Result<bool, ChainError>> + Send;
+
+    /// The roots that the chain trusts.
+    fn trust_roots(&self) -> impl Future<Output = Result<TrustRoots, ChainError>> + Send;
 
     /// Brings a usage record on chain to be paid for it.
     fn claim(

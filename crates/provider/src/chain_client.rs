@@ -3,11 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use casemate_client::chain::{self, Call, ChainClient, ChainSnapshot, ProviderView};
-use casemate_primitives::{AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
-use casemate_provider::{Chain, ChainError, Config, front::Attempt};
+use casemate_attestation::TrustRoots;
+use casemate_client::chain::{
+    self, AttestedKeys, Call, ChainClient, ChainSnapshot, Endorsement, ProviderView, Submission,
+};
+use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex};
+use casemate_provider::{
+    Chain, ChainError, Clock, Config,
+    attestation::{CollateralFrom, PodAttestor},
+    courier::{PodCarrier, Reach},
+    front::Attempt,
+};
 use casemate_provider_core::SignedUsageRecord;
-use casemate_provider_local::{LocalBackend, LocalConfig};
+use casemate_provider_local::{LocalBackend, LocalConfig, TeeConfig};
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::watch;
 
@@ -40,11 +48,35 @@ pub(crate) async fn open_backend(config: &Config) -> anyhow::Result<LocalBackend
     let mut local = LocalConfig::new(config.data_dir.join("pods"), &backend.agent);
     local.runtime.clone_from(&backend.runtime);
     local.registry.insecure_hosts.clone_from(&config.images.insecure_registries);
+    local.tee = config.tee.as_ref().map(|tee| match &tee.software {
+        Some(control) => TeeConfig::Software { control: control.clone(), kind: tee.kind },
+        None => TeeConfig::Hardware,
+    });
     if let Some(subnet) = &backend.subnet {
         local.subnet =
             subnet.parse().map_err(anyhow::Error::msg).context("`backend.subnet` is not good")?;
     }
     LocalBackend::open(local).await.context("cannot run pods on this machine")
+}
+
+/// What asks the pods' agents for evidence.
+pub(crate) fn attestor(config: &Config, key: &Keypair, clock: Clock) -> PodAttestor {
+    PodAttestor::new(collateral(config), key.public_key().0, clock)
+}
+
+/// What goes to vaults for the pods.
+pub(crate) fn carrier(config: &Config, key: &Keypair, clock: Clock) -> PodCarrier {
+    let reach = Reach::of_ingress(config.ingress.listen.ip());
+    PodCarrier::new(collateral(config), key.public_key().0, clock, reach)
+}
+
+fn collateral(config: &Config) -> CollateralFrom {
+    let tee = config.tee.clone().unwrap_or_default();
+    match (tee.software, tee.collateral) {
+        (Some(control), _) => CollateralFrom::Software(control),
+        (None, Some(folder)) => CollateralFrom::Folder(folder),
+        (None, None) => CollateralFrom::Evidence,
+    }
 }
 
 impl NodeChain {
@@ -70,13 +102,24 @@ impl Chain for NodeChain {
         self.client.provider(&self.account()).await.map_err(translate)
     }
 
-    async fn activate(
+    async fn attest(
         &self,
         lease: LeaseId,
         replica: ReplicaIndex,
-        key: AgentPublicKey,
+        keys: AttestedKeys,
+        block: u32,
+        submission: Submission,
     ) -> Result<(), ChainError> {
-        self.submit(Call::Activate { lease, replica, key }).await
+        let attested = self.client.attest(&self.key, lease, replica, keys, block, submission);
+        attested.await.map(drop).map_err(translate)
+    }
+
+    async fn endorse(&self, endorsement: Endorsement) -> Result<bool, ChainError> {
+        self.client.endorse(&self.key, endorsement).await.map_err(translate)
+    }
+
+    async fn trust_roots(&self) -> Result<TrustRoots, ChainError> {
+        self.client.trust_roots().await.map_err(translate)
     }
 
     async fn claim(&self, signed: SignedUsageRecord) -> Result<(), ChainError> {

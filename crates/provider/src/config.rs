@@ -4,9 +4,12 @@ mod duration;
 
 pub use duration::Period;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use casemate_primitives::{Balance, Prices, REPLICAS_MAX, Resources};
+use casemate_primitives::{Balance, Prices, REPLICAS_MAX, Resources, TeeKind};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an operator chooses.
@@ -29,6 +32,9 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// What runs pods.
     pub backend: BackendConfig,
+    /// Where the pods' evidence comes from. Without it pods run, but no chain pays them.
+    #[serde(default)]
+    pub tee: Option<TeeConfig>,
     /// What is charged.
     pub pricing: PricingConfig,
     /// What is taken on.
@@ -54,6 +60,27 @@ pub struct BackendConfig {
     /// Addresses for pods, such as `10.89.0.0/16`. Two providers on one machine need two.
     #[serde(default)]
     pub subnet: Option<String>,
+}
+
+/// Evidence of what runs. One of `software` and `hardware` must be chosen.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TeeConfig {
+    /// Control socket of `casemate-software-tee serve`. For development: it protects nothing, and
+    /// only chains whose genesis lists its roots accept it.
+    pub software: Option<PathBuf>,
+    /// Which hardware the software TEE imitates.
+    pub kind: TeeKind,
+    /// Whether pods have a TEE that the agent finds by itself.
+    pub hardware: bool,
+    /// Folder with the hardware vendor's collateral. Only what comes with the evidence, if absent.
+    pub collateral: Option<PathBuf>,
+}
+
+impl Default for TeeConfig {
+    fn default() -> Self {
+        Self { software: None, kind: TeeKind::IntelTdx, hardware: false, collateral: None }
+    }
 }
 
 /// The HTTP API.
@@ -82,9 +109,35 @@ pub struct IngressConfig {
     /// How long requests may go on in a pod that is being replaced.
     #[serde(default = "default_drain")]
     pub drain: Period,
-    /// Most connections from outside at a time.
+    /// Most connections from outside at a time; as many again for TLS.
     #[serde(default = "default_connections_max")]
     pub connections_max: usize,
+    /// Address and port for TLS that ends in the pods' agents; nowhere if absent.
+    #[serde(default)]
+    pub tls_listen: Option<SocketAddr>,
+    /// `host:port` where others reach `tls_listen`; the domain and its port, if absent.
+    #[serde(default)]
+    pub tls_public: Option<String>,
+    /// Most TLS connections of one client (an IPv4 address or an IPv6 network of 64 bits).
+    #[serde(default = "default_tls_client_connections_max")]
+    pub tls_client_connections_max: usize,
+    /// A TLS connection on which nothing moves for so long is closed.
+    #[serde(default = "default_tls_idle")]
+    pub tls_idle: Period,
+}
+
+impl IngressConfig {
+    /// What is told to others of where TLS is taken, `port` being the one that is listened on.
+    pub fn tls_address(&self, port: u16) -> String {
+        self.tls_public.clone().unwrap_or_else(|| format!("{}:{port}", self.domain))
+    }
+
+    /// Whether a host name, in lower case, is the provider's own: the domain, or the name of the TLS
+    /// ingress. An app that had it could get certificates for it.
+    pub fn is_own(&self, host: &str) -> bool {
+        let tls = self.tls_public.as_deref().and_then(|address| address.rsplit_once(':'));
+        host == self.domain || tls.is_some_and(|(own, _)| own.eq_ignore_ascii_case(host))
+    }
 }
 
 /// Prices and terms, in the chain's smallest unit of money.
@@ -233,7 +286,23 @@ impl Config {
         let (first, last) = self.ingress.tcp_ports;
         let max = Period::seconds(u64::from(u32::MAX));
         let domain = &self.ingress.domain;
+        let tee = self.tee.as_ref();
         let checks = [
+            (
+                tee.is_some_and(|tee| tee.hardware == tee.software.is_some()),
+                "tee",
+                "needs either `software` (a control socket) or `hardware = true`",
+            ),
+            (
+                tee.is_some_and(|tee| tee.kind == TeeKind::NvidiaGpu),
+                "tee.kind",
+                "must be intelSgx, intelTdx or amdSevSnp",
+            ),
+            (
+                tee.is_some_and(|tee| tee.software.is_some() && tee.collateral.is_some()),
+                "tee.collateral",
+                "is for hardware: a software TEE makes its own",
+            ),
             (first < 1024, "ingress.tcp_ports", "must begin at 1024 or above"),
             (first > last, "ingress.tcp_ports", "must not end before it begins"),
             (
@@ -242,6 +311,23 @@ impl Config {
                 "must be a domain in lower case",
             ),
             (self.ingress.connections_max == 0, "ingress.connections_max", "must be above 0"),
+            (
+                self.ingress.tls_public.is_some() && self.ingress.tls_listen.is_none(),
+                "ingress.tls_public",
+                "is for an ingress with `tls_listen`",
+            ),
+            (
+                self.ingress.tls_public.as_deref().is_some_and(|address| !is_host_port(address)),
+                "ingress.tls_public",
+                "must be `host:port`",
+            ),
+            (
+                self.ingress.tls_client_connections_max == 0,
+                "ingress.tls_client_connections_max",
+                "must be above 0",
+            ),
+            (self.ingress.tls_idle == nothing, "ingress.tls_idle", "must be above 0"),
+            (self.ingress.tls_idle > max, "ingress.tls_idle", "is too long"),
             (self.pricing.notice > max, "pricing.notice", "is too long"),
             (self.pricing.grace > max, "pricing.grace", "is too long"),
             (self.pricing.quote_ttl == nothing, "pricing.quote_ttl", "must be above 0"),
@@ -290,6 +376,28 @@ fn default_drain() -> Period {
 
 fn default_connections_max() -> usize {
     10_000
+}
+
+/// Below what agents take for all, so that one client alone does not keep the others away.
+fn default_tls_client_connections_max() -> usize {
+    100
+}
+
+/// Agents close after ten minutes, and know better when.
+fn default_tls_idle() -> Period {
+    Period::seconds(900)
+}
+
+/// A DNS name or an address (IPv6 in brackets), and a port.
+fn is_host_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    let is_name = !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    (is_address || is_name) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn default_notice() -> Period {

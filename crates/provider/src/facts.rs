@@ -21,6 +21,8 @@ pub struct HttpRoute {
     pub container: Box<str>,
     /// Port that it listens on.
     pub port: u16,
+    /// Whether it is the one that the pod's agent ends TLS for.
+    pub has_tls: bool,
 }
 
 /// What is kept of a manifest.
@@ -38,12 +40,23 @@ pub struct Facts {
     pub restarts_always: bool,
     /// How long its apps may take to end.
     pub grace: Duration,
+    /// Addresses of vaults that release its secrets, in the order in which they are tried.
+    pub vaults: Vec<String>,
 }
+
+/// Annotation with the addresses of a pod's vaults, with white space between them. Evidence covers
+/// it as it covers the whole manifest; that a vault may release is `releasedBy`'s to say.
+pub const VAULTS_ANNOTATION: &str = "casemate.io/vaults";
+
+/// More are not tried.
+const VAULTS_MAX: usize = 8;
 
 impl Facts {
     /// Of a valid manifest.
     pub fn of(manifest: &Manifest) -> Self {
         let resources = manifest.pod_resources();
+        // Unique in the pod.
+        let app_port = manifest.app_http_port().map(|port| port.container_port);
         let ports = manifest.spec.containers.iter().flat_map(|container| {
             container.ports.iter().map(move |port| (container.name.as_str(), port))
         });
@@ -53,6 +66,7 @@ impl Facts {
                     host: normal_host(host).into(),
                     container: container.into(),
                     port: port.container_port,
+                    has_tls: app_port == Some(port.container_port),
                 })
             },
         );
@@ -68,6 +82,12 @@ impl Facts {
             tcp: manifest.tcp_host_ports().collect(),
             restarts_always: manifest.spec.restart_policy == RestartPolicy::Always,
             grace: Duration::from_secs(u64::from(manifest.spec.termination_grace_period_seconds)),
+            vaults: manifest
+                .metadata
+                .annotations
+                .get(VAULTS_ANNOTATION)
+                .map(|list| list.split_whitespace().take(VAULTS_MAX).map(str::to_owned).collect())
+                .unwrap_or_default(),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     Config,
     api::{self, Problem},
     app::StartError,
+    ingress::{self, Ingress},
     metrics::Metrics,
     quotes::refusal,
 };
@@ -33,6 +34,8 @@ pub struct Addresses {
     pub api: SocketAddr,
     /// HTTP to pods.
     pub ingress: SocketAddr,
+    /// TLS to pods.
+    pub tls: Option<SocketAddr>,
     /// Prometheus metrics.
     pub metrics: Option<SocketAddr>,
 }
@@ -42,6 +45,7 @@ pub struct Addresses {
 pub struct Front {
     pub(crate) listeners: Listeners,
     pub(crate) addresses: Addresses,
+    pub(crate) ingress: ingress::Settings,
     pub(crate) metrics: Metrics,
 }
 
@@ -49,6 +53,7 @@ pub struct Front {
 pub(crate) struct Listeners {
     pub(crate) api: TcpListener,
     pub(crate) ingress: TcpListener,
+    pub(crate) tls: Option<TcpListener>,
     pub(crate) metrics: Option<TcpListener>,
 }
 
@@ -92,6 +97,7 @@ impl Front {
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let api = listen("the API", config.api.listen)?;
         let ingress = listen("the ingress", config.ingress.listen)?;
+        let tls = config.ingress.tls_listen.map(|a| listen("TLS to pods", a)).transpose()?;
         let metrics = config.metrics_listen.map(|a| listen("metrics", a)).transpose()?;
         let address = |what, listener: &TcpListener, address| {
             listener.local_addr().map_err(|source| StartError::Listen { what, address, source })
@@ -99,10 +105,19 @@ impl Front {
         let addresses = Addresses {
             api: address("the API", &api, config.api.listen)?,
             ingress: address("the ingress", &ingress, config.ingress.listen)?,
+            tls: tls.as_ref().and_then(|listener| listener.local_addr().ok()),
             metrics: metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
         };
-        let listeners = Listeners { api, ingress, metrics };
-        Ok(Self { listeners, addresses, metrics: Metrics::default() })
+        let listeners = Listeners { api, ingress, tls, metrics };
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let ingress = ingress::Settings {
+            response_timeout: config.ingress.response_timeout.get(),
+            connections_max: config.ingress.connections_max,
+            tls_client_max: config.ingress.tls_client_connections_max,
+            tls_idle: config.ingress.tls_idle.get(),
+            threads: threads.min(INGRESS_THREADS_MAX),
+        };
+        Ok(Self { listeners, addresses, ingress, metrics: Metrics::default() })
     }
 
     /// Where it listens.
@@ -196,6 +211,19 @@ impl Front {
                 Err(err) => tracing::error!(%err, "cannot answer for {what} meanwhile"),
             }
         }
+        let tls = listeners
+            .tls
+            .as_ref()
+            .map(|listener| listener.try_clone().and_then(tokio::net::TcpListener::from_std));
+        match tls {
+            Some(Ok(listener)) => {
+                // Without routes it says that it does not know yet.
+                let ingress = Ingress::new(self.ingress.clone(), self.metrics.clone());
+                tasks.spawn(async move { ingress.serve_tls(listener, shutdown).await });
+            }
+            Some(Err(err)) => tracing::error!(%err, "cannot answer for TLS to pods meanwhile"),
+            None => {}
+        }
         StandIn { stop, tasks }
     }
 }
@@ -236,6 +264,9 @@ fn not_yet() -> Response {
     let text = "the provider cannot reach its chain node; try again later\n";
     (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "10")], text).into_response()
 }
+
+/// Beyond this the kernel's network stack is what limits.
+const INGRESS_THREADS_MAX: usize = 8;
 
 fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source: io::Error| StartError::Listen { what, address, source };

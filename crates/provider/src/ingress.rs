@@ -2,7 +2,7 @@
 //!
 //! HTTP is served by a few threads with a runtime each, so that a request, its connection to the
 //! pod and the answer stay on one core. The routing table is replaced as a whole; a request looks
-//! it up once. A pod that leaves the table is *draining*: no new request reaches it, and
+//! it up once. TLS is passed on to the pods as it comes, see [`tls`]. A pod that leaves the table is *draining*: no new request reaches it, and
 //! [`Ingress::drained`] tells when the last old one has ended.
 
 mod body;
@@ -10,6 +10,7 @@ mod endpoint;
 mod headers;
 mod proxy;
 mod tcp;
+mod tls;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,6 +38,8 @@ pub struct Routes {
     pub http: BTreeMap<Box<str>, Vec<(PodId, SocketAddr)>>,
     /// By port on the ingress' address.
     pub tcp: BTreeMap<u16, Vec<(PodId, SocketAddr)>>,
+    /// By TLS server name in lower case.
+    pub tls: BTreeMap<Box<str>, Vec<(PodId, SocketAddr)>>,
 }
 
 /// How the ingress behaves.
@@ -44,8 +47,12 @@ pub struct Routes {
 pub struct Settings {
     /// How long a pod may take until its response's head.
     pub response_timeout: Duration,
-    /// Most connections from outside at a time.
+    /// Most connections from outside at a time; as many again for TLS.
     pub connections_max: usize,
+    /// Most TLS connections of one client.
+    pub tls_client_max: usize,
+    /// How long nothing may move on a TLS connection.
+    pub tls_idle: Duration,
     /// Threads for HTTP.
     pub threads: usize,
 }
@@ -77,6 +84,9 @@ enum Pick {
 struct Table {
     http: HashMap<Box<str>, Service>,
     tcp: HashMap<u16, Service>,
+    tls: HashMap<Box<str>, Service>,
+    /// Whether there ever were routes: before, nobody can say that a name is unknown.
+    is_read: bool,
 }
 
 /// The ingress. Cheap to clone.
@@ -92,6 +102,9 @@ struct Shared {
     table: RwLock<Arc<Table>>,
     state: Mutex<State>,
     connections: Arc<Semaphore>,
+    tls_connections: Arc<Semaphore>,
+    tls_clients: tls::Limiter<tls::ClientNet>,
+    tls_agents: tls::Limiter<tls::AgentClient>,
 }
 
 #[derive(Debug, Default)]
@@ -111,13 +124,17 @@ impl Shared {
 impl Ingress {
     /// An ingress without routes.
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
-        let connections = Arc::new(Semaphore::new(settings.connections_max));
+        let connections = || Arc::new(Semaphore::new(settings.connections_max));
+        let (connections, tls_connections) = (connections(), connections());
         let shared = Shared {
             settings,
             metrics,
             table: RwLock::default(),
             state: Mutex::default(),
             connections,
+            tls_connections,
+            tls_clients: tls::Limiter::default(),
+            tls_agents: tls::Limiter::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -129,7 +146,7 @@ impl Ingress {
         let shared = &self.shared;
         let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.leaving.retain(|endpoint| !endpoint.is_idle());
-        if state.routes != routes {
+        if state.routes != routes || !shared.table().is_read {
             let mut endpoints = HashMap::new();
             let mut service = |targets: &Vec<(PodId, SocketAddr)>| Service {
                 endpoints: targets
@@ -149,6 +166,8 @@ impl Ingress {
             let table = Table {
                 http: routes.http.iter().map(|(host, t)| (host.clone(), service(t))).collect(),
                 tcp: routes.tcp.iter().map(|(port, t)| (*port, service(t))).collect(),
+                tls: routes.tls.iter().map(|(name, t)| (name.clone(), service(t))).collect(),
+                is_read: true,
             };
             // First the table, then the mark: who sees the mark finds the new table.
             *shared.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
@@ -201,6 +220,19 @@ impl Ingress {
             threads.push(std::thread::Builder::new().name("ingress".into()).spawn(run)?);
         }
         Ok(threads)
+    }
+
+    /// Passes TLS connections on until `shutdown` turns true (or its sender is gone); those that
+    /// have reached a pod get a few seconds to end.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends all its connections at once.
+    pub async fn serve_tls(
+        &self,
+        listener: tokio::net::TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        tls::serve(Arc::clone(&self.shared), listener, shutdown).await;
     }
 
     /// TCP ports that are listened on.

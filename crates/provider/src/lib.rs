@@ -2,8 +2,11 @@
 //! [`Backend`](casemate_provider_core::Backend).
 //!
 //! - [`reconciler`]: finalised leases and running pods in, backend calls and routes out.
-//! - [`settlement`]: activates agent keys, claims, settles and closes on chain.
-//! - [`ingress`]: HTTP by host name and TCP by port, to the pods that the reconciler names.
+//! - [`settlement`]: attests agents, claims, settles and closes on chain.
+//! - [`attestation`]: asks the pods' agents for the evidence that they are paid for.
+//! - [`courier`]: brings secrets from vaults to pods that wait for them.
+//! - [`ingress`]: HTTP by host name, TCP by port and TLS by server name, to the pods that the
+//!   reconciler names.
 //! - [`api`] and [`quotes`]: what publishers ask for, checked and signed.
 //! - [`spool`] and [`manifests`]: what must outlive the process and is neither on chain nor in the
 //!   backend.
@@ -14,8 +17,10 @@
 
 pub mod api;
 pub mod app;
+pub mod attestation;
 pub mod chain;
 pub mod config;
+pub mod courier;
 pub mod facts;
 pub mod front;
 pub mod ingress;

@@ -5,6 +5,7 @@ mod chain_client;
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -85,6 +86,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
         }
         stop.send_replace(true);
     });
+    if config.ingress.tls_listen.is_some() && config.tee.is_none() {
+        tracing::warn!(
+            "`ingress.tls_listen` leads nowhere: TLS ends in attested agents, and there is no `[tee]`"
+        );
+    }
     // What is wrong on this machine is said before a node is waited for.
     let front = Front::bind(&config).context("the provider does not start")?;
     let mut stopped = shutdown.clone();
@@ -96,11 +102,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let chain =
         front.wait_for(&config.chain_url, Rhythm::default(), connect, shutdown.clone()).await?;
     let Some(chain) = chain else { return Ok(()) };
-    let deps = Deps { chain, backend, key, clock: system_clock() };
+    let clock = system_clock();
+    let attestor = Arc::new(chain_client::attestor(&config, &key, Arc::clone(&clock)));
+    let carrier = Arc::new(chain_client::carrier(&config, &key, Arc::clone(&clock)));
+    let deps = Deps { chain, backend, key, attestor, clock };
     let app =
         App::build_behind(front, config, deps).await.context("the provider does not start")?;
+    let app = app.with_courier(carrier);
     let addresses = app.addresses();
-    tracing::info!(api = %addresses.api, ingress = %addresses.ingress, "the provider runs");
+    let tls = addresses.tls.map(tracing::field::display);
+    tracing::info!(api = %addresses.api, ingress = %addresses.ingress, tls, "the provider runs");
     app.run(shutdown).await.context("the provider broke off")
 }
 

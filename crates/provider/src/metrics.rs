@@ -30,10 +30,20 @@ pub struct Metrics {
     pub pods: Family<Kind, Gauge>,
     /// Calls on chain by name and outcome.
     pub chain_calls: Family<Kind, Counter>,
+    /// Attestations by outcome: `ok`, `refused` (by the chain), `no-evidence`.
+    pub attestations: Family<Kind, Counter>,
+    /// Agents with standing on chain.
+    pub standings: Gauge,
+    /// Seconds until the earliest standing ends, on the chain's clock.
+    pub standing_seconds_left: Gauge,
     /// Ingress responses by class; the hot ones are kept apart below.
     pub requests: Family<Kind, Counter>,
     /// Ingress responses 2xx and 3xx: no look-up on the hot path.
     pub requests_ok: Counter,
+    /// TLS connections that have ended, by what became of them.
+    pub tls_connections: Family<Kind, Counter>,
+    /// TLS connections that are open.
+    pub tls_open: Gauge,
     /// Seconds that a look at everything took.
     pub reconcile_seconds: Histogram,
     /// Newest finalised block that was acted on.
@@ -57,12 +67,28 @@ impl Default for Metrics {
         let requests: Family<Kind, Counter> = Family::default();
         let failures = Family::default();
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
+        let attestations = Family::default();
+        let (standings, standing_seconds_left) = (Gauge::default(), Gauge::default());
+        let (tls_connections, tls_open) = (Family::default(), Gauge::default());
         let waiting_for_node: Gauge = Gauge::default();
         let requests_ok = requests.get_or_create(&Kind { kind: "ok" }).clone();
         registry.register("leases", "Unsettled leases by state", leases.clone());
         registry.register("pods", "Pods by phase", pods.clone());
         registry.register("chain_calls", "Calls on chain by outcome", chain_calls.clone());
+        registry.register("attestations", "Attestations by outcome", attestations.clone());
+        registry.register("standings", "Agents with standing on chain", standings.clone());
+        registry.register(
+            "standing_seconds_left",
+            "Seconds until the earliest standing ends; 0 without any",
+            standing_seconds_left.clone(),
+        );
         registry.register("requests", "Ingress responses by class", requests.clone());
+        registry.register(
+            "tls_connections",
+            "TLS connections that have ended, by what became of them",
+            tls_connections.clone(),
+        );
+        registry.register("tls_open", "TLS connections that are open", tls_open.clone());
         registry.register(
             "reconcile_seconds",
             "Time of one look at everything",
@@ -81,8 +107,13 @@ impl Default for Metrics {
             leases,
             pods,
             chain_calls,
+            attestations,
+            standings,
+            standing_seconds_left,
             requests,
             requests_ok,
+            tls_connections,
+            tls_open,
             reconcile_seconds,
             block_number,
             block_time,

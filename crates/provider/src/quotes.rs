@@ -11,7 +11,7 @@ use std::{
 };
 
 use casemate_client::{
-    api::{Refusal, RefusalCode},
+    api::{AgentName, Refusal, RefusalCode},
     chain::{LeaseState, ProviderView},
 };
 use casemate_manifest::Manifest;
@@ -49,8 +49,9 @@ pub struct Asked<'a> {
 /// Reads a manifest that was handed over.
 ///
 /// # Errors
-/// It is not valid, not canonical, or its images are not pinned.
-pub fn read_manifest(bytes: &[u8]) -> Result<(Manifest, Facts), Refusal> {
+/// It is not valid, not canonical, its images are not pinned, or it asks for secrets where
+/// nothing `attests` pods.
+pub fn read_manifest(bytes: &[u8], attests: bool) -> Result<(Manifest, Facts), Refusal> {
     let manifest = Manifest::from_json(bytes).map_err(|err| {
         refusal(
             RefusalCode::InvalidManifest,
@@ -73,6 +74,20 @@ pub fn read_manifest(bytes: &[u8]) -> Result<(Manifest, Facts), Refusal> {
             RefusalCode::ImageNotPinned,
             format!("not pinned by digest: {}", loose.join(", ")),
             "write `image@sha256:…`; `casemate deploy` pins tags by itself",
+        ));
+    }
+    manifest.validate_deployable().map_err(|err| {
+        refusal(
+            RefusalCode::InvalidManifest,
+            err.to_string(),
+            "name in `releasedBy` who releases the secrets; `casemate deploy` names you",
+        )
+    })?;
+    if manifest.asks_for_secrets() && !attests {
+        return Err(refusal(
+            RefusalCode::AgainstRules,
+            "the manifest asks for secrets, and this provider has no TEE for its pods".into(),
+            "choose a provider whose pods are attested",
         ));
     }
     let facts = Facts::of(&manifest);
@@ -187,7 +202,8 @@ pub fn check_names(
             .strip_suffix(ingress.domain.as_str())
             .and_then(|rest| rest.strip_suffix('.'))
             .is_some_and(|label| !label.is_empty());
-        let is_reserved = host == ingress.domain
+        let is_reserved = ingress.is_own(host)
+            || AgentName::is_reserved(host)
             || rules.reserved_hosts.iter().any(|reserved| normal_host(reserved) == host);
         if is_reserved || !(is_ours || rules.custom_hosts) {
             return Err(refusal(

@@ -53,6 +53,8 @@ pub struct Settings {
     pub tcp_address: IpAddr,
     /// First and last port that may be given out.
     pub tcp_ports: (u16, u16),
+    /// Whether TLS goes through to the pods.
+    pub has_tls: bool,
 }
 
 /// What the reconciler works with.

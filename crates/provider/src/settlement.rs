@@ -1,30 +1,34 @@
 //! Brings keys, usage records and endings on chain.
 //!
-//! What is due follows from the finalised chain, the pods and the spool alone ([`next_step`] is
+//! What is due follows from the finalised chain, the pods and the spool alone ([`next_steps`] is
 //! pure), so a restart forgets nothing and repeats nothing that took effect. For each replica:
 //!
 //! 1. The chain has one key at a time. While a pod with that key is there, its newest record is
 //!    claimed once it covers a claim interval.
 //! 2. When that pod is gone (replaced by an update, or its agent was started again with a new key),
-//!    its last record is claimed first, at once. Only then is the key of the pod that serves now
-//!    activated: a claim under a key that was replaced would be refused.
+//!    its last record is claimed first, at once. Only then is the pod that serves now attested: a
+//!    claim under a key that was replaced would be refused.
 //! 3. While two pods overlap during an update, the publisher pays for one: the chain pays nothing
 //!    before `claimed_to` again, so the new agent's first claim counts from there.
-//! 4. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 4. A key counts as long as its evidence: when half of that time is over, newer evidence is
+//!    brought, over a newer block.
+//! 5. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
 mod step;
 
-pub use step::{ReplicaView, Step, next_step};
+pub use step::{PodView, ReplicaView, Step, next_steps};
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use casemate_client::chain::{LeaseState, LeaseView};
-use casemate_primitives::{LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_client::chain::{AgentView, LeaseState, LeaseView};
+use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_provider_core::{Attestation, PodStatus};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -33,6 +37,8 @@ use tokio::{
 
 use crate::{
     Chain, ChainError, Clock,
+    attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted, is_missing},
+    chain_of,
     metrics::{Kind, Metrics},
     spool::{NewEvent, RecordKey, Spool, SpoolError},
     world::World,
@@ -42,6 +48,8 @@ use crate::{
 pub struct Parts<C> {
     /// Where calls go.
     pub chain: Arc<C>,
+    /// Where evidence comes from.
+    pub attestor: Arc<dyn Attestor>,
     /// What the reconciler saw.
     pub world: watch::Receiver<Arc<World>>,
     /// Records.
@@ -65,6 +73,9 @@ impl<C> std::fmt::Debug for Parts<C> {
 /// What a call is about: a replica, or (`None`) the lease as a whole.
 type Subject = (LeaseId, Option<ReplicaIndex>);
 
+/// A subject, and whether it is its evidence: evidence that is refused must not hold up claims.
+type Track = (Subject, bool);
+
 #[derive(Debug, Default)]
 struct Progress {
     failures: u32,
@@ -73,13 +84,16 @@ struct Progress {
     done: Option<(Step, u32)>,
     /// The key whose records the chain refuses for good.
     given_up: Option<RecordKey>,
+    /// What the publisher was told of the last failure.
+    told: Option<String>,
 }
 
 /// The loop.
 #[derive(Debug)]
 pub struct Settler<C> {
     parts: Parts<C>,
-    progress: HashMap<Subject, Progress>,
+    endorsed: Arc<Endorsed>,
+    progress: HashMap<Track, Progress>,
     busy: HashSet<Subject>,
     jobs: JoinSet<Outcome>,
     /// Since when each lease has no money left, on the chain's clock.
@@ -89,6 +103,7 @@ pub struct Settler<C> {
 #[derive(Debug)]
 struct Outcome {
     step: Step,
+    /// The one that the step followed from.
     block: u32,
     result: Result<Claimed, StepError>,
 }
@@ -105,9 +120,11 @@ enum StepError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error(transparent)]
     Spool(#[from] SpoolError),
-    #[error("no answer within {} s", CALL_LIMIT.as_secs())]
-    TimedOut,
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
 }
 
 impl<C: Chain> Settler<C> {
@@ -115,6 +132,7 @@ impl<C: Chain> Settler<C> {
     pub fn new(parts: Parts<C>) -> Self {
         Self {
             parts,
+            endorsed: Arc::default(),
             progress: HashMap::new(),
             busy: HashSet::new(),
             jobs: JoinSet::new(),
@@ -153,16 +171,20 @@ impl<C: Chain> Settler<C> {
 
     fn look(&mut self, world: &World) {
         let leases = &world.snapshot.leases;
-        self.progress.retain(|(lease, _), _| leases.contains_key(lease));
+        self.measure_standings(world);
+        self.progress.retain(|((lease, _), _), _| leases.contains_key(lease));
         self.broke_since.retain(|lease, _| leases.contains_key(lease));
         for lease in leases.values() {
             let mut is_done = true;
             for replica in 0..lease.replicas {
                 let view = self.replica_view(world, lease, replica);
-                let step = next_step(lease, &view, self.parts.claim_interval.as_secs());
-                is_done &= step.is_none() && view.pods.is_empty();
-                if let Some(step) = step {
-                    self.start(step, world.snapshot.block_number);
+                let claim_seconds = self.parts.claim_interval.as_secs();
+                let steps = next_steps(lease, &view, claim_seconds, world.snapshot.time);
+                is_done &= steps.is_empty() && view.pods.is_empty();
+                for step in steps {
+                    if self.start(step, world) {
+                        break;
+                    }
                 }
             }
             let step = match lease.state {
@@ -171,9 +193,22 @@ impl<C: Chain> Settler<C> {
                 _ => self.overdue(lease, world.snapshot.time),
             };
             if let Some(step) = step {
-                self.start(step, world.snapshot.block_number);
+                self.start(step, world);
             }
         }
+    }
+
+    fn measure_standings(&self, world: &World) {
+        let leases = world.snapshot.leases.values();
+        let ends: Vec<UnixSeconds> = leases
+            .flat_map(|lease| &lease.agents)
+            .filter_map(AgentView::attested_until)
+            .filter(|end| *end > world.snapshot.time)
+            .collect();
+        let left = ends.iter().min().map_or(0, |end| end - world.snapshot.time);
+        let metrics = &self.parts.metrics;
+        metrics.standings.set(i64::try_from(ends.len()).unwrap_or(i64::MAX));
+        metrics.standing_seconds_left.set(i64::try_from(left).unwrap_or(i64::MAX));
     }
 
     fn replica_view(&self, world: &World, lease: &LeaseView, replica: ReplicaIndex) -> ReplicaView {
@@ -181,10 +216,15 @@ impl<C: Chain> Settler<C> {
             .pods_of(lease.id)
             .iter()
             .filter(|pod| pod.id.replica == replica)
-            .map(|pod| (pod.id.version, pod.agent_key))
+            .map(|pod| PodView {
+                version: pod.id.version,
+                manifest_hash: world.manifests.get(&pod.id).copied(),
+                key: pod.agent_key,
+                evidence: evidence_of(pod),
+            })
             .collect();
         let agent = lease.agents.iter().find(|agent| agent.replica == replica);
-        let progress = self.progress.get(&(lease.id, Some(replica)));
+        let progress = self.progress.get(&((lease.id, Some(replica)), false));
         let newest = agent.and_then(|agent| {
             let key = (lease.id, replica, agent.key);
             if progress.is_some_and(|progress| progress.given_up == Some(key)) {
@@ -206,31 +246,58 @@ impl<C: Chain> Settler<C> {
         is_over.then_some(Step::Close(lease.id))
     }
 
-    fn start(&mut self, step: Step, block: u32) {
+    /// Starts a call, if the step is not done, not paused, and nothing else is under way for its
+    /// subject. Returns whether something is under way for it now.
+    fn start(&mut self, step: Step, world: &World) -> bool {
         let subject = step.subject();
-        let progress = self.progress.entry(subject).or_default();
+        let block = world.snapshot.block_number;
+        let progress = self.progress.entry((subject, step.is_attest())).or_default();
         let is_done =
             progress.done.as_ref().is_some_and(|(done, at)| *done == step && block <= *at);
         let is_paused = progress.not_before.is_some_and(|at| Instant::now() < at);
-        if is_done || is_paused || self.jobs.len() >= CALLS_MAX || !self.busy.insert(subject) {
-            return;
+        if self.busy.contains(&subject) {
+            return true;
         }
-        let (chain, spool) = (Arc::clone(&self.parts.chain), self.parts.spool.clone());
+        if is_done || is_paused || self.jobs.len() >= CALLS_MAX {
+            return false;
+        }
+        self.busy.insert(subject);
+        let limit = if step.is_attest() { ATTEST_LIMIT } else { CALL_LIMIT };
+        let carrier = Carrier {
+            chain: Arc::clone(&self.parts.chain),
+            attestor: Arc::clone(&self.parts.attestor),
+            endorsed: Arc::clone(&self.endorsed),
+            spool: self.parts.spool.clone(),
+            block: (block, world.snapshot.block_hash),
+        };
         self.jobs.spawn(async move {
-            let carried = tokio::time::timeout(CALL_LIMIT, carry_out(&*chain, &spool, &step)).await;
-            Outcome { step, block, result: carried.unwrap_or(Err(StepError::TimedOut)) }
+            let carried = tokio::time::timeout(limit, carrier.carry_out(&step)).await;
+            Outcome { step, block, result: carried.unwrap_or(Err(StepError::TimedOut(limit))) }
         });
+        true
     }
 
     async fn finished(&mut self, outcome: Outcome) {
         let Outcome { step, block, result } = outcome;
         let subject = step.subject();
         self.busy.remove(&subject);
-        let progress = self.progress.entry(subject).or_default();
+        let progress = self.progress.entry((subject, step.is_attest())).or_default();
+        if step.is_attest() {
+            let kind = match &result {
+                Ok(_) => Some("ok"),
+                Err(StepError::Evidence(_)) => Some("no-evidence"),
+                Err(StepError::Chain(err)) if err.is_refusal() => Some("refused"),
+                Err(_) => None,
+            };
+            if let Some(kind) = kind {
+                self.parts.metrics.attestations.get_or_create(&Kind { kind }).inc();
+            }
+        }
         let (kind, message) = match result {
             Ok(claimed) => {
                 progress.failures = 0;
                 progress.not_before = None;
+                progress.told = None;
                 // The snapshot that shows it comes with one of the next blocks. Should it not, the
                 // step is tried again, and refused if it did take effect.
                 progress.done = Some((step.clone(), block.saturating_add(BLOCKS_UNTIL_SHOWN)));
@@ -238,8 +305,11 @@ impl<C: Chain> Settler<C> {
                 self.parts.wake.notify_one();
                 match claimed {
                     Claimed::NothingLeft => {
-                        // Only records after the closing are left.
-                        progress.given_up = step.record_key();
+                        // Only records after the closing are left, or after the end of a standing
+                        // that may yet be renewed.
+                        if step.is_last() {
+                            progress.given_up = step.record_key();
+                        }
                         return;
                     }
                     Claimed::Record { sequence, to } => {
@@ -254,12 +324,19 @@ impl<C: Chain> Settler<C> {
                 progress.failures = progress.failures.saturating_add(1);
                 let pause = PAUSE_MIN * 2u32.pow(progress.failures.min(8) - 1);
                 progress.not_before = Some(Instant::now() + pause.min(PAUSE_MAX));
-                let is_refusal = matches!(&err, StepError::Chain(err) if err.is_refusal());
-                tracing::warn!(?step, %err, "a call on chain failed");
-                if !is_refusal {
+                let told = chain_of(&err);
+                tracing::warn!(?step, err = told, "a call on chain failed");
+                let kind = match &err {
+                    StepError::Chain(err) if err.is_refusal() => "refused",
+                    StepError::Evidence(_) => "unattested",
                     // The chain's trouble is not the publisher's news.
+                    _ => return,
+                };
+                // Evidence is tried for as long as the pod is there: the same words tell nothing new.
+                if step.is_attest() && progress.told.as_ref() == Some(&told) {
                     return;
                 }
+                progress.told = Some(told.clone());
                 // A record that the runtime refuses again and again must not keep a replica from
                 // its next key, nor a lease from being settled.
                 if step.is_last() && progress.failures >= REFUSALS_MAX {
@@ -267,7 +344,7 @@ impl<C: Chain> Settler<C> {
                     progress.failures = 0;
                     progress.not_before = None;
                 }
-                ("refused", format!("{}: {err}", step.told().1))
+                (kind, format!("{}: {told}", step.tried()))
             }
         };
         let (lease, replica) = subject;
@@ -283,22 +360,80 @@ impl<C: Chain> Settler<C> {
     }
 }
 
-async fn carry_out<C: Chain>(chain: &C, spool: &Spool, step: &Step) -> Result<Claimed, StepError> {
-    match step {
-        Step::Activate { lease, replica, key } => chain.activate(*lease, *replica, *key).await?,
-        Step::Settle(lease) => chain.settle(*lease).await?,
-        Step::Close(lease) => chain.close(*lease).await?,
-        Step::Claim { key, after, until, .. } => {
-            let Some(signed) = spool.claimable(*key, *after, *until).await? else {
-                return Ok(Claimed::NothingLeft);
-            };
-            let (sequence, to) = (signed.record.sequence, signed.record.to);
-            chain.claim(signed).await?;
-            spool.claimed(*key, sequence).await?;
-            return Ok(Claimed::Record { sequence, to });
+/// What a call needs.
+struct Carrier<C> {
+    chain: Arc<C>,
+    attestor: Arc<dyn Attestor>,
+    endorsed: Arc<Endorsed>,
+    spool: Spool,
+    /// Number and hash of the newest finalised block.
+    block: (u32, Hash256),
+}
+
+impl<C: Chain> Carrier<C> {
+    async fn carry_out(&self, step: &Step) -> Result<Claimed, StepError> {
+        match step {
+            Step::Attest { .. } => self.attest(step).await?,
+            Step::Settle(lease) => self.chain.settle(*lease).await?,
+            Step::Close(lease) => self.chain.close(*lease).await?,
+            Step::Claim { key, after, until, .. } => {
+                let Some(signed) = self.spool.claimable(*key, *after, *until).await? else {
+                    return Ok(Claimed::NothingLeft);
+                };
+                let (sequence, to) = (signed.record.sequence, signed.record.to);
+                self.chain.claim(signed).await?;
+                self.spool.claimed(*key, sequence).await?;
+                return Ok(Claimed::Record { sequence, to });
+            }
+        }
+        Ok(Claimed::Call)
+    }
+
+    async fn attest(&self, step: &Step) -> Result<(), StepError> {
+        let Step::Attest { lease, replica, manifest_hash, address, keys, is_renewal } = step else {
+            return Ok(());
+        };
+        let wanted = Wanted {
+            address: *address,
+            genesis_hash: self.chain.genesis_hash(),
+            lease: *lease,
+            replica: *replica,
+            manifest_hash: *manifest_hash,
+            keys: *keys,
+            block_hash: self.block.1,
+            roots: self.chain.trust_roots().await?,
+        };
+        let Evidence { submission, endorsements } = self.attestor.evidence(wanted).await?;
+        let submit = || {
+            let submission = submission.clone();
+            self.chain.attest(*lease, *replica, *keys, self.block.0, submission)
+        };
+        let round = self.endorsed.round().await;
+        // Mostly the chain has the collateral from another pod or provider, and trying costs less
+        // than asking. A renewal brings newer collateral along, so that its standing is a long one.
+        if *is_renewal || round.is_some() {
+            self.endorsed.bring(&*self.chain, &endorsements, None).await?;
+        }
+        match submit().await {
+            Err(err) if is_missing(&err) => {
+                self.endorsed.bring(&*self.chain, &endorsements, round).await?;
+                Ok(submit().await?)
+            }
+            result => Ok(result?),
         }
     }
-    Ok(Claimed::Call)
+}
+
+/// Where a pod's evidence is, while the pod can be reached.
+fn evidence_of(
+    pod: &PodStatus,
+) -> Option<(SocketAddr, casemate_provider_core::AttestationEndpoint)> {
+    match &pod.attestation {
+        Attestation::Available(endpoint) => {
+            Some((SocketAddr::new(pod.address?, endpoint.port), *endpoint))
+        }
+        Attestation::Off | Attestation::Waiting { .. } => None,
+    }
 }
 
 const TICK: Duration = Duration::from_secs(5);
@@ -306,6 +441,8 @@ const TICK: Duration = Duration::from_secs(5);
 const CALLS_MAX: usize = 64;
 /// Finality takes seconds; after this the call is taken for lost and looked up in the snapshot.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
+/// As before, for the first pod on a chain: evidence, five pieces of collateral, and two tries.
+const ATTEST_LIMIT: Duration = Duration::from_secs(600);
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 const BLOCKS_UNTIL_SHOWN: u32 = 3;

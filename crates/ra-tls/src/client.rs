@@ -16,7 +16,8 @@ use rustls::{
 
 use crate::{
     ATTESTATION_PATH, Appraiser, Binding, Clock, Document, EXPORTER_LABEL, Expected, Issued, Peer,
-    PeerError, PodIdentity, Problem, REGISTRATION_PATH, Resolver, SECRETS_PATH, Secrets, Verifier,
+    PeerError, PodIdentity, Problem, REGISTRATION_PATH, RELEASE_PATH, Resolver, SECRETS_PATH,
+    Secrets, Verifier,
     deadline::DeadlineStream,
     http, peer,
     resolver::Shared,
@@ -105,6 +106,22 @@ pub enum SessionError {
     /// The secrets can't be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+impl SessionError {
+    /// Whether the peer itself was found wanting, other than by a failed connection: it is not who
+    /// it should be, or does not prove it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Peer(_) | Self::Refused { .. } | Self::Answer(_) => true,
+            // As with the key of another's certificate: the signature of the handshake is wrong.
+            Self::Handshake { source, .. } => {
+                let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
+                matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A connection whose certificate was accepted. Not yet good enough for secrets: see
@@ -222,6 +239,28 @@ impl Session {
     pub fn registration(&mut self, block_hash: Hash256) -> Result<Issued, SessionError> {
         let cmw = self.evidence(REGISTRATION_PATH, &block_hash)?.1;
         Ok(peer::check_registration(&cmw, &self.peer.binding, &block_hash)?)
+    }
+
+    /// Asks for the evidence that a vault releases secrets for, over the vault's nonce, and gives it
+    /// as it came (RFC 9999): the vault appraises it, and opens nothing to who carries it.
+    ///
+    /// # Errors
+    /// Where it does not come, or is of another agent than the certificate's, or over another nonce.
+    pub fn release_evidence(&mut self, nonce: &[u8; 32]) -> Result<Vec<u8>, SessionError> {
+        let cmw = self.evidence(RELEASE_PATH, nonce)?.1;
+        peer::check_release(&cmw, &self.peer.binding, nonce)?;
+        Ok(cmw)
+    }
+
+    /// Brings secrets that somebody else has sealed, and gives the number of the release.
+    ///
+    /// # Errors
+    /// Where the agent does not take them.
+    pub fn deliver(&mut self, sealed: &[u8]) -> Result<u64, SessionError> {
+        let body = self.request("PUT", SECRETS_PATH, sealed)?;
+        let taken: Taken = serde_json::from_slice(&body)
+            .map_err(|_| SessionError::Answer("it does not say what was taken"))?;
+        Ok(taken.sequence)
     }
 
     fn evidence(

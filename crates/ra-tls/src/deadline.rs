@@ -6,23 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A TCP connection that fails with [`io::ErrorKind::TimedOut`] once its time is over, whatever the
+/// other side does until then.
 #[derive(Debug)]
-pub(crate) struct DeadlineStream {
+pub struct DeadlineStream {
     stream: TcpStream,
     end: Instant,
 }
 
 impl DeadlineStream {
-    pub(crate) fn new(stream: TcpStream, time: Duration) -> Self {
+    /// Counts from now.
+    pub fn new(stream: TcpStream, time: Duration) -> Self {
         Self { stream, end: Instant::now() + time }
     }
 
     /// Sets the end anew, counted from now.
-    pub(crate) fn extend(&mut self, time: Duration) {
+    pub fn extend(&mut self, time: Duration) {
         self.end = Instant::now() + time;
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
+    /// The connection itself.
+    pub fn into_inner(self) -> TcpStream {
         self.stream
     }
 

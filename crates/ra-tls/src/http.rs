@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 (RFC 9112) as three endpoints need: bounded heads, bodies with a length, no
-//! transfer codings.
+//! As much of HTTP/1.1 (RFC 9112) as a few endpoints need: bounded heads, bodies with a length, no
+//! transfer codings. For agents, vaults, and who talks to them.
 
 use std::io::{self, Read, Write};
 
@@ -8,33 +8,45 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// What came.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub struct Message {
     /// The request line or status line, in its three parts.
-    pub(crate) start: [String; 3],
-    pub(crate) body: Vec<u8>,
-    pub(crate) close: bool,
+    pub start: [String; 3],
+    /// What came after the head.
+    pub body: Vec<u8>,
+    /// Whether the other side wants no more on this connection.
+    pub close: bool,
 }
 
 /// Why nothing usable came.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+#[non_exhaustive]
+pub enum HttpError {
+    /// Closed before a message began.
     #[error("the connection ended")]
     End,
+    /// Broke.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
+    /// Not HTTP/1.1, or cut off.
     #[error("this is no HTTP/1.1 message")]
     Malformed,
+    /// Request line and fields.
     #[error("the head is longer than {HEAD_BYTES_MAX} bytes")]
     HeadTooLong,
+    /// More than the caller takes.
     #[error("the body is longer than {0} bytes")]
     BodyTooLong(usize),
+    /// A transfer coding.
     #[error("bodies are taken with Content-Length only")]
     NoLength,
 }
 
 /// Reads one message; `answer_100` where the other side may wait for leave to send its body.
 /// `read_ahead` holds what was read of the next one.
-pub(crate) fn read<S: Read + Write>(
+///
+/// # Errors
+/// Where nothing usable comes.
+pub fn read<S: Read + Write>(
     stream: &mut S,
     read_ahead: &mut Vec<u8>,
     body_bytes_max: usize,
@@ -112,20 +124,21 @@ pub(crate) fn read<S: Read + Write>(
     Ok(Message { start, body, close })
 }
 
-/// Writes an answer.
-pub(crate) fn answer(
-    stream: &mut impl Write,
-    status: u16,
-    body: &[u8],
-    close: bool,
-) -> io::Result<()> {
+/// Writes an answer of JSON.
+///
+/// # Errors
+/// Those of the connection.
+pub fn answer(stream: &mut impl Write, status: u16, body: &[u8], close: bool) -> io::Result<()> {
     let reason = match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         409 => "Conflict",
         413 => "Content Too Large",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Error",
     };
@@ -140,7 +153,10 @@ pub(crate) fn answer(
 }
 
 /// Writes a request.
-pub(crate) fn request(
+///
+/// # Errors
+/// Those of the connection.
+pub fn request(
     stream: &mut impl Write,
     method: &str,
     target: &str,

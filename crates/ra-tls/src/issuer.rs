@@ -99,6 +99,14 @@ impl EvidenceIssuer {
         self.issue(Purpose::Registration, block_hash, [0; 32])
     }
 
+    /// Makes evidence for a vault that shall release secrets, over its nonce.
+    ///
+    /// # Errors
+    /// Where the machine gives none.
+    pub fn release(&self, nonce: [u8; 32]) -> Result<Issued, EvidenceError> {
+        self.issue(Purpose::Release, nonce, [0; 32])
+    }
+
     /// Makes evidence for a certificate.
     pub(crate) fn ra_tls(&self) -> Result<Issued, EvidenceError> {
         self.issue(Purpose::RaTls, [0; 32], [0; 32])
@@ -143,7 +151,7 @@ impl EvidenceIssuer {
         Ok(Issued { binding, evidence })
     }
 
-    /// Whether evidence of this digest was given out, for a session or for the chain.
+    /// Whether evidence of this digest was given out, for anything but a certificate.
     pub(crate) fn has_issued(&self, digest: &Hash256) -> bool {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }

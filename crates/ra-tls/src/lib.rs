@@ -24,11 +24,12 @@ mod appraise;
 mod certificate;
 pub mod client;
 mod deadline;
-mod http;
+pub mod http;
 mod issuer;
 mod keys;
 mod peer;
 mod policy_appraiser;
+mod release;
 mod resolver;
 pub mod sealed;
 mod secrets;
@@ -40,10 +41,12 @@ pub use appraise::{Appraisal, Appraiser, Refusal};
 pub use casemate_attestation::{Binding, Claims, Purpose, UnixSeconds};
 pub use casemate_evidence::{Attester, EvidenceError, RawEvidence};
 pub use certificate::{CMW_OID, LIFETIME_SECONDS, LIFETIME_SECONDS_MAX};
+pub use deadline::DeadlineStream;
 pub use issuer::{EvidenceIssuer, Issued, PodIdentity};
 pub use keys::{KeyError, Keys};
 pub use peer::{Expected, Peer, PeerError};
 pub use policy_appraiser::{CollateralSource, PolicyAppraiser};
+pub use release::ReleaseEvidence;
 pub use resolver::{CertificateError, Resolver};
 pub use secrets::{SecretName, SecretNameError, Secrets};
 pub use verifier::Verifier;
@@ -57,6 +60,9 @@ pub const ATTESTATION_PATH: &str = "/.well-known/casemate/attestation";
 
 /// Path of the evidence that registers the agent's key on chain.
 pub const REGISTRATION_PATH: &str = "/.well-known/casemate/registration";
+
+/// Path of the evidence that a vault releases secrets for.
+pub const RELEASE_PATH: &str = "/.well-known/casemate/release";
 
 /// Path that takes sealed secrets.
 pub const SECRETS_PATH: &str = "/.well-known/casemate/secrets";

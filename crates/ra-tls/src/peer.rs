@@ -254,7 +254,22 @@ pub(crate) fn check_registration(
     Ok(issued)
 }
 
-fn check_purpose(binding: &Binding, wanted: Purpose) -> Result<(), PeerError> {
+/// Checks that evidence for a vault is of the peer whose certificate was accepted.
+pub(crate) fn check_release(
+    cmw: &[u8],
+    certificate: &Binding,
+    nonce: &[u8; 32],
+) -> Result<Issued, PeerError> {
+    let issued = read(cmw)?;
+    check_purpose(&issued.binding, Purpose::Release)?;
+    if issued.binding.nonce != *nonce {
+        return Err(PeerError::Nonce);
+    }
+    check_same_agent(&issued.binding, certificate)?;
+    Ok(issued)
+}
+
+pub(crate) fn check_purpose(binding: &Binding, wanted: Purpose) -> Result<(), PeerError> {
     if binding.purpose == wanted {
         Ok(())
     } else {

@@ -13,7 +13,7 @@ use rustls::{
 
 use crate::{
     ATTESTATION_PATH, Document, EXPORTER_LABEL, EvidenceError, EvidenceIssuer, Issued, Problem,
-    REGISTRATION_PATH, Resolver, SECRETS_PATH, Verifier,
+    REGISTRATION_PATH, RELEASE_PATH, Resolver, SECRETS_PATH, Verifier,
     deadline::DeadlineStream,
     http::{self, HttpError, Message},
     resolver::Shared,
@@ -206,8 +206,9 @@ impl Endpoints {
             ("GET", REGISTRATION_PATH) => {
                 self.evidence(query, |nonce| self.issuer.registration(nonce))
             }
+            ("GET", RELEASE_PATH) => self.evidence(query, |nonce| self.issuer.release(nonce)),
             ("PUT", SECRETS_PATH) => self.secrets(&request.body),
-            (_, ATTESTATION_PATH | REGISTRATION_PATH | SECRETS_PATH) => {
+            (_, ATTESTATION_PATH | REGISTRATION_PATH | RELEASE_PATH | SECRETS_PATH) => {
                 problem(405, "method", &"evidence is for GET, secrets are for PUT")
             }
             _ => problem(404, "notFound", &"there is nothing of Casemate's at this path"),

@@ -40,7 +40,7 @@ pub struct Document {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DocumentBinding {
-    /// `registration`, `raTls`, `session` or `cluster`.
+    /// `registration`, `raTls`, `session`, `cluster` or `release`.
     pub purpose: String,
     /// Which chain.
     pub genesis_hash: String,
@@ -71,6 +71,7 @@ impl From<&Binding> for DocumentBinding {
             Purpose::RaTls => "raTls",
             Purpose::Session => "session",
             Purpose::Cluster => "cluster",
+            Purpose::Release => "release",
         };
         Self {
             purpose: purpose.to_owned(),

@@ -26,6 +26,30 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inl
 #[derive(Debug)]
 pub(crate) struct App {
     store: Store,
+    /// What visitors must know to write; nothing where `None`.
+    password: Option<Password>,
+}
+
+/// A secret of the app's owner. Never printed.
+pub(crate) struct Password(Vec<u8>);
+
+impl Password {
+    /// `None` where it is empty: then it would protect nothing.
+    pub(crate) fn new(bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty()).then_some(Self(bytes))
+    }
+
+    /// In a time that tells nothing of how much of it is right.
+    fn is(&self, given: &str) -> bool {
+        let differences = self.0.iter().zip(given.as_bytes()).map(|(a, b)| a ^ b);
+        self.0.len() == given.len() && differences.fold(0, |all, one| all | one) == 0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
 }
 
 /// An entry as a client sends it in JSON.
@@ -34,11 +58,13 @@ pub(crate) struct App {
 struct NewEntry {
     name: String,
     message: String,
+    #[serde(default)]
+    password: String,
 }
 
 impl App {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, password: Option<Password>) -> Self {
+        Self { store, password }
     }
 
     /// Answers a request.
@@ -59,9 +85,13 @@ impl App {
 
     fn page(&self) -> Response {
         let (entries, count) = self.store.newest(PAGE_ENTRIES);
-        Response::new(200, "text/html; charset=utf-8", page::render(&entries, count))
-            .with("content-security-policy", CONTENT_SECURITY_POLICY)
-            .with("cache-control", "no-store")
+        Response::new(
+            200,
+            "text/html; charset=utf-8",
+            page::render(&entries, count, self.password.is_some()),
+        )
+        .with("content-security-policy", CONTENT_SECURITY_POLICY)
+        .with("cache-control", "no-store")
     }
 
     fn list(&self) -> Response {
@@ -81,10 +111,13 @@ impl App {
                 return Response::text(415, text);
             }
         };
-        let NewEntry { name, message } = match new {
+        let NewEntry { name, message, password } = match new {
             Ok(new) => new,
             Err(reason) => return Response::text(400, &reason),
         };
+        if self.password.as_ref().is_some_and(|wanted| !wanted.is(&password)) {
+            return Response::text(403, "this is not the password that visitors were given");
+        }
         // Browsers send line ends as CRLF.
         let (name, message) = (name.trim(), message.trim().replace("\r\n", "\n"));
         for (what, text, max) in
@@ -107,7 +140,8 @@ fn from_form(body: &[u8]) -> Result<NewEntry, String> {
     let body = std::str::from_utf8(body).map_err(|_| "the form is not UTF-8".to_owned())?;
     let field =
         |name| form::field(body, name).ok_or_else(|| format!("the field `{name}` is missing"));
-    Ok(NewEntry { name: field("name")?, message: field("message")? })
+    let password = form::field(body, "password").unwrap_or_default();
+    Ok(NewEntry { name: field("name")?, message: field("message")?, password })
 }
 
 fn json(status: u16, value: &impl serde::Serialize) -> Response {

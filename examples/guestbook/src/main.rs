@@ -15,8 +15,10 @@ mod store;
 
 use nix::sys::signal::{SigSet, Signal};
 use std::{
+    ffi::OsString,
     io::{self, Write},
     net::{Ipv4Addr, TcpListener},
+    os::unix::ffi::OsStringExt,
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -55,7 +57,9 @@ fn run() -> Result<(), String> {
         listener.local_addr().map_err(|error| format!("can't read the own address: {error}"))?;
     server::log_line(&format!("listening on {address}, {} entries in {data:?}", store.count()));
 
-    let app = Arc::new(app::App::new(store));
+    // Released to the pod as a secret; see casemate-password.yaml.
+    let password = std::env::var_os("GUESTBOOK_PASSWORD").map(OsString::into_vec);
+    let app = Arc::new(app::App::new(store, password.and_then(app::Password::new)));
     let server = server::Server::start(listener, move |request| app.answer(request))
         .map_err(|error| format!("can't start the server: {error}"))?;
     stop_signals.wait().map_err(|error| format!("can't wait for signals: {error}"))?;

@@ -41,14 +41,22 @@ time { color: #595959; font-size: .85rem; }
 <input id="name" name="name" required maxlength="64" autocomplete="name">
 <label for="message">Message</label>
 <textarea id="message" name="message" required maxlength="2000" rows="4"></textarea>
-<button type="submit">Sign</button>
+"#;
+
+const PASSWORD: &str = r#"<label for="password">Password</label>
+<input id="password" name="password" type="password" required autocomplete="off">
+"#;
+
+const FORM_END: &str = r#"<button type="submit">Sign</button>
 </form>
 <main>
 "#;
 
-/// The page with the form and `entries`, in the order given; `count` is of all there are.
-pub(crate) fn render(entries: &[Entry], count: u64) -> String {
-    let mut html = HEAD.to_owned();
+/// The page with the form and `entries`, in the order given; `count` is of all there are. The form
+/// asks for a password where writers need one.
+pub(crate) fn render(entries: &[Entry], count: u64, needs_password: bool) -> String {
+    let password = if needs_password { PASSWORD } else { "" };
+    let mut html = [HEAD, password, FORM_END].concat();
     html += &match count {
         0 => "<p>No entries yet: write the first one.</p>\n".to_owned(),
         1 => "<h2>1 entry</h2>\n".to_owned(),

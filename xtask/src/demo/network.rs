@@ -56,15 +56,18 @@ impl Network {
         let logs = paths.cache.join("demo-logs");
         let (registry, registry_service) = start_registry(ports.registry, dir, &logs)?;
 
-        let step = Step::start("starting the network: a chain node and a provider");
+        let step = Step::start("starting the network: a chain node, a software TEE and a provider");
         let data = dir.join("network");
         let mut dev = command(paths.bin("casemate"));
         dev.env(RUN_VARIABLE, dir);
         dev.arg("dev").arg("--data-dir").arg(&data);
         dev.arg("--node").arg(paths.bin("casemate-node"));
         dev.arg("--provider").arg(paths.bin("casemate-provider"));
+        dev.arg("--software-tee").arg(paths.bin("casemate-software-tee"));
         dev.arg("--agent").arg(paths.static_dir().join("casemate-agent"));
         dev.args(["--insecure-registry", &registry]);
+        // Whichever is free: `casemate status` tells.
+        dev.args(["--tls-port", "0"]);
         for (flag, port) in [
             ("--rpc-port", ports.rpc),
             ("--api-port", ports.api),

@@ -138,11 +138,30 @@ pub(crate) fn wait_until_paid(network: &mut Network, app: &App) -> Result<()> {
     Ok(())
 }
 
+/// That the chain pays the app's agents for their evidence, and that this is not taken for hardware.
+fn check_attested(network: &Network, app: &App) -> Result<()> {
+    let attested = data(network, &["attest", "lease", app.name])?;
+    let replicas = attested["replicas"].as_array().context("no replicas are listed")?;
+    ensure!(
+        !replicas.is_empty()
+            && replicas.iter().all(|one| one["attested"] == true && one["grade"] == "software"),
+        "an agent of {} is not attested by the software TEE: {attested}",
+        app.name
+    );
+    println!(
+        "Attestation of {}: TDX evidence of the software TEE, verified by the chain.",
+        app.name
+    );
+    Ok(())
+}
+
 /// Shows leases, logs, and what the provider earned.
 pub(crate) fn everything(network: &Network, apps: &[App]) -> Result<()> {
     shown(network, &["list"])?;
     for app in apps {
         shown(network, &["status", app.name])?;
+        shown(network, &["attest", "lease", app.name])?;
+        check_attested(network, app)?;
         shown(network, &["logs", app.name, "--tail", "5"])?;
     }
     shown(network, &["provider", "list"])?;

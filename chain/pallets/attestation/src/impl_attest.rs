@@ -41,28 +41,42 @@ impl<T: Config> Pallet<T> {
         let claims = Self::verify(&submission)?;
         ensure!(claims.report_data == binding.report_data(), Error::<T>::Binding);
         Self::ensure_acceptable(&claims)?;
+        Self::grant(&who, &binding, &claims, &submission)
+    }
 
+    /// Gives the agent of a binding standing; its evidence has been verified and accepted.
+    pub(crate) fn grant(
+        provider: &AccountId32,
+        binding: &Binding,
+        claims: &Claims,
+        submission: &Submission,
+    ) -> DispatchResult {
         let now = pallet_endorsements::Pallet::<T>::now();
         let expires_at = claims.not_after.min(now.saturating_add(T::StandingSecondsMax::get()));
+        let Binding { lease, replica, agent_key, .. } = *binding;
         let evidence_hash = blake2_256(&submission.evidence);
         let standing = Standing {
-            keys,
-            manifest_hash,
+            keys: Keys {
+                agent: agent_key,
+                hpke: binding.hpke_key,
+                tls_spki_sha256: binding.tls_spki_sha256,
+            },
+            manifest_hash: binding.manifest_hash,
             kind: claims.kind,
             grade: claims.grade,
-            workload: Self::workload(&claims)?,
+            workload: Self::workload(claims)?,
             tcb_status: claims.tcb.status,
             certificate: submission.certificate,
             evidence_hash,
             verified_at: now,
             expires_at,
         };
-        T::Agents::activate(&who, lease, replica, keys.agent)?;
+        T::Agents::activate(provider, lease, replica, agent_key)?;
         Standings::<T>::insert(lease, replica, standing);
         Self::deposit_event(Event::Attested {
             lease,
             replica,
-            agent_key: keys.agent,
+            agent_key,
             kind: claims.kind,
             grade: claims.grade,
             tcb_status: claims.tcb.status,
@@ -211,5 +225,23 @@ impl<T: Config> AttestedKeys for Pallet<T> {
     fn forget(lease: LeaseId) {
         // Bounded: a lease has at most this many replicas.
         let _ = Standings::<T>::clear_prefix(lease, REPLICAS_MAX.into(), None);
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_attest(lease: LeaseId, replica: ReplicaIndex, key: AgentPublicKey) {
+        let standing = Standing {
+            keys: Keys { agent: key, hpke: [0; 32], tls_spki_sha256: [0; 32] },
+            manifest_hash: [0; 32],
+            kind: casemate_attestation::TeeKind::IntelTdx,
+            grade: casemate_attestation::Grade::Hardware,
+            // As long as the longest there is.
+            workload: Workload::truncate_from(alloc::vec![1; 48]),
+            tcb_status: TcbStatus::UpToDate,
+            certificate: [0; 32],
+            evidence_hash: [0; 32],
+            verified_at: 0,
+            expires_at: UnixSeconds::MAX,
+        };
+        Standings::<T>::insert(lease, replica, standing);
     }
 }

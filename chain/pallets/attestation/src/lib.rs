@@ -6,6 +6,8 @@
 extern crate alloc;
 
 mod appraisal;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod impl_attest;
 #[cfg(test)]
 mod mock;
@@ -200,6 +202,16 @@ pub mod pallet {
         NoChange,
     }
 
+    /// The weight of a call with this evidence: signatures of each kind take other times. Evidence of
+    /// another kind than is said is refused before any signature is looked at.
+    fn by_kind(submission: &Submission, dcap: fn() -> Weight, snp: fn() -> Weight) -> Weight {
+        match submission.kind {
+            TeeKind::AmdSevSnp => snp(),
+            // A GPU's is refused at once.
+            TeeKind::IntelSgx | TeeKind::IntelTdx | TeeKind::NvidiaGpu => dcap(),
+        }
+    }
+
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
         /// Verify an agent's evidence and let its key count for a replica.
@@ -208,6 +220,11 @@ pub mod pallet {
         /// - `keys`: The agent's public keys, which the evidence names.
         /// - `block`: The block whose hash was the nonce.
         #[pallet::call_index(0)]
+        #[pallet::weight(by_kind(
+            submission,
+            <T as Config>::WeightInfo::attest_dcap,
+            <T as Config>::WeightInfo::attest_snp,
+        ))]
         pub fn attest(
             origin: OriginFor<T>,
             lease: LeaseId,
@@ -224,6 +241,11 @@ pub mod pallet {
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(1)]
+        #[pallet::weight(by_kind(
+            submission,
+            <T as Config>::WeightInfo::appraise_dcap,
+            <T as Config>::WeightInfo::appraise_snp,
+        ))]
         pub fn appraise(origin: OriginFor<T>, submission: Submission) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_appraise(submission)
@@ -235,6 +257,14 @@ pub mod pallet {
         /// - `submission`: The evidence of the standing, from the block that it was attested in, to
         ///   be verified again with today's collateral; without it only the workload is looked at.
         #[pallet::call_index(2)]
+        #[pallet::weight(match submission {
+            Some(submission) => by_kind(
+                submission,
+                <T as Config>::WeightInfo::recheck_dcap,
+                <T as Config>::WeightInfo::recheck_snp,
+            ),
+            None => <T as Config>::WeightInfo::recheck(),
+        })]
         pub fn recheck(
             origin: OriginFor<T>,
             lease: LeaseId,
@@ -279,6 +309,11 @@ pub mod pallet {
         /// - `origin`: Signed by the provider, whose account the evidence names.
         /// - `block`: The block whose hash was the nonce.
         #[pallet::call_index(5)]
+        #[pallet::weight(by_kind(
+            submission,
+            <T as Config>::WeightInfo::attest_cluster_dcap,
+            <T as Config>::WeightInfo::attest_cluster_snp,
+        ))]
         pub fn attest_cluster(
             origin: OriginFor<T>,
             block: BlockNumberFor<T>,

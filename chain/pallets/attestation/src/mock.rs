@@ -60,9 +60,9 @@ impl UnixTime for Clock {
 pub struct Leases;
 
 /// Its provider.
-pub const PROVIDER: AccountId32 = AccountId32::new([3; 32]);
+pub(crate) const PROVIDER: AccountId32 = AccountId32::new([3; 32]);
 /// Its manifest.
-pub const MANIFEST: Hash256 = [0x4d; 32];
+pub(crate) const MANIFEST: Hash256 = [0x4d; 32];
 
 impl AgentRegistry<AccountId32> for Leases {
     fn expected_manifest(
@@ -85,6 +85,10 @@ impl AgentRegistry<AccountId32> for Leases {
         Activated::mutate(|all| all.push((lease, replica, key)));
         Ok(())
     }
+
+    /// The one lease that there is, is the benchmarks'.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_lease(_: &AccountId32, _: LeaseId, _: ReplicaIndex, _: Hash256) {}
 }
 
 impl pallet_endorsements::Config for Test {
@@ -98,4 +102,12 @@ impl pallet_attestation::Config for Test {
     type Agents = Leases;
     type StandingSecondsMax = StandingSecondsMax;
     type WeightInfo = ();
+}
+
+/// An empty chain at the time of the benchmarks' samples.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn benchmark_ext() -> sp_io::TestExternalities {
+    use sp_runtime::BuildStorage;
+    Now::set(pallet_endorsements::benchmarking::TIME);
+    RuntimeGenesisConfig::default().build_storage().expect("genesis builds").into()
 }

@@ -25,6 +25,16 @@ pub trait AgentRegistry<AccountId> {
         replica: ReplicaIndex,
         key: AgentPublicKey,
     ) -> DispatchResult;
+
+    /// Make a lease of `provider`'s with this manifest, whose replica has had as many agents as are
+    /// remembered, for the benchmarks of who attests another one.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_lease(
+        provider: &AccountId,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        manifest_hash: Hash256,
+    );
 }
 
 /// Which keys count.
@@ -38,4 +48,8 @@ pub trait AttestedKeys {
 
     /// Forget all keys of a lease that is over.
     fn forget(lease: LeaseId);
+
+    /// Let a key count without evidence, for the benchmarks of who asks.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_attest(lease: LeaseId, replica: ReplicaIndex, key: AgentPublicKey);
 }

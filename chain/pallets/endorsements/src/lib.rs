@@ -5,6 +5,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "runtime-benchmarks")]
+pub mod benchmarking;
 mod impl_amd;
 mod impl_intel;
 #[cfg(test)]

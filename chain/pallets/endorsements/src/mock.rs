@@ -57,7 +57,7 @@ impl pallet_endorsements::Config for Test {
 }
 
 /// A chain that trusts the vendors' roots.
-pub fn new_test_ext() -> sp_io::TestExternalities {
+pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
     let roots = TrustRoots::vendors().iter().copied().collect();
     let genesis = RuntimeGenesisConfig {
         endorsements: pallet_endorsements::GenesisConfig { roots, ..Default::default() },
@@ -66,4 +66,11 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     let mut ext: sp_io::TestExternalities = genesis.build_storage().expect("genesis builds").into();
     ext.execute_with(|| System::set_block_number(1));
     ext
+}
+
+/// The same, at the time of the benchmarks' samples.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn benchmark_ext() -> sp_io::TestExternalities {
+    Now::set(crate::benchmarking::TIME);
+    new_test_ext()
 }

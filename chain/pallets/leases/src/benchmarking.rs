@@ -1,12 +1,12 @@
 //! Benchmarks of every call at its worst case: a lease with the most replicas at a provider whose
 //! every list is full, quotes and records with real signatures.
 
-use super::*;
+use super::{types::EARLIER_KEYS_MAX, *};
 use alloc::vec;
 use casemate_primitives::{
-    Asset, Balance, DeploymentId, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList,
-    Prices, ProviderInfo, Quantities, Quote, Resources, TeeKind, UsageRecord, CASE,
-    MANIFEST_SIZE_MAX, REPLICAS_MAX,
+    Asset, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId, LeaseTerms, ManifestRef,
+    PriceList, Prices, ProviderInfo, Quantities, Quote, ReplicaIndex, Resources, TeeKind,
+    UsageRecord, CASE, MANIFEST_SIZE_MAX, REPLICAS_MAX,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{
@@ -15,6 +15,7 @@ use frame_support::{
     BoundedVec,
 };
 use frame_system::RawOrigin;
+use pallet_attestation::{AgentRegistry, AttestedKeys};
 use pallet_deployments::DeploymentRegistry;
 use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
 use sp_runtime::{AccountId32, MultiSignature};
@@ -98,13 +99,7 @@ fn quote<T: Config>(sides: &Sides) -> Result<(Quote, MultiSignature), BenchmarkE
         manifest_hash: MANIFEST.hash,
         resources: RESOURCES,
         replicas: REPLICAS_MAX,
-        terms: LeaseTerms {
-            asset: Asset::Native,
-            prices: PRICES,
-            notice_seconds: T::NoticeSecondsMax::get(),
-            grace_seconds: T::GraceSecondsMax::get(),
-            deposit_min: DEPOSIT,
-        },
+        terms: terms::<T>(),
         expires_at: Pallet::<T>::now() + T::QuoteSecondsMax::get(),
         nonce: [1; 16],
     };
@@ -152,9 +147,60 @@ where
     let (sides, id) = pending::<T>()?;
     let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
     for replica in 0..REPLICAS_MAX {
-        Pallet::<T>::do_activate(sides.provider.clone(), id, replica, key.0)?;
+        <Pallet<T> as AgentRegistry<AccountId32>>::activate(&sides.provider, id, replica, key.0)?;
+        T::Attestation::benchmark_attest(id, replica, key.0);
     }
     Ok((sides, id, key))
+}
+
+/// A lease whose replica had so many agents that all that are remembered are other ones: what the
+/// benchmarks of `pallet-attestation` attest the next one for.
+pub(crate) fn lease_with_many_agents<T: Config>(
+    provider: &AccountId32,
+    id: LeaseId,
+    replica: ReplicaIndex,
+    manifest_hash: Hash256,
+) {
+    let publisher: AccountId32 = account("publisher", 0, 0);
+    <T as Config>::Currency::set_balance(&publisher, 1_000 * CASE);
+    let manifest = ManifestRef { hash: manifest_hash, size: MANIFEST_SIZE_MAX };
+    let deployment = T::Deployments::create(&publisher, DeploymentKind::Service, manifest);
+    let lease = Lease {
+        deployment: deployment.expect("the publisher has the deposit"),
+        publisher,
+        provider: provider.clone(),
+        resources: RESOURCES,
+        replicas: REPLICAS_MAX,
+        terms: terms::<T>(),
+        state: LeaseState::Active,
+        escrow: DEPOSIT,
+        paid: DEPOSIT,
+        spend_rate_max: spend_rate(),
+        opened_at: Pallet::<T>::now(),
+        exhausted_at: None,
+    };
+    Leases::<T>::insert(id, lease);
+    let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 32]).collect();
+    let agent = Agent {
+        key: [0xff; 32],
+        sequence: 0,
+        recorded_to: 0,
+        claimed_to: 0,
+        claimed_total: Quantities::default(),
+        allowance: 0,
+        earlier: BoundedVec::truncate_from(earlier),
+    };
+    Agents::<T>::insert(id, replica, agent);
+}
+
+fn terms<T: Config>() -> LeaseTerms {
+    LeaseTerms {
+        asset: Asset::Native,
+        prices: PRICES,
+        notice_seconds: T::NoticeSecondsMax::get(),
+        grace_seconds: T::GraceSecondsMax::get(),
+        deposit_min: DEPOSIT,
+    }
 }
 
 /// Stops the deployment of a lease, so that settling the lease removes the deployment too.
@@ -220,19 +266,6 @@ mod benchmarks {
         _(origin, id, spend_rate() + 1);
 
         assert_eq!(Leases::<T>::get(id).map(|lease| lease.spend_rate_max), Some(spend_rate() + 1));
-        Ok(())
-    }
-
-    /// Replaces an agent, whose record is read.
-    #[benchmark]
-    fn activate() -> Result<(), BenchmarkError> {
-        let (sides, id, _) = active::<T>()?;
-        let origin = signed::<T>(sides.provider);
-
-        #[extrinsic_call]
-        _(origin, id, 0, [9; 32]);
-
-        assert_eq!(Agents::<T>::get(id, 0).map(|agent| agent.key), Some([9; 32]));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
-//! What `pallet-attestation` asks of leases.
+//! What `pallet-attestation` asks of leases: who may be paid.
 
 use crate::*;
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, Quantities, ReplicaIndex};
 use frame_support::ensure;
 use pallet_attestation::AgentRegistry;
 use pallet_deployments::DeploymentRegistry;
@@ -14,9 +14,7 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
         replica: ReplicaIndex,
     ) -> Result<Hash256, DispatchError> {
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
-        ensure!(lease.provider == *provider, Error::<T>::NotProvider);
-        ensure!(!matches!(lease.state, LeaseState::Closing { .. }), Error::<T>::Closing);
-        ensure!(replica < lease.replicas, Error::<T>::NoSuchReplica);
+        Self::ensure_serves(&lease, provider, replica)?;
         T::Deployments::manifest(&lease.publisher, lease.deployment).map(|manifest| manifest.hash)
     }
 
@@ -26,10 +24,64 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
         replica: ReplicaIndex,
         key: AgentPublicKey,
     ) -> DispatchResult {
-        // Newer evidence for the key that signs already only moves the end of its standing.
-        if Agents::<T>::get(id, replica).is_some_and(|agent| agent.key == key) {
-            return Self::expected_manifest(provider, id, replica).map(|_| ());
+        let is_new = Self::try_mutate_open(id, |lease| {
+            Self::ensure_serves(lease, provider, replica)?;
+            let before = Agents::<T>::get(id, replica);
+            if before.as_ref().is_some_and(|agent| agent.key == key) {
+                // Newer evidence for the key that signs already only moves the end of its standing.
+                return Ok(false);
+            }
+            let mut earlier =
+                before.as_ref().map(|agent| agent.earlier.clone()).unwrap_or_default();
+            ensure!(!earlier.contains(&key), Error::<T>::KeyUsedBefore);
+            if let Some(before) = &before {
+                if earlier.is_full() {
+                    earlier.remove(0);
+                }
+                earlier.try_push(before.key).map_err(|_| Error::<T>::Overflow)?;
+            }
+            // What an agent before was paid for stays paid for: the new one goes on from there.
+            let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
+            let agent = Agent {
+                key,
+                sequence: 0,
+                recorded_to: 0,
+                claimed_to,
+                claimed_total: Quantities::default(),
+                // What the one before left is for its own records.
+                allowance: 0,
+                earlier,
+            };
+            Agents::<T>::insert(id, replica, agent);
+            lease.state = LeaseState::Active;
+            Ok(true)
+        })?;
+        if is_new {
+            Self::deposit_event(Event::Activated { lease: id, replica, agent_key: key });
         }
-        Self::do_activate(provider.clone(), id, replica, key)
+        Ok(())
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_lease(
+        provider: &AccountId32,
+        id: LeaseId,
+        replica: ReplicaIndex,
+        manifest_hash: Hash256,
+    ) {
+        crate::benchmarking::lease_with_many_agents::<T>(provider, id, replica, manifest_hash);
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    fn ensure_serves(
+        lease: &Lease,
+        provider: &AccountId32,
+        replica: ReplicaIndex,
+    ) -> DispatchResult {
+        ensure!(lease.provider == *provider, Error::<T>::NotProvider);
+        ensure!(!matches!(lease.state, LeaseState::Closing { .. }), Error::<T>::Closing);
+        ensure!(replica < lease.replicas, Error::<T>::NoSuchReplica);
+        Ok(())
     }
 }

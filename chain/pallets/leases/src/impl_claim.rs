@@ -9,6 +9,7 @@ use frame_support::{
         tokens::{Fortitude, Precision, Restriction},
     },
 };
+use pallet_attestation::AttestedKeys;
 use sp_core::ed25519;
 use sp_runtime::AccountId32;
 
@@ -30,6 +31,11 @@ impl<T: Config> Pallet<T> {
             sp_io::crypto::ed25519_verify(&signature, &payload, &key),
             Error::<T>::RecordSignature
         );
+        // The last records of a closing lease may come after the pod has gone and its evidence can
+        // not be renewed, but they end before the evidence does.
+        let counts_until = T::Attestation::counts_until(record.lease, record.replica, &agent.key)
+            .ok_or(Error::<T>::NotAttested)?;
+        ensure!(record.to <= counts_until, Error::<T>::RecordBeyondAttestation);
         ensure!(record.sequence > agent.sequence, Error::<T>::RecordOld);
         ensure!(record.from <= record.to, Error::<T>::RecordOverlap);
         let first = agent.sequence == 0;

@@ -6,6 +6,7 @@ use frame_support::{
     ensure,
     traits::{fungible::hold::Mutate, tokens::Precision, Defensive},
 };
+use pallet_attestation::AttestedKeys;
 use pallet_deployments::DeploymentRegistry;
 use pallet_providers::ProviderRegistry;
 use sp_runtime::AccountId32;
@@ -52,6 +53,7 @@ impl<T: Config> Pallet<T> {
         T::Deployments::lease_settled(*deployment);
         // Bounded: a lease has at most this many replicas.
         let _ = Agents::<T>::clear_prefix(id, REPLICAS_MAX.into(), None);
+        T::Attestation::forget(id);
         ByProvider::<T>::remove(provider, id);
         ByPublisher::<T>::remove(publisher, id);
         Leases::<T>::remove(id);

@@ -1,10 +1,7 @@
-//! From a signed quote to a lease: open, fund, spend rate, activate.
+//! From a signed quote to a lease: open, fund, spend rate.
 
 use crate::*;
-use casemate_primitives::{
-    AgentPublicKey, Asset, Balance, DeploymentId, LeaseId, Quantities, Quote, QuoteNonce,
-    ReplicaIndex, REPLICAS_MAX,
-};
+use casemate_primitives::{Asset, Balance, DeploymentId, LeaseId, Quote, QuoteNonce, REPLICAS_MAX};
 use frame_support::{
     ensure,
     traits::{fungible::hold::Mutate, UnixTime},
@@ -104,38 +101,6 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_activate(
-        who: AccountId32,
-        id: LeaseId,
-        replica: ReplicaIndex,
-        key: AgentPublicKey,
-    ) -> DispatchResult {
-        Self::try_mutate_open(id, |lease| {
-            ensure!(lease.provider == who, Error::<T>::NotProvider);
-            ensure!(replica < lease.replicas, Error::<T>::NoSuchReplica);
-            let before = Agents::<T>::get(id, replica);
-            let known = before.as_ref().is_some_and(|agent| agent.key == key);
-            ensure!(!known, Error::<T>::AlreadyActivated);
-            // What an agent before was paid for stays paid for: the new one goes on from there.
-            let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
-            let agent = Agent {
-                key,
-                sequence: 0,
-                recorded_to: 0,
-                claimed_to,
-                claimed_total: Quantities::default(),
-                // What the one before left is for its own records: a key that is named a second
-                // time must not be paid out of it for what it was paid for already.
-                allowance: 0,
-            };
-            Agents::<T>::insert(id, replica, agent);
-            lease.state = LeaseState::Active;
-            Ok(())
-        })?;
-        Self::deposit_event(Event::Activated { lease: id, replica, agent_key: key });
-        Ok(())
-    }
-
     pub(crate) fn do_forget_nonce(provider: AccountId32, nonce: QuoteNonce) -> DispatchResult {
         let expires_at = UsedNonces::<T>::get(&provider, nonce).ok_or(Error::<T>::NonceNeeded)?;
         ensure!(expires_at < Self::now(), Error::<T>::NonceNeeded);
@@ -144,7 +109,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Change a lease that is there and not closing.
-    fn try_mutate_open<R>(
+    pub(crate) fn try_mutate_open<R>(
         id: LeaseId,
         f: impl FnOnce(&mut Lease) -> Result<R, DispatchError>,
     ) -> Result<R, DispatchError> {

@@ -34,6 +34,7 @@ pub mod pallet {
     };
     use frame_support::traits::{fungible, UnixTime};
     use frame_system::pallet_prelude::*;
+    use pallet_attestation::AttestedKeys;
     use pallet_deployments::DeploymentRegistry;
     use pallet_providers::ProviderRegistry;
     use sp_runtime::{AccountId32, MultiSignature};
@@ -60,6 +61,9 @@ pub mod pallet {
         type Providers: ProviderRegistry<AccountId32>;
         /// Where deployments are created and their leases counted.
         type Deployments: DeploymentRegistry<AccountId32>;
+        /// Which agents' keys count, and until when. Evidence brings them here
+        /// (`pallet_attestation::AgentRegistry`), nobody's word does.
+        type Attestation: AttestedKeys;
         /// How far an agent's clock may be ahead of the chain's, in seconds.
         #[pallet::constant]
         type ClockSkewSecondsMax: Get<u64>;
@@ -148,7 +152,7 @@ pub mod pallet {
             /// From now on.
             spend_rate_max: Balance,
         },
-        /// An agent may sign for a replica.
+        /// An attested agent may sign for a replica.
         Activated {
             /// Of which.
             lease: LeaseId,
@@ -239,10 +243,14 @@ pub mod pallet {
         StillFunded,
         /// No such replica in this lease.
         NoSuchReplica,
-        /// This key is activated already.
-        AlreadyActivated,
+        /// This key signed for the replica before another took over: start a new agent.
+        KeyUsedBefore,
         /// No agent was activated for the replica.
         NotActivated,
+        /// The agent's attestation has ended: renew it first (`attestation.attest`).
+        NotAttested,
+        /// The record ends after the agent's attestation does: renew it first.
+        RecordBeyondAttestation,
         /// The signature is not the activated agent's over this record on this chain.
         RecordSignature,
         /// This record or a newer one was claimed before.
@@ -318,20 +326,6 @@ pub mod pallet {
             spend_rate_max: Balance,
         ) -> DispatchResult {
             Self::do_set_spend_rate(ensure_signed(origin)?, lease, spend_rate_max)
-        }
-
-        /// Name the agent that signs for a replica; replaces the one before.
-        ///
-        /// - `origin`: Signed by the provider, on whose word the key is taken until keys are
-        ///   attested.
-        #[pallet::call_index(4)]
-        pub fn activate(
-            origin: OriginFor<T>,
-            lease: LeaseId,
-            replica: ReplicaIndex,
-            agent_key: AgentPublicKey,
-        ) -> DispatchResult {
-            Self::do_activate(ensure_signed(origin)?, lease, replica, agent_key)
         }
 
         /// Be paid for all that a usage record adds to the last one claimed.

@@ -1,7 +1,7 @@
 //! A runtime of balances, the three pallets and a clock that tests set.
 
 use crate as pallet_leases;
-use casemate_primitives::{Resources, CASE};
+use casemate_primitives::{LeaseId, ReplicaIndex, Resources, CASE};
 use frame_support::{
     derive_impl, parameter_types,
     traits::{fungible::Inspect as _, UnixTime},
@@ -97,7 +97,42 @@ impl pallet_deployments::Config for Test {
     type WeightInfo = ();
 }
 
+parameter_types! {
+    /// Keys that evidence speaks for, with the end of their standing.
+    pub static Attested: std::collections::BTreeMap<(u64, u16), ([u8; 32], u64)> =
+        Default::default();
+}
+
+/// Evidence for a key was verified.
+pub(crate) fn attested(lease: LeaseId, replica: ReplicaIndex, key: [u8; 32], until: u64) {
+    Attested::mutate(|all| all.insert((lease.0, replica), (key, until)));
+}
+
+/// A key has lost its standing.
+pub(crate) fn not_attested(lease: LeaseId, replica: ReplicaIndex) {
+    Attested::mutate(|all| all.remove(&(lease.0, replica)));
+}
+
+/// In place of `pallet-attestation`.
+pub struct Attestation;
+impl pallet_attestation::AttestedKeys for Attestation {
+    fn counts_until(lease: LeaseId, replica: ReplicaIndex, key: &[u8; 32]) -> Option<u64> {
+        let (known, until) = *Attested::get().get(&(lease.0, replica))?;
+        (known == *key).then_some(until)
+    }
+
+    fn forget(lease: LeaseId) {
+        Attested::mutate(|all| all.retain(|(of, _), _| *of != lease.0));
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_attest(lease: LeaseId, replica: ReplicaIndex, key: [u8; 32]) {
+        attested(lease, replica, key, u64::MAX);
+    }
+}
+
 impl pallet_leases::Config for Test {
+    type Attestation = Attestation;
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Clock;
@@ -111,20 +146,20 @@ impl pallet_leases::Config for Test {
 }
 
 /// What every account of [`accounts`] has at first.
-pub const ENDOWMENT: u128 = 1_000 * CASE;
+pub(crate) const ENDOWMENT: u128 = 1_000 * CASE;
 
 /// Genesis hash of the tests' chain.
-pub const GENESIS: [u8; 32] = [0xCA; 32];
+pub(crate) const GENESIS: [u8; 32] = [0xCA; 32];
 
 /// The tests' accounts: two publishers, two providers, a stranger.
-pub fn accounts() -> [AccountId32; 5] {
+pub(crate) fn accounts() -> [AccountId32; 5] {
     use sp_core::Pair;
     ["//p0", "//p1", "//v0", "//v1", "//s"]
         .map(|uri| AccountId32::from(crate::tests::pair(uri).public().0))
 }
 
 /// An empty chain with endowed [`accounts`].
-pub fn new_test_ext() -> sp_io::TestExternalities {
+pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     let balances = accounts().map(|account| (account, ENDOWMENT)).to_vec();
     pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }
@@ -135,12 +170,13 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         frame_system::BlockHash::<Test>::insert(u64::zero(), sp_core::H256(GENESIS));
         System::set_block_number(1);
         Now::set(1_000_000);
+        Attested::set(Default::default());
     });
     ext
 }
 
 /// Check every invariant of the three pallets, and that they agree with each other.
-pub fn check_invariants() {
+pub(crate) fn check_invariants() {
     Providers::do_try_state().unwrap();
     Deployments::do_try_state().unwrap();
     Leases::do_try_state().unwrap();
@@ -163,7 +199,7 @@ pub fn check_invariants() {
 }
 
 /// Run `test` on a fresh chain, then [`check_invariants`].
-pub fn build_and_execute(test: impl FnOnce()) {
+pub(crate) fn build_and_execute(test: impl FnOnce()) {
     new_test_ext().execute_with(|| {
         test();
         check_invariants();

@@ -8,7 +8,7 @@ mod open;
 use crate::{mock::*, pallet::Error, Agents, Event, HoldReason, Lease, LeaseState, UsedNonces};
 use casemate_primitives::{
     AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, LeaseId, LeaseTerms, ManifestRef,
-    Prices, ProviderInfo, Quantities, Quote, Resources, UsageRecord, CASE,
+    Prices, ProviderInfo, Quantities, Quote, ReplicaIndex, Resources, UsageRecord, CASE,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use frame_support::{
@@ -112,8 +112,21 @@ fn agent() -> SigningKey {
 /// The lease with an activated agent.
 fn open_active_lease() {
     open_lease();
-    let key = agent().verifying_key().to_bytes();
-    assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+    assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+}
+
+/// As `pallet-attestation` does once it has verified evidence for a key.
+fn activate(
+    who: AccountId32,
+    lease: LeaseId,
+    replica: ReplicaIndex,
+    key: [u8; 32],
+) -> DispatchResult {
+    <Leases as pallet_attestation::AgentRegistry<AccountId32>>::activate(
+        &who, lease, replica, key,
+    )?;
+    attested(lease, replica, key, u64::MAX);
+    Ok(())
 }
 
 /// A record of `seconds` more of full quota, after `before`.

@@ -67,7 +67,14 @@ pub struct Agent {
     /// What the spend rate allows for this key's last paid seconds and was not spent in them.
     /// Traffic that comes without new seconds is paid out of it.
     pub allowance: Balance,
+    /// Keys that signed before, the newest last: none of them may come back, for its totals begin
+    /// with what was paid for already.
+    pub earlier: BoundedVec<AgentPublicKey, ConstU32<EARLIER_KEYS_MAX>>,
 }
+
+/// How many keys of a replica are remembered. Each is the key of an agent that was attested, so a
+/// provider that wants the oldest back has to run as many agents in between.
+pub(crate) const EARLIER_KEYS_MAX: u32 = 16;
 
 impl Lease {
     /// What all replicas together cost each second, traffic not included.

@@ -76,7 +76,7 @@ impl pallet_providers::Config for Test {
 }
 
 /// Run `test` with accounts 1 to 3 of 1,000 CASE each, then check every invariant.
-pub fn build_and_execute(test: impl FnOnce()) {
+pub(crate) fn build_and_execute(test: impl FnOnce()) {
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     let balances = (1..=3).map(|account| (account, 1_000 * CASE)).collect();
     pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }

@@ -1,7 +1,8 @@
 //! Evidence, secrets and TLS in the configuration.
 //!
 //! All of it comes from the host, who must not gain by lying: evidence covers the pod's identity as
-//! it stands here, so with another lease or manifest nobody releases a secret to it.
+//! it stands here, so with another lease or manifest nobody releases a secret to it, and what does
+//! not follow from that manifest is refused (see [`crate::check`]).
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -60,8 +61,8 @@ pub struct SecretsConfig {
     /// Unix socket where the app can ask for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
-    /// Ed25519 keys, 32 bytes of hex each, whose signed releases are taken. Without any, whoever
-    /// releases first is the only one from then on.
+    /// Ed25519 keys, 32 bytes of hex each, whose signed releases are taken. At least one: else the
+    /// host could give the app secrets of its own making.
     #[serde(default, with = "hex_hashes", skip_serializing_if = "Vec::is_empty")]
     pub senders: Vec<[u8; 32]>,
 }
@@ -105,6 +106,13 @@ pub struct TlsConfig {
     /// A connection on which nothing moves for so long is closed.
     #[serde(default = "idle_ms")]
     pub idle_ms: u64,
+}
+
+impl TlsConfig {
+    /// For an app that speaks HTTP, with the usual limits.
+    pub fn http(port: u16, forward: u16) -> Self {
+        Self { port, forward, http: true, connections_max: connections_max(), idle_ms: idle_ms() }
+    }
 }
 
 fn connections_max() -> u16 {
@@ -187,6 +195,9 @@ impl SecretsConfig {
             if !fresh {
                 return value("secrets.items", "names a secret, variable or file twice");
             }
+        }
+        if self.senders.is_empty() {
+            return value("secrets.senders", "is empty: name who may release secrets");
         }
         Ok(())
     }

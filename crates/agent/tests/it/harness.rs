@@ -4,11 +4,13 @@ use std::{
     fs::File,
     io::Read as _,
     os::unix::{fs::PermissionsExt, process::CommandExt as _},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use casemate_agent::{
+    check::Given,
     config::{AppConfig, Config, LogLimits, Probes, RestartPolicy, SignerConfig},
     event::{Decoder, Event, EventKind, Stream},
 };
@@ -65,26 +67,49 @@ pub(crate) struct Agent {
     init: bool,
 }
 
+/// A mount namespace with a tmpfs at `/run/secrets`, as a backend makes it. Nothing outside changes.
+pub(crate) const IN_POD: [&str; 5] = [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    "mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/secrets && exec \"$0\" \"$@\"",
+];
+
 impl Agent {
     pub(crate) fn start(config: &Config) -> Self {
-        Self::spawn(config, &[], None)
+        Self::spawn(config, None, &[], None)
     }
 
     pub(crate) fn start_as_init(config: &Config) -> Self {
-        Self::spawn(config, &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"], None)
+        let wrapper = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        Self::spawn(config, None, &wrapper, None)
+    }
+
+    /// With the documents beside its configuration, and a folder for secrets.
+    pub(crate) fn start_in_pod(config: &Config, given: &Given) -> Self {
+        Self::spawn(config, Some(given), &IN_POD, None)
+    }
+
+    /// A file as the agent and its app see it.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
     }
 
     /// Under a program that runs the agent in its own place (`exec`), such as `nohup`.
     pub(crate) fn start_under(wrapper: &[&str], config: &Config) -> Self {
-        Self::spawn(config, wrapper, None)
+        Self::spawn(config, None, wrapper, None)
     }
 
     pub(crate) fn start_as_user(config: &Config, uid: u32) -> Self {
-        Self::spawn(config, &[], Some(uid))
+        Self::spawn(config, None, &[], Some(uid))
     }
 
-    fn spawn(config: &Config, wrapper: &[&str], uid: Option<u32>) -> Self {
+    fn spawn(config: &Config, given: Option<&Given>, wrapper: &[&str], uid: Option<u32>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in given.iter().flat_map(|given| given.files()) {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let binary = dir.path().join("casemate-agent");
         // Where it was built need not be readable for another user.
@@ -106,7 +131,7 @@ impl Agent {
             command.uid(uid).gid(uid);
         }
         let child = command.spawn().expect("the agent (or `unshare` of util-linux) runs");
-        Self { dir, child, init: wrapper.first() == Some(&"unshare") }
+        Self { dir, child, init: wrapper.contains(&"--pid") }
     }
 
     /// Of the agent, or of the program above it.
@@ -125,6 +150,9 @@ impl Agent {
         let bytes = self.raw_events();
         let mut events = Vec::new();
         Decoder::default().feed(&bytes, |_, event| events.push(event.unwrap()));
+        // Whoever reads them forgets at `Started` what came before.
+        let first = events.first().map(|event: &Event| &event.kind);
+        assert!(matches!(first, None | Some(EventKind::Started { .. })), "{first:?} comes first");
         events
     }
 

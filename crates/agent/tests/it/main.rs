@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod harness;
+mod pod;
+mod refused;
 mod software_tee;
 mod tee;
 mod tee_fake;
+mod vault;
 
 use casemate_agent::{
     config::{Probe, ProbeAction, Probes, RestartPolicy},

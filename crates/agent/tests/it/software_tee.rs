@@ -6,13 +6,12 @@ use std::{
 };
 
 use casemate_agent::{
-    config::{AttestationConfig, Config, SecretsConfig},
+    config::Config,
     event::{EventKind, Stream},
 };
 use casemate_attestation::{Grade, TrustRoots, bundle::Bundle, policy::Policy};
-use casemate_primitives::LeaseId;
 use casemate_ra_tls::{
-    Expected, PeerError, PodIdentity, PolicyAppraiser, SecretName, Secrets,
+    Expected, PeerError, PolicyAppraiser, SecretName, Secrets,
     client::{Options, Release, Session, SessionError},
 };
 use casemate_software_tee::{
@@ -21,20 +20,25 @@ use casemate_software_tee::{
     daemon::{self, Daemon},
     wire::Kind,
 };
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::harness::{Agent, GENESIS, PATIENCE, config, shell};
+use crate::{
+    harness::{Agent, PATIENCE, shell},
+    pod::{identity, pod, sender},
+};
 
 /// One network for all tests: its keys take seconds to make.
-struct Network {
-    control: Control,
-    roots: TrustRoots,
+pub(crate) struct Network {
+    pub(crate) control: Control,
+    pub(crate) roots: TrustRoots,
     bundle: Bundle,
+    pub(crate) collateral: Vec<Vec<u8>>,
     _daemon: Daemon,
     _dir: tempfile::TempDir,
 }
 
-fn network() -> &'static Network {
+pub(crate) fn network() -> &'static Network {
     static NETWORK: OnceLock<Network> = OnceLock::new();
     NETWORK.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
@@ -49,22 +53,20 @@ fn network() -> &'static Network {
         let collateral = control.collateral().unwrap();
         let roots = serde_json::from_value(collateral["roots"].clone()).unwrap();
         let mut bundle = Bundle::default();
-        for part in ["/intel/sgx", "/intel/tdx", "/amd/endorsements"] {
+        let parts = ["/intel/sgx", "/intel/tdx", "/amd/endorsements"].map(|part| {
             let part = collateral.pointer(part).unwrap_or_else(|| panic!("{part}"));
-            bundle.add(part.to_string().as_bytes()).unwrap();
-        }
-        Network { control, roots, bundle, _daemon: daemon, _dir: dir }
+            part.to_string().into_bytes()
+        });
+        parts.iter().for_each(|part| bundle.add(part).unwrap());
+        let collateral = parts.into();
+        Network { control, roots, bundle, collateral, _daemon: daemon, _dir: dir }
     })
-}
-
-const MANIFEST: [u8; 32] = [6; 32];
-
-fn pod() -> PodIdentity {
-    PodIdentity { genesis_hash: GENESIS, lease: LeaseId(5), replica: 0, manifest_hash: MANIFEST }
 }
 
 /// Starts an agent as a guest of the software TEE.
 fn agent(id: &str, kind: Kind, misbehave: &[&str]) -> (Agent, Config) {
+    let asks = json!({ "secrets": [{ "name": "A" }] });
+    let (mut config, given) = pod(shell("echo started; sleep 1000"), &asks);
     let launched = network()
         .control
         .launch(&Launch {
@@ -73,37 +75,29 @@ fn agent(id: &str, kind: Kind, misbehave: &[&str]) -> (Agent, Config) {
             version: None,
             agent: std::path::Path::new(env!("CARGO_BIN_EXE_casemate-agent")),
             root_fs: None,
-            manifest_hash: &MANIFEST,
+            manifest_hash: &identity(&config).manifest_hash,
             owner: None,
             misbehave,
         })
         .unwrap();
-    let mut config = config(shell("echo started; sleep 1000"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let pod = pod();
-    config.attestation = Some(AttestationConfig {
-        genesis_hash: pod.genesis_hash,
-        lease: pod.lease,
-        replica: pod.replica,
-        manifest_hash: pod.manifest_hash,
-        port,
-        software_tee: Some(PathBuf::from(&launched.socket)),
-    });
-    config.secrets =
-        Some(SecretsConfig { wait: true, items: vec![], dir: None, socket: None, senders: vec![] });
-    let agent = Agent::start(&config);
+    config.attestation.as_mut().unwrap().software_tee = Some(PathBuf::from(&launched.socket));
+    let agent = Agent::start_in_pod(&config, &given);
     agent.expect(|k| matches!(k, EventKind::EvidenceAvailable { .. }));
     (agent, config)
 }
 
-fn software_policy() -> Policy {
+pub(crate) fn software_policy() -> Policy {
     Policy { grades: vec![Grade::Software], ..Policy::default() }
 }
 
-fn connect(config: &Config, policy: Policy, roots: TrustRoots) -> Result<Session, SessionError> {
+pub(crate) fn connect(
+    config: &Config,
+    policy: Policy,
+    roots: TrustRoots,
+) -> Result<Session, SessionError> {
     let bundle = Arc::new(network().bundle.clone());
     let appraiser = PolicyAppraiser::new(policy, roots, bundle, None);
-    let pod = pod();
+    let pod = identity(config);
     let mut options = Options::new(Expected {
         genesis_hash: Some(pod.genesis_hash),
         lease: Some(pod.lease),
@@ -131,7 +125,9 @@ fn release_to(kind: Kind, id: &str) {
     let mut secrets = Secrets::new();
     let value = Zeroizing::new(b"value".to_vec());
     secrets.insert(SecretName::new("A").unwrap(), value).unwrap();
-    let release = Release { pod: pod(), policy_id: [0; 32], sequence: 1, sender: None };
+    let sender = sender();
+    let pod = identity(&config);
+    let release = Release { pod, policy_id: [0; 32], sequence: 1, sender: Some(&sender) };
     attested.release(&secrets, &release).unwrap();
     agent.expect_log(Stream::Stdout, "started");
     agent.signal("TERM");

@@ -1,6 +1,7 @@
 //! Evidence, secrets and TLS of the real agent.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::{fs::MetadataExt as _, net::UnixStream},
@@ -10,12 +11,13 @@ use std::{
 };
 
 use casemate_agent::{
-    config::{AttestationConfig, Config, SecretItem, SecretsConfig, TlsConfig, User},
+    check::Given,
+    config::{Config, TlsConfig},
     event::{EventKind, Stream, decode_key, decode_record},
 };
-use casemate_primitives::LeaseId;
+use casemate_manifest::SECRETS_SOCKET;
 use casemate_ra_tls::{
-    Expected, PodIdentity, SecretName, Secrets, Verifier,
+    Expected, SecretName, Secrets, Verifier,
     client::{Attested, Options, Release, Session, SessionError},
     system_clock,
 };
@@ -25,61 +27,37 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    harness::{Agent, GENESIS, PATIENCE, config, require_root, shell},
+    harness::{Agent, GENESIS, IN_POD, PATIENCE, config, shell},
+    pod::{free_port, identity, pod_with, sender},
     tee_fake::{serve, verifier},
 };
 
-const POD: PodIdentity =
-    PodIdentity { genesis_hash: GENESIS, lease: LeaseId(5), replica: 0, manifest_hash: [6; 32] };
-
 const CANARY: &str = "canary-7d1f0c55-never-to-be-seen";
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn attestation(socket: &Path) -> AttestationConfig {
-    AttestationConfig {
-        genesis_hash: POD.genesis_hash,
-        lease: POD.lease,
-        replica: POD.replica,
-        manifest_hash: POD.manifest_hash,
-        port: free_port(),
-        software_tee: Some(socket.to_owned()),
-    }
-}
-
-fn item(name: &str, env: Option<&str>, file: Option<&str>) -> SecretItem {
-    SecretItem { name: name.into(), env: env.map(Into::into), file: file.map(Into::into) }
-}
-
-fn secrets_config(items: Vec<SecretItem>) -> SecretsConfig {
-    SecretsConfig { wait: true, items, dir: None, socket: None, senders: vec![] }
-}
 
 fn port(config: &Config) -> u16 {
     config.attestation.as_ref().unwrap().port
 }
 
-fn options() -> Options {
+fn options(config: &Config) -> Options {
+    let pod = identity(config);
     let mut options = Options::new(Expected {
-        genesis_hash: Some(POD.genesis_hash),
-        lease: Some(POD.lease),
-        replica: Some(POD.replica),
-        manifest_hash: Some(POD.manifest_hash),
+        genesis_hash: Some(pod.genesis_hash),
+        lease: Some(pod.lease),
+        replica: Some(pod.replica),
+        manifest_hash: Some(pod.manifest_hash),
         agent_key: None,
     });
     options.timeout = PATIENCE;
     options
 }
 
-fn connect(port: u16) -> Session {
-    Session::connect(&format!("127.0.0.1:{port}"), verifier(), options()).unwrap()
+fn connect(config: &Config, port: u16) -> Session {
+    Session::connect(&format!("127.0.0.1:{port}"), verifier(), options(config)).unwrap()
 }
 
 fn attest(agent: &Agent, config: &Config) -> Attested {
     agent.expect(|k| matches!(k, EventKind::EvidenceAvailable { .. }));
-    connect(port(config)).attest(Session::nonce().unwrap()).unwrap()
+    connect(config, port(config)).attest(Session::nonce().unwrap()).unwrap()
 }
 
 fn secrets(values: &[(&str, &str)]) -> Secrets {
@@ -91,8 +69,16 @@ fn secrets(values: &[(&str, &str)]) -> Secrets {
     secrets
 }
 
-fn release(sequence: u64) -> Release<'static> {
-    Release { pod: POD, policy_id: [0; 32], sequence, sender: None }
+/// Releases as the pod's sender.
+fn release(
+    attested: &mut Attested,
+    config: &Config,
+    values: &[(&str, &str)],
+    sequence: u64,
+) -> Result<(), SessionError> {
+    let (pod, sender) = (identity(config), sender());
+    let release = Release { pod, policy_id: [0; 32], sequence, sender: Some(&sender) };
+    attested.release(&secrets(values), &release).map(drop)
 }
 
 fn sha256(text: &str) -> String {
@@ -110,43 +96,35 @@ fn ask(stream: &mut UnixStream, request: &Value) -> Value {
 
 #[test]
 fn the_app_starts_with_its_secrets_and_nobody_else_sees_them() {
-    require_root();
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let socket = serve(dir.path());
-    let script = format!(
-        "printf %s \"$DB\" | sha256sum; sha256sum < {0}/key; id -u; sleep 1000",
-        dir.path().display()
-    );
-    let mut config = config(shell(&script));
-    config.app.user = Some(User { uid: 1234, gid: 1235, groups: vec![] });
-    config.attestation = Some(attestation(&socket));
-    let mut wanted =
-        secrets_config(vec![item("PASSWORD", Some("DB"), None), item("KEY", None, Some("key"))]);
-    wanted.dir = Some(dir.path().to_owned());
-    wanted.socket = Some(dir.path().join("secrets.sock"));
-    config.secrets = Some(wanted);
-    let mut agent = Agent::start(&config);
+    let script = "printf %s \"$DB\" | sha256sum; sha256sum < /run/secrets/key; id -u; sleep 1000";
+    let fields = json!({
+        "env": [{ "name": "DB", "valueFrom": { "secretRef": { "name": "PASSWORD" } } }],
+        "secrets": [{ "name": "KEY", "file": "key" }],
+        "securityContext": { "runAsUser": 1234, "runAsGroup": 1235 },
+    });
+    let (config, given) = pod_with(&socket, shell(script), &fields);
+    let mut agent = Agent::start_in_pod(&config, &given);
     let names = vec!["PASSWORD".to_owned(), "KEY".to_owned()];
     agent.expect(|k| *k == EventKind::AwaitingSecrets { names: names.clone() });
     let mut attested = attest(&agent, &config);
 
     // Not all that it asks for: refused, and still waiting.
-    let err = attested.release(&secrets(&[("PASSWORD", CANARY)]), &release(1)).unwrap_err();
+    let err = release(&mut attested, &config, &[("PASSWORD", CANARY)], 1).unwrap_err();
     let SessionError::Refused { problem, .. } = err else { panic!("{err}") };
     assert!(problem.code == "notDelivered" && problem.error.contains("KEY"), "{problem:?}");
     assert!(!agent.events().iter().any(|e| matches!(e.kind, EventKind::AppStarted { .. })));
 
     let values = [("PASSWORD", CANARY), ("KEY", "key material"), ("OTHER", "x")];
-    attested.release(&secrets(&values), &release(2)).unwrap();
+    release(&mut attested, &config, &values, 2).unwrap();
     agent.expect_log(Stream::Stdout, &format!("{}  -", sha256(CANARY)));
     agent.expect_log(Stream::Stdout, &format!("{}  -", sha256("key material")));
     agent.expect_log(Stream::Stdout, "1234");
-    let file = std::fs::metadata(dir.path().join("key")).unwrap();
+    let file = std::fs::metadata(agent.path("/run/secrets/key")).unwrap();
     assert_eq!((file.mode() & 0o7777, file.uid(), file.gid()), (0o400, 1234, 1235));
 
-    let mut stream = UnixStream::connect(dir.path().join("secrets.sock")).unwrap();
+    let mut stream = UnixStream::connect(agent.path(SECRETS_SOCKET)).unwrap();
     let listed = ask(&mut stream, &json!({ "list": true }));
     assert_eq!(listed, json!({ "names": ["KEY", "OTHER", "PASSWORD"], "sequence": 2 }));
     let got = ask(&mut stream, &json!({ "get": "PASSWORD" }));
@@ -174,60 +152,55 @@ fn the_app_starts_with_its_secrets_and_nobody_else_sees_them() {
 
 #[test]
 fn a_later_release_changes_files_and_wakes_who_waits_without_a_restart() {
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let socket = serve(dir.path());
-    let file = dir.path().join("token");
-    let script = format!(
-        "echo \"$(cat {0})\"; while [ \"$(cat {0})\" != two ]; do sleep 0.02; done; echo changed; sleep 1000",
-        file.display()
-    );
-    let mut config = config(shell(&script));
-    config.attestation = Some(attestation(&socket));
-    let mut wanted = secrets_config(vec![item("TOKEN", None, Some("token"))]);
-    wanted.dir = Some(dir.path().to_owned());
-    wanted.socket = Some(dir.path().join("s"));
-    config.secrets = Some(wanted);
-    let mut agent = Agent::start(&config);
+    let script = "cd /run/secrets; echo \"$(cat token)\"; \
+                  while [ \"$(cat token)\" != two ]; do sleep 0.02; done; echo changed; sleep 1000";
+    let fields = json!({ "secrets": [{ "name": "TOKEN", "file": "token" }] });
+    let (config, given) = pod_with(&socket, shell(script), &fields);
+    let mut agent = Agent::start_in_pod(&config, &given);
     let mut attested = attest(&agent, &config);
-    attested.release(&secrets(&[("TOKEN", "one")]), &release(1)).unwrap();
+    release(&mut attested, &config, &[("TOKEN", "one")], 1).unwrap();
     agent.expect_log(Stream::Stdout, "one");
     let waits = thread::spawn({
-        let path = dir.path().join("s");
+        let path = agent.path(SECRETS_SOCKET);
         move || ask(&mut UnixStream::connect(path).unwrap(), &json!({ "wait": 1 }))
     });
-    attested.release(&secrets(&[("TOKEN", "two")]), &release(2)).unwrap();
+    release(&mut attested, &config, &[("TOKEN", "two")], 2).unwrap();
     agent.expect_log(Stream::Stdout, "changed");
     assert_eq!(waits.join().unwrap()["sequence"], 2);
     let starts = |e: &casemate_agent::event::Event| matches!(e.kind, EventKind::AppStarted { .. });
     assert_eq!(agent.events().iter().filter(|e| starts(e)).count(), 1);
-    let err = attested.release(&secrets(&[("TOKEN", "one")]), &release(1)).unwrap_err();
+    let err = release(&mut attested, &config, &[("TOKEN", "one")], 1).unwrap_err();
     assert!(matches!(err, SessionError::Refused { status: 409, .. }), "{err}");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "two");
+    assert_eq!(std::fs::read_to_string(agent.path("/run/secrets/token")).unwrap(), "two");
     // Nothing is left of how it was written.
-    let left: Vec<_> =
-        std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "{left:?}");
+    let left = std::fs::read_dir(agent.path("/run/secrets")).unwrap();
+    let left: BTreeSet<_> =
+        left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left, [".socket".to_owned(), "token".to_owned()].into());
     agent.signal("TERM");
     agent.wait();
 }
 
 #[test]
 fn only_the_senders_that_are_named_can_release() {
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let socket = serve(dir.path());
-    let mut config = config(shell("echo started; sleep 1000"));
-    config.attestation = Some(attestation(&socket));
-    let sender = SigningKey::from_bytes(&[8; 32]);
-    let mut wanted = secrets_config(vec![]);
-    wanted.senders = vec![sender.verifying_key().to_bytes()];
-    config.secrets = Some(wanted);
-    let mut agent = Agent::start(&config);
+    let asks = json!({ "secrets": [{ "name": "A" }] });
+    let (config, given) = pod_with(&socket, shell("echo started; sleep 1000"), &asks);
+    let mut agent = Agent::start_in_pod(&config, &given);
     let mut attested = attest(&agent, &config);
-    let err = attested.release(&secrets(&[("A", "a")]), &release(1)).unwrap_err();
-    let SessionError::Refused { problem, .. } = err else { panic!("{err}") };
-    assert_eq!(problem.code, "unknownSender");
-    let signed = Release { sender: Some(&sender), ..release(1) };
-    attested.release(&secrets(&[("A", "a")]), &signed).unwrap();
+    let forger = SigningKey::from_bytes(&[9; 32]);
+    for sender in [None, Some(&forger)] {
+        let pod = identity(&config);
+        let forged = Release { pod, policy_id: [0; 32], sequence: 1, sender };
+        let err = attested.release(&secrets(&[("A", "a")]), &forged).unwrap_err();
+        let SessionError::Refused { problem, .. } = err else { panic!("{err}") };
+        assert_eq!(problem.code, "unknownSender");
+    }
+    assert!(!agent.events().iter().any(|e| matches!(e.kind, EventKind::AppStarted { .. })));
+    release(&mut attested, &config, &[("A", "a")], 1).unwrap();
     agent.expect_log(Stream::Stdout, "started");
     agent.signal("TERM");
     agent.wait();
@@ -237,9 +210,8 @@ fn only_the_senders_that_are_named_can_release() {
 fn records_are_signed_by_the_key_that_the_evidence_covers() {
     let dir = tempfile::tempdir().unwrap();
     let socket = serve(dir.path());
-    let mut config = config(shell("sleep 1000"));
-    config.attestation = Some(attestation(&socket));
-    let mut agent = Agent::start(&config);
+    let (config, given) = pod_with(&socket, shell("sleep 1000"), &json!({}));
+    let mut agent = Agent::start_in_pod(&config, &given);
     let mut attested = attest(&agent, &config);
     let issued = attested.registration([9; 32]).unwrap();
     assert_eq!(issued.binding.nonce, [9; 32]);
@@ -265,10 +237,10 @@ fn records_are_signed_by_the_key_that_the_evidence_covers() {
 #[test]
 fn a_stop_while_waiting_for_secrets_is_an_end() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(shell("echo started"));
-    config.attestation = Some(attestation(&dir.path().join("none.sock")));
-    config.secrets = Some(secrets_config(vec![]));
-    let mut agent = Agent::start(&config);
+    let asks = json!({ "secrets": [{ "name": "A" }] });
+    let none = dir.path().join("none.sock");
+    let (config, given) = pod_with(&none, shell("echo started"), &asks);
+    let mut agent = Agent::start_in_pod(&config, &given);
     agent.expect(|k| matches!(k, EventKind::AwaitingSecrets { .. }));
     agent.expect(
         |k| matches!(k, EventKind::EvidenceUnavailable { reason } if reason.contains("none.sock")),
@@ -282,9 +254,9 @@ fn a_stop_while_waiting_for_secrets_is_an_end() {
 #[test]
 fn evidence_that_comes_late_is_served_then() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(shell("echo up; sleep 1000"));
-    config.attestation = Some(attestation(&dir.path().join("tee.sock")));
-    let mut agent = Agent::start(&config);
+    let socket = dir.path().join("tee.sock");
+    let (config, given) = pod_with(&socket, shell("echo up; sleep 1000"), &json!({}));
+    let mut agent = Agent::start_in_pod(&config, &given);
     agent.expect(|k| matches!(k, EventKind::EvidenceUnavailable { .. }));
     // An app that waits for no secrets runs meanwhile.
     agent.expect_log(Stream::Stdout, "up");
@@ -296,28 +268,34 @@ fn evidence_that_comes_late_is_served_then() {
 
 #[test]
 fn secrets_on_a_disk_and_ports_that_are_taken_are_refused() {
-    let run = |config: &Config| {
+    let run = |config: &Config, given: &Given, wrapper: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.json");
         std::fs::write(&path, serde_json::to_vec(config).unwrap()).unwrap();
-        let out = std::process::Command::new(env!("CARGO_BIN_EXE_casemate-agent"))
+        for (name, bytes) in given.files() {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let out = std::process::Command::new(wrapper[0])
+            .args(&wrapper[1..])
+            .arg(env!("CARGO_BIN_EXE_casemate-agent"))
             .arg(&path)
             .output()
             .unwrap();
         assert_eq!(out.status.code(), Some(125));
         String::from_utf8_lossy(&out.stderr).into_owned()
     };
-    let mut config = config(shell("echo started"));
-    config.attestation = Some(attestation(Path::new("/no/such.sock")));
-    let mut wanted = secrets_config(vec![item("A", None, Some("a"))]);
-    wanted.dir = Some("/proc/self".into());
-    config.secrets = Some(wanted);
-    let err = run(&config);
-    assert!(err.contains("/proc/self") && err.contains("tmpfs"), "{err}");
-    config.secrets = None;
+    let asks = json!({ "secrets": [{ "name": "A", "file": "a" }] });
+    let none = Path::new("/no/such.sock");
+    let (config, given) = pod_with(none, shell("echo started"), &asks);
+    let mut on_disk = IN_POD;
+    let script = IN_POD[4].replace("&& exec", "&& mount --bind /proc/sys /run/secrets && exec");
+    on_disk[4] = &script;
+    let err = run(&config, &given, &on_disk);
+    assert!(err.contains("/run/secrets") && err.contains("tmpfs"), "{err}");
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (mut config, given) = pod_with(none, shell("echo started"), &json!({}));
     config.attestation.as_mut().unwrap().port = taken.local_addr().unwrap().port();
-    let err = run(&config);
+    let err = run(&config, &given, &IN_POD);
     assert!(err.contains(&port(&config).to_string()), "{err}");
 }
 
@@ -329,8 +307,9 @@ fn no_core_dump_is_left_by_agent_or_app() {
 }
 
 /// A client of the app's that verifies evidence and sends what it likes.
-fn tls_client(port: u16) -> StreamOwned<ClientConnection, TcpStream> {
-    let verifier = Verifier::new(verifier(), options().expected, system_clock());
+fn tls_client(config: &Config) -> StreamOwned<ClientConnection, TcpStream> {
+    let port = config.tls.as_ref().unwrap().port;
+    let verifier = Verifier::new(verifier(), options(config).expected, system_clock());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -347,11 +326,12 @@ fn tls_client(port: u16) -> StreamOwned<ClientConnection, TcpStream> {
 /// An agent whose TLS port goes on to `forward`.
 fn tls_agent(dir: &Path, forward: u16, http: bool) -> (Agent, Config) {
     let socket = serve(dir);
-    let mut config = config(shell("sleep 1000"));
-    config.attestation = Some(attestation(&socket));
+    let http_port = json!({ "containerPort": forward, "protocol": "HTTP", "host": "app.example" });
+    let fields = json!({ "ports": [http_port] });
+    let (mut config, given) = pod_with(&socket, shell("sleep 1000"), &fields);
     let (port, connections_max, idle_ms) = (free_port(), 4, 60_000);
     config.tls = Some(TlsConfig { port, forward, http, connections_max, idle_ms });
-    let agent = Agent::start(&config);
+    let agent = Agent::start_in_pod(&config, &given);
     agent.expect(|k| matches!(k, EventKind::EvidenceAvailable { .. }));
     (agent, config)
 }
@@ -371,8 +351,7 @@ fn tls_ends_in_the_agent_and_bytes_reach_the_app_untouched() {
     });
     let dir = tempfile::tempdir().unwrap();
     let (mut agent, config) = tls_agent(dir.path(), forward, true);
-    let port = config.tls.as_ref().unwrap().port;
-    let mut client = tls_client(port);
+    let mut client = tls_client(&config);
     let request = b"GET / HTTP/1.1\r\nHost: app.example\r\nX-Odd:  two  spaces\r\n\r\n";
     client.write_all(request).unwrap();
     let mut echoed = vec![0; request.len()];
@@ -381,8 +360,9 @@ fn tls_ends_in_the_agent_and_bytes_reach_the_app_untouched() {
 
     // Far more than all buffers, both ways at once, over more connections than there are slots.
     let clients = (0..6).map(|seed: u32| {
+        let config = config.clone();
         thread::spawn(move || {
-            let mut client = tls_client(port);
+            let mut client = tls_client(&config);
             let sent: Vec<u8> =
                 (0..3_000_000u32).map(|i| (i.wrapping_mul(31) ^ seed).to_le_bytes()[0]).collect();
             let mut received = Vec::new();
@@ -414,7 +394,7 @@ fn the_apps_port_answers_for_the_agent_under_well_known() {
     let dir = tempfile::tempdir().unwrap();
     // Nothing listens where it would forward.
     let (mut agent, config) = tls_agent(dir.path(), free_port(), true);
-    let session = connect(config.tls.as_ref().unwrap().port);
+    let session = connect(&config, config.tls.as_ref().unwrap().port);
     session.attest(Session::nonce().unwrap()).unwrap();
     agent.signal("TERM");
     agent.wait();
@@ -427,7 +407,7 @@ fn a_server_that_speaks_first_is_heard_where_http_is_off() {
     thread::spawn(move || app.accept().unwrap().0.write_all(b"220 ready\r\n").unwrap());
     let dir = tempfile::tempdir().unwrap();
     let (mut agent, config) = tls_agent(dir.path(), forward, false);
-    let mut client = tls_client(config.tls.as_ref().unwrap().port);
+    let mut client = tls_client(&config);
     let mut said = Vec::new();
     client.read_to_end(&mut said).unwrap();
     assert_eq!(said, b"220 ready\r\n");

@@ -19,6 +19,10 @@ pub(crate) struct DevArgs {
     /// Agent, a static binary [default: casemate-agent beside this program]
     #[arg(long, value_name = "FILE")]
     pub(crate) agent: Option<PathBuf>,
+    /// Software TEE, for machines without a real one [default: casemate-software-tee beside this
+    /// program]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) software_tee: Option<PathBuf>,
     /// Addresses for pods, such as 10.90.0.0/16: two networks on one machine need two
     /// [default: the provider's own]
     #[arg(long, value_name = "CIDR")]
@@ -32,6 +36,9 @@ pub(crate) struct DevArgs {
     /// Port on which apps answer, 0 for a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) ingress_port: u16,
+    /// Port on which TLS goes through to the apps' agents, 0 for a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub(crate) tls_port: u16,
     /// Port of the provider's metrics, 0 for a free one
     #[arg(long, value_name = "PORT", default_value_t = 7071)]
     pub(crate) metrics_port: u16,

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use super::AppraisalArgs;
 use crate::{address::Address, amount::Amount};
 
 /// Whose offers are asked for.
@@ -15,6 +16,20 @@ pub(crate) struct OfferArgs {
     /// Take the manifest's service under another name
     #[arg(long)]
     pub(crate) name: Option<String>,
+}
+
+/// What becomes of the secrets that a manifest asks for.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ReleaseArgs {
+    /// Do not release secrets to the pods: they wait
+    #[arg(long)]
+    pub(crate) no_release: bool,
+    /// Do not fetch the image to compare its root file system with the one that a software TEE has
+    /// measured
+    #[arg(long)]
+    pub(crate) no_image: bool,
+    #[command(flatten)]
+    pub(crate) appraisal: AppraisalArgs,
 }
 
 /// `casemate deploy`
@@ -34,6 +49,8 @@ pub(crate) struct DeployArgs {
     /// Most that may be spent in a second [default: twice the price of the resources]
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) spend_rate: Option<Amount>,
+    #[command(flatten)]
+    pub(crate) release: ReleaseArgs,
     /// Wait until every replica is ready
     #[arg(long)]
     pub(crate) wait: bool,
@@ -52,9 +69,9 @@ pub(crate) struct QuotesArgs {
 }
 
 /// How long `--wait` waits.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct TimeoutArgs {
-    /// Seconds that --wait waits at most
+    /// Seconds that --wait waits at most, and the release of secrets for the pods
     #[arg(long = "wait-timeout", value_name = "SECONDS", default_value_t = 300)]
     seconds: u64,
 }
@@ -120,6 +137,8 @@ pub(crate) struct UpdateArgs {
     /// New manifest, `-` for standard input
     #[arg(default_value = "casemate.yaml")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) release: ReleaseArgs,
     /// Wait until every replica of the new version is ready
     #[arg(long)]
     pub(crate) wait: bool,

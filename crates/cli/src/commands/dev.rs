@@ -1,4 +1,4 @@
-//! `casemate dev`: a node, a provider and a publisher's account on this machine.
+//! `casemate dev`: a node, a software TEE, a provider and a publisher's account on this machine.
 //!
 //! Everything lies in one folder, so that the next start goes on where this one ended. Secrets are
 //! random and made here; the one well-known key (`//Alice`) only pays the others, and only after
@@ -8,6 +8,7 @@ mod files;
 mod network;
 mod process;
 mod provider_config;
+mod software_tee;
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,12 +29,16 @@ struct Addresses {
     provider_api: String,
     /// Base address of the ingress; apps answer to their host names there.
     ingress: String,
+    /// `host:port` where TLS goes through to the apps' agents, by server name.
+    tls: String,
     /// Prometheus metrics of the provider.
     metrics: String,
     /// Configuration of the publisher, for `casemate --config`.
     config: String,
     /// Configuration of the provider.
     provider_config: String,
+    /// Control socket of the software TEE.
+    software_tee: String,
     /// Process ids, for whoever looks after the network.
     pids: Pids,
 }
@@ -43,6 +48,7 @@ struct Pids {
     dev: u32,
     node: u32,
     provider: u32,
+    software_tee: u32,
 }
 
 pub(super) async fn run(context: &Context, args: &DevArgs) -> anyhow::Result<()> {
@@ -74,6 +80,7 @@ async fn serve(context: &Context, network: &mut Network<'_>) -> anyhow::Result<(
             ("node", addresses.rpc.clone()),
             ("provider", addresses.provider_api.clone()),
             ("apps", addresses.ingress.clone()),
+            ("apps, TLS", addresses.tls.clone()),
             ("metrics", addresses.metrics.clone()),
             ("configuration", addresses.config.clone()),
         ])

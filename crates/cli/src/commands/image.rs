@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use casemate_image::{
     Digest, Image, ImageBuilder, Limits, Reference, RegistryOptions, Store, export_layout,
-    load_archive, load_layout, push, resolve,
+    load_archive, load_layout, pull, push, resolve,
 };
+use casemate_software_tee::measure::Tree;
 
 use crate::{
     cli::{ImageCommand, PackArgs, PushArgs, ResolveArgs},
@@ -29,6 +30,24 @@ pub(super) async fn run(context: &Context, command: &ImageCommand) -> anyhow::Re
 pub(crate) async fn pinned_digest(context: &Context, image: &str) -> anyhow::Result<String> {
     let reference = parse(image)?;
     Ok(digest_of(context, &reference).await?.to_string())
+}
+
+/// The digest of an image's root file system, as the software TEE measures it. The image is fetched
+/// for that, and every layer compared with its digest.
+pub(crate) async fn root_fs_digest(context: &Context, image: &str) -> anyhow::Result<[u8; 48]> {
+    let reference = parse(image)?;
+    let temporary = Temporary::new()?;
+    let limits = Limits::default();
+    let pulled = pull(&temporary.store, &reference, &registry_options(context), &limits).await;
+    let pulled = pulled.or_fail(|| {
+        Failure::new(format!("cannot fetch image `{reference}` to measure it"))
+            .hint("a registry without TLS must be named: --insecure-registry HOST:PORT")
+    })?;
+    let digest = tokio::task::spawn_blocking(move || {
+        let root = temporary.store.rootfs(&pulled, &limits)?;
+        anyhow::Ok(Tree::read(&root)?.digest())
+    });
+    digest.await?.or_fail(|| Failure::new(format!("cannot measure image `{reference}`")))
 }
 
 async fn digest_of(context: &Context, reference: &Reference) -> anyhow::Result<Digest> {

@@ -28,15 +28,15 @@ use crate::{
 };
 
 /// How often a condition is looked at again: twice for each block of a production chain.
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 
 /// Notes about leases on this chain.
-fn notes(context: &Context, chain: &Chain) -> LeaseNotes {
+pub(super) fn notes(context: &Context, chain: &Chain) -> LeaseNotes {
     LeaseNotes::new(&context.settings.state_dir, &chain.genesis_hash())
 }
 
 /// The lease that a number, a name or nothing means.
-async fn find(
+pub(super) async fn find(
     context: &Context,
     chain: &Chain,
     publisher: Address,
@@ -84,7 +84,7 @@ async fn find(
 }
 
 /// A client of the provider that runs a lease, at the first of its endpoints that answers.
-async fn provider_of(
+pub(super) async fn provider_of(
     context: &Context,
     chain: &Chain,
     signer: &Signer,

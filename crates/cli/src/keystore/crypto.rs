@@ -83,6 +83,35 @@ pub(crate) enum OpenError {
 const KDF: &str = "argon2id";
 const CIPHER: &str = "xchacha20-poly1305";
 
+/// A key that was derived from a passphrase, so that one file is read and written again with one
+/// derivation. Wiped when dropped.
+pub(crate) struct DerivedKey {
+    key: Zeroizing<[u8; 32]>,
+    parameters: KdfParameters,
+    salt: [u8; 32],
+}
+
+/// Never prints the key.
+impl std::fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DerivedKey(..)")
+    }
+}
+
+impl DerivedKey {
+    /// For a new file: with a salt of its own.
+    pub(crate) fn new(
+        passphrase: &[u8],
+        parameters: &KdfParameters,
+    ) -> Result<Self, getrandom::Error> {
+        let mut salt = [0u8; 32];
+        getrandom::fill(&mut salt)?;
+        // Fails only for parameters, which are constants of this program.
+        let key = parameters.derive(passphrase, &salt).ok_or(getrandom::Error::UNEXPECTED)?;
+        Ok(Self { key, parameters: parameters.clone(), salt })
+    }
+}
+
 impl Sealed {
     /// Encrypts `secret`; `associated` is authenticated with it.
     pub(super) fn seal(
@@ -91,25 +120,47 @@ impl Sealed {
         associated: &[u8],
         parameters: &KdfParameters,
     ) -> Result<Self, getrandom::Error> {
-        let (mut salt, mut nonce) = ([0u8; 32], [0u8; 24]);
-        getrandom::fill(&mut salt)?;
+        Self::seal_with(secret, &DerivedKey::new(passphrase, parameters)?, associated)
+    }
+
+    /// Encrypts under a key that was derived before. Nonces are 192 random bits: one key is good
+    /// for any number of files.
+    pub(crate) fn seal_with(
+        secret: &[u8],
+        key: &DerivedKey,
+        associated: &[u8],
+    ) -> Result<Self, getrandom::Error> {
+        let mut nonce = [0u8; 24];
         getrandom::fill(&mut nonce)?;
         let mut sealed = Self {
             kdf: KDF.to_owned(),
-            kdf_parameters: parameters.clone(),
-            salt: to_hex(&salt),
+            kdf_parameters: key.parameters.clone(),
+            salt: to_hex(&key.salt),
             cipher: CIPHER.to_owned(),
             nonce: to_hex(&nonce),
             ciphertext: String::new(),
         };
-        let ciphertext = parameters.derive(passphrase, &salt).and_then(|key| {
-            let cipher = XChaCha20Poly1305::new((&*key).into());
-            let aad = sealed.bind(associated);
-            cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: secret, aad: &aad }).ok()
-        });
-        // Both fail only for lengths and parameters that are constants of this program.
-        sealed.ciphertext = to_hex(&ciphertext.ok_or(getrandom::Error::UNEXPECTED)?);
+        let aad = sealed.bind(associated);
+        let ciphertext = XChaCha20Poly1305::new((&*key.key).into())
+            .encrypt(XNonce::from_slice(&nonce), Payload { msg: secret, aad: &aad })
+            // For more bytes than any machine has.
+            .map_err(|_| getrandom::Error::UNEXPECTED)?;
+        sealed.ciphertext = to_hex(&ciphertext);
         Ok(sealed)
+    }
+
+    /// Derives the key that this was encrypted under, if the passphrase is right.
+    pub(crate) fn derive(&self, passphrase: &[u8]) -> Result<DerivedKey, OpenError> {
+        if self.kdf != KDF || self.cipher != CIPHER {
+            return Err(OpenError::Parameters("it uses an unknown key derivation or cipher"));
+        }
+        self.kdf_parameters.check().map_err(OpenError::Parameters)?;
+        let salt: [u8; 32] = from_hex(&self.salt)?;
+        let key = self
+            .kdf_parameters
+            .derive(passphrase, &salt)
+            .ok_or(OpenError::Parameters("its key derivation parameters do not fit together"))?;
+        Ok(DerivedKey { key, parameters: self.kdf_parameters.clone(), salt })
     }
 
     /// Decrypts.
@@ -118,25 +169,31 @@ impl Sealed {
         passphrase: &[u8],
         associated: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        if self.kdf != KDF || self.cipher != CIPHER {
-            return Err(OpenError::Parameters("it uses an unknown key derivation or cipher"));
-        }
-        self.kdf_parameters.check().map_err(OpenError::Parameters)?;
-        let salt: [u8; 32] = from_hex(&self.salt)?;
-        let nonce: [u8; 24] = from_hex(&self.nonce)?;
-        let ciphertext = self.ciphertext.strip_prefix("0x").and_then(|h| hex::decode(h).ok());
-        let ciphertext = ciphertext.ok_or(OpenError::Parameters("its hex is broken"))?;
-        let key = self
-            .kdf_parameters
-            .derive(passphrase, &salt)
-            .ok_or(OpenError::Parameters("its key derivation parameters do not fit together"))?;
-        XChaCha20Poly1305::new((&*key).into())
+        // Before the slow part.
+        self.parts()?;
+        self.open_with(&self.derive(passphrase)?, associated)
+    }
+
+    /// Decrypts with a key from [`Self::derive`].
+    pub(crate) fn open_with(
+        &self,
+        key: &DerivedKey,
+        associated: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (nonce, ciphertext) = self.parts()?;
+        XChaCha20Poly1305::new((&*key.key).into())
             .decrypt(
                 XNonce::from_slice(&nonce),
                 Payload { msg: &ciphertext, aad: &self.bind(associated) },
             )
             .map(Zeroizing::new)
             .map_err(|_| OpenError::Decrypt)
+    }
+
+    fn parts(&self) -> Result<([u8; 24], Vec<u8>), OpenError> {
+        let nonce: [u8; 24] = from_hex(&self.nonce)?;
+        let ciphertext = self.ciphertext.strip_prefix("0x").and_then(|h| hex::decode(h).ok());
+        Ok((nonce, ciphertext.ok_or(OpenError::Parameters("its hex is broken"))?))
     }
 
     /// Everything readable goes into what is authenticated.

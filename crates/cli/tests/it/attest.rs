@@ -155,7 +155,8 @@ fn forgeries_are_refused_with_their_reason() {
     let other_platform = Case { collateral: TDX.collateral, at: TDX.at, ..TD15 };
     refused(&verify(&home, &other_platform, &[]));
     let of_sgx = Case { collateral: SGX.collateral, at: SGX.at, ..TDX };
-    refused(&verify(&home, &of_sgx, &[]));
+    // Another of Intel's CAs has issued that machine's certificate.
+    assert_eq!(refused(&verify(&home, &of_sgx, &[]))["error"], "PckCrlOfOtherCa");
     let wrong_report_data = "11".repeat(64);
     let value = refused(&verify(&home, &TD15, &["--report-data", &wrong_report_data]));
     assert!(value["reasons"][0].as_str().unwrap().starts_with("report data"));
@@ -217,4 +218,30 @@ fn what_can_not_be_read_is_told_apart_from_what_is_refused() {
     let cut = home.path("cut");
     std::fs::write(&cut, &half[..half.len() / 2]).unwrap();
     run(&["--kind", "tdx", "--evidence", &cut.display().to_string()]).fails(2, &["is no quote"]);
+}
+
+#[test]
+fn what_is_submitted_is_read_before_a_node_or_a_key_is_asked_for() {
+    let home = Home::new();
+    let run = |args: &[&str]| home.run(&[&["attest", "submit"], args].concat());
+    let quote = data(TD15.evidence);
+    let collateral = data(TD15.collateral[0]);
+    run(&["--kind", "tdx", "--evidence", &quote]).fails(2, &["collateral", "--collateral FILE"]);
+    run(&["--kind", "sgx", "--evidence", &quote, "--collateral", &collateral])
+        .fails(2, &["another kind: TDX", "--kind tdx"]);
+    let junk = home.write("junk", "no evidence at all").display().to_string();
+    run(&["--kind", "tdx", "--evidence", &junk, "--collateral", &collateral])
+        .fails(2, &["is no quote of this kind"]);
+    // A list of revoked certificates is needed, and none is among these.
+    let (report, vcek, chain) =
+        (data(SNP.evidence), data(SNP.collateral[0]), data(SNP.collateral[1]));
+    let args = ["--kind", "sev-snp", "--evidence", &report, "--collateral", &vcek];
+    run(&[&args[..], &["--collateral", &chain]].concat()).fails(2, &["revocation list"]);
+    let gpu = data(GPU.evidence);
+    run(&["--kind", "gpu", "--evidence", &gpu]).fails(2, &["attest verify --kind gpu"]);
+    // All there, but nobody to sign.
+    run(&["--kind", "tdx", "--evidence", &quote, "--collateral", &collateral])
+        .fails(1, &["there is no key", "casemate key new"]);
+    home.run(&["attest", "lease", "7", "--rpc", "ws://127.0.0.1:1"])
+        .fails(1, &["cannot use the chain node at ws://127.0.0.1:1"]);
 }

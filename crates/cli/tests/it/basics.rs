@@ -31,6 +31,8 @@ fn every_command_has_help_and_json() {
         "fund",
         "update",
         "stop",
+        "attest",
+        "secret",
         "manifest",
         "image",
         "key",

@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod attest;
+mod attest_url;
 mod basics;
 mod dev;
 mod images;
 mod keys;
 mod manifests;
 mod registry;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod run;
+mod secrets;
+mod vaults;

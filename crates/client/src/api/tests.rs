@@ -30,3 +30,21 @@ fn a_newer_providers_codes_are_read_as_unknown() {
 fn a_request_with_an_unknown_field_is_refused() {
     assert!(serde_json::from_str::<QuoteRequest>(r#"{"manifest": "{}", "x": 1}"#).is_err());
 }
+
+#[test]
+fn answers_of_providers_without_a_tls_ingress_are_read() {
+    let ingress: IngressInfo =
+        serde_json::from_str(r#"{"domain": "d", "httpPort": 80, "tcpPorts": [1, 2]}"#).unwrap();
+    assert_eq!(ingress.tls, None);
+    let pod: PodInfo = serde_json::from_str(
+        r#"{"pod": "l1-r0-v1", "replica": 0, "version": 1, "phase": "running", "ready": true,
+            "reason": null, "agentKey": null, "containers": [], "usage": null}"#,
+    )
+    .unwrap();
+    assert_eq!(pod.agent, None);
+    let text = serde_json::to_string(&PodInfo {
+        agent: Some(AgentEndpoint { address: "h:1".into(), server_name: "n".into() }),
+        ..pod
+    });
+    assert!(text.unwrap().contains(r#""agent":{"address":"h:1","serverName":"n"}"#));
+}

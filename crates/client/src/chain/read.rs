@@ -201,8 +201,10 @@ async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError>
         let entry = entry.map_err(ChainError::reading)?;
         let (_, replica) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
         let agent = entry.value().decode().map_err(ChainError::reading)?;
+        let standing = super::attestation::standing(at, id, replica).await?;
         agents.push(AgentView {
             replica,
+            standing: standing.filter(|(key, _)| *key == agent.key).map(|(_, standing)| standing),
             key: agent.key,
             sequence: agent.sequence,
             claimed_to: agent.claimed_to,

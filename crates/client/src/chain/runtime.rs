@@ -48,6 +48,34 @@
         with = "::subxt::utils::Static<::casemate_primitives::ProviderInfo>"
     ),
     substitute_type(
+        path = "casemate_attestation::claims::Grade",
+        with = "::subxt::utils::Static<::casemate_attestation::Grade>"
+    ),
+    substitute_type(
+        path = "casemate_attestation::claims::TcbStatus",
+        with = "::subxt::utils::Static<::casemate_attestation::TcbStatus>"
+    ),
+    substitute_type(
+        path = "casemate_attestation::dcap::pck::PckCa",
+        with = "::subxt::utils::Static<::casemate_attestation::dcap::PckCa>"
+    ),
+    substitute_type(
+        path = "casemate_attestation::sev_snp::tcb::Product",
+        with = "::subxt::utils::Static<::casemate_attestation::sev_snp::Product>"
+    ),
+    substitute_type(
+        path = "casemate_attestation::sev_snp::tcb::TcbVersion",
+        with = "::subxt::utils::Static<::casemate_attestation::sev_snp::TcbVersion>"
+    ),
+    substitute_type(
+        path = "casemate_attestation::roots::TrustRoot",
+        with = "::subxt::utils::Static<::casemate_attestation::TrustRoot>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::registry::TeeKind",
+        with = "::subxt::utils::Static<::casemate_primitives::TeeKind>"
+    ),
+    substitute_type(
         path = "casemate_primitives::registry::PriceList",
         with = "::subxt::utils::Static<::casemate_primitives::PriceList>"
     )

@@ -1,8 +1,8 @@
 //! Transactions and what they did.
 
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256,
-    LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, ReplicaIndex, Resources, UsageRecord,
+    AccountBytes, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId,
+    ManifestRef, PriceList, ProviderInfo, Quote, Resources, UsageRecord,
 };
 use subxt::{
     config::DefaultExtrinsicParamsBuilder,
@@ -107,15 +107,6 @@ pub enum Call {
         /// Which.
         lease: LeaseId,
     },
-    /// Name the agent of a replica.
-    Activate {
-        /// Of which lease.
-        lease: LeaseId,
-        /// Which replica.
-        replica: ReplicaIndex,
-        /// Its key.
-        key: AgentPublicKey,
-    },
     /// Be paid for a usage record.
     Claim {
         /// The record.
@@ -166,6 +157,8 @@ pub enum ChainEvent {
         /// What the publisher got back.
         refunded: Balance,
     },
+    /// Evidence was verified by the runtime.
+    Appraised(super::Appraised),
     /// A deployment has a new manifest or was stopped.
     DeploymentChanged {
         /// Which.
@@ -242,9 +235,6 @@ impl ChainClient {
             }
             Call::Close { lease } => self.send(signer, &tx.leases().close(Static(lease))).await,
             Call::Settle { lease } => self.send(signer, &tx.leases().settle(Static(lease))).await,
-            Call::Activate { lease, replica, key } => {
-                self.send(signer, &tx.leases().activate(Static(lease), replica, key)).await
-            }
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
@@ -396,6 +386,14 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                 | Leases::FundsExhausted { lease }
                 | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
             })
+        }
+        "Attestation" => {
+            let runtime::Event::Attestation(event) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            super::attestation::event(event)
         }
         "Deployments" => {
             let runtime::Event::Deployments(event) =

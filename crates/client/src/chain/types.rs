@@ -7,6 +7,8 @@ use casemate_primitives::{
     Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
 };
 
+use super::StandingView;
+
 /// Money of an account.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct AccountBalance {
@@ -55,6 +57,15 @@ pub struct AgentView {
     pub claimed_to: UnixSeconds,
     /// Total of the newest record that was claimed.
     pub claimed_total: Quantities,
+    /// Why the key counts; `None` when its standing has ended.
+    pub standing: Option<StandingView>,
+}
+
+impl AgentView {
+    /// First second at which the key counts no more, if it counts.
+    pub fn attested_until(&self) -> Option<UnixSeconds> {
+        self.standing.as_ref().map(|standing| standing.expires_at)
+    }
 }
 
 /// A lease with what belongs to it.

@@ -129,6 +129,8 @@ async fn advance(
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
+            // Evidence of no lease.
+            ChainEvent::Appraised(_) => {}
         }
     }
     for lease in touched {

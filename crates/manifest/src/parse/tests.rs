@@ -3,6 +3,7 @@ use crate::{Manifest, ManifestError, PodResources, Protocol, RestartPolicy};
 mod bad_shape;
 mod bad_values;
 mod properties;
+mod secrets;
 
 /// The least that is valid, with holes to put things in.
 const MINIMAL: &str = "\
@@ -114,7 +115,7 @@ fn full_example_is_read_as_it_is_written() {
         }
     );
     let nginx = &manifest.spec.containers[0];
-    assert_eq!(nginx.env[0].value, "0755");
+    assert_eq!(nginx.env[0].value.as_deref(), Some("0755"));
     assert_eq!(nginx.command, ["nginx", "-g", "daemon off;"]);
     assert_eq!(nginx.ports[0].protocol, Protocol::Http);
     assert_eq!(nginx.readiness_probe.as_ref().unwrap().period_seconds, 2);
@@ -191,6 +192,13 @@ fn the_guest_books_manifest_is_valid() {
     let manifest =
         Manifest::parse(include_str!("../../../../examples/guestbook/casemate.yaml")).unwrap();
     assert_eq!(manifest.http_hosts().collect::<Vec<_>>(), ["guestbook.localhost"]);
+    let text = include_str!("../../../../examples/guestbook/casemate-password.yaml");
+    let mut manifest = Manifest::parse(text).unwrap();
+    assert_eq!(manifest.secret_names().into_iter().collect::<Vec<_>>(), ["guestbook-password"]);
+    // As the command line deploys it.
+    manifest.pin_images(|image| image.pinned(&format!("sha256:{}", "0".repeat(64)))).unwrap();
+    manifest.fill_released_by([1; 32]);
+    manifest.validate_deployable().unwrap();
 }
 
 #[test]

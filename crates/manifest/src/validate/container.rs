@@ -1,7 +1,7 @@
 //! Checks of one container.
 
 use super::{Faults, limits::*, names, probe};
-use crate::{Container, Volume, error::shown, path::Path};
+use crate::{Container, SECRETS_DIR, Volume, error::shown, path::Path};
 use std::collections::BTreeSet;
 
 /// Directories that the runtime and the agent own: a volume there would hide or change them.
@@ -48,10 +48,11 @@ fn command(container: &Container, at: &Path, faults: &mut Faults) {
     let mut seen = BTreeSet::new();
     for (index, variable) in container.env.iter().enumerate() {
         let at = env_at.at(index);
-        bytes += variable.name.len() + variable.value.len() + 2;
+        let value = variable.value.as_deref().unwrap_or_default();
+        bytes += variable.name.len() + value.len() + 2;
         faults.text(at.at("name"), &variable.name, names::is_env_name, names::ENV_NAME_ALLOWED);
         faults.unique(at.at("name"), variable.name.as_str(), "variable", &mut seen);
-        no_nul(&variable.value, at.at("value"), faults);
+        no_nul(value, at.at("value"), faults);
     }
     if bytes > COMMAND_BYTES_MAX {
         let found = format!("command, arguments and environment are {bytes} bytes together");
@@ -124,6 +125,9 @@ fn mounts(container: &Container, volumes: &[Volume], at: &Path, faults: &mut Fau
         if path == "/" || is_reserved {
             let allowed = "a path other than `/` and `/run`, and not under `/proc`, `/sys`, \
                  `/dev` or `/run/casemate`";
+            faults.add(path_at, format!("`{}`", shown(path)), allowed);
+        } else if container.asks_for_secrets() && names::is_under(path, SECRETS_DIR) {
+            let allowed = "a path outside of `/run/secrets`, where this container's secrets are";
             faults.add(path_at, format!("`{}`", shown(path)), allowed);
         }
     }

@@ -19,6 +19,12 @@ pub const HOSTS_MAX: usize = 16;
 /// Most environment variables of a container.
 pub const ENV_MAX: usize = 256;
 
+/// Most secrets of a container.
+pub const SECRETS_MAX: usize = 64;
+
+/// Most keys that may release secrets.
+pub const RELEASE_KEYS_MAX: usize = 16;
+
 /// Most words of a command, and arguments.
 pub const WORDS_MAX: usize = 256;
 

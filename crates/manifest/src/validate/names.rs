@@ -13,6 +13,8 @@ pub(super) const HOST_ALLOWED: &str = "a host name such as `web.localhost`: lowe
      letters, digits and `-`, joined by dots, at most 253 characters, no IP address, no port, no \
      wildcard";
 pub(super) const ENV_NAME_ALLOWED: &str = "1 to 256 letters, digits and `_`, the first no digit";
+pub(super) const SECRET_NAME_ALLOWED: &str =
+    "1 to 128 letters, digits, `.`, `_` and `-`, the first no dot";
 pub(super) const PATH_ALLOWED: &str =
     "an absolute path without `.`, `..`, `//`, a final `/` or control characters";
 
@@ -63,6 +65,12 @@ pub(super) fn is_env_name(text: &str) -> bool {
     (1..=256).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Name of a secret and of its file: what `casemate_ra_tls::SecretName` takes.
+pub(super) fn is_secret_name(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=128).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(good)
 }
 
 /// An absolute path in its one normal form.

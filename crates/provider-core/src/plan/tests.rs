@@ -10,7 +10,14 @@ fn id(lease: u64, replica: u16, version: u32) -> PodId {
 }
 
 fn pod(id: PodId, phase: PodPhase) -> PodStatus {
-    PodStatus { id, phase, agent_key: None, address: None, containers: Vec::new() }
+    PodStatus {
+        id,
+        phase,
+        agent_key: None,
+        address: None,
+        attestation: crate::Attestation::Off,
+        containers: Vec::new(),
+    }
 }
 
 fn ready(id: PodId) -> PodStatus {

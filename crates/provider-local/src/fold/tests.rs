@@ -151,3 +151,82 @@ fn a_trimmed_log_keeps_its_sum_its_newest_lines_and_its_cursors() {
         assert!(lines.len() > 200 && lines.len() < 500, "{}", lines.len());
     }
 }
+
+#[test]
+fn evidence_is_the_signers_and_goes_with_its_key() {
+    let pod = pod();
+    let mut log = pod.log();
+    let available = |port| EventKind::EvidenceAvailable {
+        tee: TeeKind::IntelTdx,
+        port,
+        hpke_key: "05".repeat(32),
+        tls_spki_sha256: "06".repeat(32),
+    };
+    pod.write("main", started(&signer()));
+    assert_eq!(log.refresh().unwrap().attestation(), Attestation::Waiting { reason: None });
+    pod.write("main", EventKind::EvidenceUnavailable { reason: "x".repeat(10_000) });
+    let long = Attestation::Waiting { reason: Some("x".repeat(500)) };
+    assert_eq!(log.refresh().unwrap().attestation(), long);
+    pod.write("side", available(1));
+    assert_eq!(log.refresh().unwrap().attestation(), long, "another container's is not the pod's");
+    pod.write("main", available(8443));
+    let endpoint = AttestationEndpoint {
+        tee: TeeKind::IntelTdx,
+        port: 8443,
+        app_tls_port: None,
+        hpke_key: [5; 32],
+        tls_spki_sha256: [6; 32],
+    };
+    assert_eq!(log.refresh().unwrap().attestation(), Attestation::Available(endpoint));
+    // A provider that was started again reads the same.
+    assert_eq!(pod.log().refresh().unwrap().attestation(), Attestation::Available(endpoint));
+    pod.write("main", available(0));
+    assert!(matches!(
+        log.refresh().unwrap().attestation(),
+        Attestation::Waiting { reason: Some(_) }
+    ));
+    pod.write("main", available(8443));
+    pod.write("main", started(&signer()));
+    assert_eq!(log.refresh().unwrap().attestation(), Attestation::Waiting { reason: None });
+}
+
+#[test]
+fn a_container_says_that_it_waits_for_secrets_until_its_app_starts() {
+    let pod = pod();
+    let mut log = pod.log();
+    pod.write("main", started(&signer()));
+    pod.write("main", EventKind::AwaitingSecrets { names: vec!["db".into(), "key".into()] });
+    let awaits = |log: &mut EventLog| log.refresh().unwrap().containers["main"].awaits.clone();
+    assert_eq!(awaits(&mut log), Some(vec!["db".into(), "key".into()]));
+    let lines = log.reader().lines(&LogQuery::default()).unwrap();
+    assert_eq!(lines[0].text, "Waiting: secrets (db, key)");
+    pod.write("main", EventKind::SecretsReceived { names: vec!["db".into()], sequence: 1 });
+    pod.write("main", EventKind::AppStarted { restarts: 0 });
+    assert_eq!(awaits(&mut log), None);
+}
+
+#[test]
+fn a_refusal_is_kept_and_told() {
+    let pod = pod();
+    let mut log = pod.log();
+    let field = casemate_agent::check::Field::Env;
+    let evidence = EventKind::EvidenceAvailable {
+        tee: TeeKind::IntelTdx,
+        port: 8443,
+        hpke_key: "05".repeat(32),
+        tls_spki_sha256: "06".repeat(32),
+    };
+    pod.write("main", started(&signer()));
+    pod.write("main", evidence);
+    // The next agent in its place.
+    pod.write("main", EventKind::Started { key: None });
+    pod.write("main", EventKind::Refused { field, reason: "LD_PRELOAD".repeat(100) });
+    let fold = log.refresh().unwrap();
+    assert_eq!(fold.containers["main"].refused.as_ref().map(String::len), Some(500));
+    assert_eq!(fold.attestation(), Attestation::Waiting { reason: None });
+    let lines = log.reader().lines(&LogQuery::default()).unwrap();
+    assert!(lines[0].text.starts_with("nothing is started or attested"), "{lines:?}");
+    // One that was started again with what it takes.
+    pod.write("main", started(&signer()));
+    assert_eq!(log.refresh().unwrap().containers["main"].refused, None);
+}

@@ -30,3 +30,16 @@ fn phases() {
         }
     }
 }
+
+#[test]
+fn who_waits_for_secrets_says_so_and_who_refuses_says_why() {
+    let names = vec!["db".to_owned()];
+    let fold = ContainerFold { awaits: Some(names.clone()), ..ContainerFold::default() };
+    let status = container_status("c", Some(&fold));
+    assert_eq!(status.state, ContainerState::AwaitingSecrets { names });
+    assert_eq!(phase(&[status], &[true]), PodPhase::Running { ready: false });
+    assert_eq!(refusal("c", &fold), None);
+    let fold = ContainerFold { refused: Some("why".into()), ..ContainerFold::default() };
+    let told = refusal("c", &fold).unwrap();
+    assert!(told.contains("`c`") && told.contains("why"), "{told}");
+}

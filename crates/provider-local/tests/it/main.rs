@@ -6,6 +6,9 @@ mod harness;
 mod isolation;
 mod killed;
 mod restart;
+mod secrets;
+mod tee;
+mod tls;
 
 use casemate_provider_core::conformance::conformance_tests;
 

@@ -7,17 +7,19 @@ use axum::{
 };
 use casemate_client::{
     api::{
-        AddressInfo, ContainerInfo, EventList, Hex, LeasePhase, LeaseStatus, PodInfo, PodPhaseInfo,
-        RefusalCode, UsageInfo,
+        AddressInfo, AgentEndpoint, AgentName, ContainerInfo, EventList, Hex, LeasePhase,
+        LeaseStatus, PodInfo, PodPhaseInfo, RefusalCode, UsageInfo,
     },
     chain::{LeaseState, LeaseView},
 };
-use casemate_provider_core::{Backend, ContainerState, ContainerStatus, PodPhase, PodStatus};
+use casemate_provider_core::{
+    Attestation, Backend, ContainerState, ContainerStatus, PodId, PodPhase, PodStatus,
+};
 use http::Request;
 use serde::Deserialize;
 
 use super::{Api, Problem, Shared};
-use crate::{Chain, quotes::refusal, world::World};
+use crate::{Chain, facts::Facts, quotes::refusal, world::World};
 
 pub(super) async fn status<C: Chain, B: Backend>(
     State(api): Shared<C, B>,
@@ -105,9 +107,42 @@ impl<C: Chain, B: Backend> Api<C, B> {
             ready: pod.phase == PodPhase::Running { ready: true },
             reason,
             agent_key: pod.agent_key.map(Hex),
+            agent: self.agent_endpoint(pod),
             containers: pod.containers.iter().map(container_info).collect(),
             usage,
         })
+    }
+
+    /// Where a pod's agent is reached, once it has evidence.
+    fn agent_endpoint(&self, pod: &PodStatus) -> Option<AgentEndpoint> {
+        let address = self.parts.tls_address.clone()?;
+        if pod.address.is_none() || !matches!(pod.attestation, Attestation::Available(_)) {
+            return None;
+        }
+        let PodId { lease, replica, version } = pod.id;
+        let name = AgentName { lease, replica, version: Some(version) };
+        Some(AgentEndpoint { address, server_name: name.to_string() })
+    }
+
+    /// The URLs of names for which TLS ends in a pod of the lease.
+    fn tls_addresses(&self, world: &World, lease: &LeaseView, facts: &Facts) -> Vec<AddressInfo> {
+        let has_tls = |pod: &PodStatus| matches!(&pod.attestation, Attestation::Available(endpoint) if endpoint.app_tls_port.is_some());
+        let Some(address) = &self.parts.tls_address else { return Vec::new() };
+        if !world.pods_of(lease.id).iter().any(has_tls) {
+            return Vec::new();
+        }
+        let port = match address.rsplit_once(':') {
+            Some((_, "443")) | None => String::new(),
+            Some((_, port)) => format!(":{port}"),
+        };
+        let routes = facts.http.iter().filter(|route| route.has_tls);
+        routes
+            .map(|route| AddressInfo {
+                container: route.container.to_string(),
+                protocol: "https".into(),
+                address: format!("https://{}{port}/", route.host),
+            })
+            .collect()
     }
 
     fn addresses(&self, world: &World, lease: &LeaseView) -> Vec<AddressInfo> {
@@ -128,13 +163,14 @@ impl<C: Chain, B: Backend> Api<C, B> {
                 address: format!("{}:{outside}", self.parts.config.ingress.domain),
             })
         });
-        http.chain(tcp).collect()
+        http.chain(self.tls_addresses(world, lease, &facts)).chain(tcp).collect()
     }
 }
 
 fn container_info(container: &ContainerStatus) -> ContainerInfo {
     let (state, exit_code) = match container.state {
         ContainerState::Waiting => ("waiting", None),
+        ContainerState::AwaitingSecrets { .. } => ("awaitingSecrets", None),
         ContainerState::Running => ("running", None),
         ContainerState::BackOff { exit_code } => ("backOff", Some(exit_code)),
         ContainerState::Exited { exit_code } => ("exited", Some(exit_code)),

@@ -33,7 +33,7 @@ pub(super) async fn quote<C: Chain, B: Backend>(
         refusal(RefusalCode::BadRequest, format!("the request's body: {err}"), "see the API")
     })?;
     let bytes = asked.manifest.into_bytes();
-    let (_, facts) = read_bounded(&bytes)?;
+    let (_, facts) = read_bounded(&bytes, api.parts.config.tee.is_some())?;
     let asked = Asked { publisher: &account, manifest: &bytes };
 
     let _one_at_a_time = api.orders.lock().await;
@@ -118,7 +118,7 @@ pub(super) async fn put_manifest<C: Chain, B: Backend>(
         let hint = "the hash is BLAKE2b-256 over the body";
         return Err(refusal(RefusalCode::BadRequest, text, hint).into());
     }
-    let (_, facts) = read_bounded(&body)?;
+    let (_, facts) = read_bounded(&body, api.parts.config.tee.is_some())?;
     quotes::check_fits(&facts, &lease.resources, lease.replicas)?;
     let now = (api.parts.clock)();
     let spool_failed = |err| Problem::internal("the provider cannot use its disk", &err);
@@ -151,12 +151,13 @@ pub(super) async fn put_manifest<C: Chain, B: Backend>(
 
 fn read_bounded(
     bytes: &[u8],
+    attests: bool,
 ) -> Result<(casemate_manifest::Manifest, crate::facts::Facts), Problem> {
     if bytes.len() > MANIFEST_BYTES_MAX {
         let text = format!("the manifest is longer than {MANIFEST_BYTES_MAX} bytes");
         return Err(refusal(RefusalCode::TooLarge, text, "put large data into the image").into());
     }
-    Ok(quotes::read_manifest(bytes)?)
+    Ok(quotes::read_manifest(bytes, attests)?)
 }
 
 async fn keep<C: Chain, B: Backend>(api: &Arc<Api<C, B>>, bytes: Vec<u8>) -> Result<(), Problem> {

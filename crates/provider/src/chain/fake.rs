@@ -1,10 +1,19 @@
 //! A scripted chain in memory, for tests and benches. It keeps the rules that the daemon relies on
 //! (sequence, times, state) and counts every call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use casemate_client::chain::{AgentView, ChainSnapshot, LeaseState, LeaseView, ProviderView};
-use casemate_primitives::{AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_attestation::{Grade, TcbStatus, TrustRoots};
+use casemate_client::chain::{
+    AgentView, AttestedKeys, ChainSnapshot, Endorsement, LeaseState, LeaseView, ProviderView,
+    StandingView, Submission,
+};
+use casemate_primitives::{
+    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, blake2_256,
+};
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
 
@@ -13,8 +22,10 @@ use super::{Chain, ChainError};
 /// A call that was made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Call {
-    /// [`Chain::activate`].
-    Activate(LeaseId, ReplicaIndex, AgentPublicKey),
+    /// [`Chain::attest`].
+    Attest(LeaseId, ReplicaIndex, AgentPublicKey),
+    /// [`Chain::endorse`], with what it was.
+    Endorse(&'static str),
     /// [`Chain::claim`], with lease, replica and sequence.
     Claim(LeaseId, ReplicaIndex, u64),
     /// [`Chain::settle`].
@@ -28,6 +39,13 @@ struct State {
     snapshot: ChainSnapshot,
     provider: Option<ProviderView>,
     reachable: bool,
+    roots: TrustRoots,
+    standing_seconds: u64,
+    /// Whether evidence is refused until its certificate was brought.
+    needs_collateral: bool,
+    certificates: HashSet<Hash256>,
+    refusals: VecDeque<&'static str>,
+    attested_over: Vec<u32>,
     calls: Vec<(Call, Result<(), ChainError>)>,
 }
 
@@ -47,6 +65,12 @@ impl FakeChain {
             snapshot: ChainSnapshot::default(),
             provider: Some(provider.clone()),
             reachable: true,
+            roots: TrustRoots::default(),
+            standing_seconds: 24 * 60 * 60,
+            needs_collateral: false,
+            certificates: HashSet::new(),
+            refusals: VecDeque::new(),
+            attested_over: Vec::new(),
             calls: Vec::new(),
         };
         Self {
@@ -62,7 +86,38 @@ impl FakeChain {
         let mut state = self.lock();
         change(&mut state.snapshot);
         state.snapshot.block_number += 1;
+        state.snapshot.block_hash = Self::hash_of(state.snapshot.block_number);
         self.sender.send_replace(Arc::new(state.snapshot.clone()));
+    }
+
+    /// Hash of a block.
+    pub fn hash_of(block: u32) -> Hash256 {
+        blake2_256(&block.to_le_bytes())
+    }
+
+    /// For how long evidence counts from now on.
+    pub fn set_standing_seconds(&self, seconds: u64) {
+        self.lock().standing_seconds = seconds;
+    }
+
+    /// From now on evidence is refused until a piece of collateral of any kind was brought.
+    pub fn need_collateral(&self) {
+        self.lock().needs_collateral = true;
+    }
+
+    /// The next attest is refused with this name. Several queue up.
+    pub fn refuse_next_attest(&self, name: &'static str) {
+        self.lock().refusals.push_back(name);
+    }
+
+    /// Sets the roots that the chain trusts.
+    pub fn set_trust_roots(&self, roots: TrustRoots) {
+        self.lock().roots = roots;
+    }
+
+    /// Numbers of the blocks over which evidence was submitted, refused or not.
+    pub fn attested_over(&self) -> Vec<u32> {
+        self.lock().attested_over.clone()
     }
 
     /// Opens or replaces a lease in a new block.
@@ -151,26 +206,83 @@ impl Chain for FakeChain {
         }
     }
 
-    async fn activate(
+    async fn attest(
         &self,
         lease: LeaseId,
         replica: ReplicaIndex,
-        key: AgentPublicKey,
+        keys: AttestedKeys,
+        block: u32,
+        submission: Submission,
     ) -> Result<(), ChainError> {
-        self.call(Call::Activate(lease, replica, key), |snapshot| {
+        let key = keys.agent;
+        let (refusal, standing_seconds) = {
+            let mut state = self.lock();
+            state.attested_over.push(block);
+            let missing = state.needs_collateral && state.certificates.is_empty();
+            let refusal = missing.then_some("CertificateUnknown");
+            (refusal.or_else(|| state.refusals.pop_front()), state.standing_seconds)
+        };
+        self.call(Call::Attest(lease, replica, key), |snapshot| {
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            if block == 0 || block > snapshot.block_number {
+                return Err("BlockTooOld");
+            }
+            let now = snapshot.time;
             let lease = lease_mut(snapshot, lease)?;
             if matches!(lease.state, LeaseState::Closing { .. }) {
                 return Err("LeaseClosing");
             }
             lease.state = LeaseState::Active;
+            let standing = Some(StandingView {
+                kind: submission.kind,
+                grade: Grade::Software,
+                tcb_status: TcbStatus::UpToDate,
+                workload: vec![1; 48],
+                manifest_hash: lease.manifest_hash,
+                hpke_key: keys.hpke,
+                evidence_hash: blake2_256(&submission.evidence),
+                verified_at: now,
+                expires_at: now + standing_seconds,
+            });
+            if let Some(agent) =
+                lease.agents.iter_mut().find(|agent| agent.replica == replica && agent.key == key)
+            {
+                agent.standing = standing;
+                return Ok(());
+            }
             let old = lease.agents.iter().position(|agent| agent.replica == replica);
             let claimed_to = old.map(|at| lease.agents.remove(at).claimed_to).unwrap_or_default();
-            let agent =
-                AgentView { replica, key, sequence: 0, claimed_to, claimed_total: <_>::default() };
-            lease.agents.push(agent);
+            lease.agents.push(AgentView {
+                replica,
+                key,
+                sequence: 0,
+                claimed_to,
+                claimed_total: <_>::default(),
+                standing,
+            });
             lease.agents.sort_by_key(|agent| agent.replica);
             Ok(())
         })
+    }
+
+    async fn endorse(&self, endorsement: Endorsement) -> Result<bool, ChainError> {
+        let digest = blake2_256(format!("{endorsement:?}").as_bytes());
+        let is_new = !self.lock().certificates.contains(&digest);
+        let call = Call::Endorse(endorsement.name());
+        self.call(call, |_| Ok(()))?;
+        self.lock().certificates.insert(digest);
+        Ok(is_new)
+    }
+
+    async fn trust_roots(&self) -> Result<TrustRoots, ChainError> {
+        let state = self.lock();
+        if state.reachable {
+            Ok(state.roots.clone())
+        } else {
+            Err(ChainError::Unreachable("the test says so".into()))
+        }
     }
 
     async fn claim(&self, signed: SignedUsageRecord) -> Result<(), ChainError> {

@@ -22,3 +22,65 @@ fn unknown_fields_and_bad_values_are_named() {
     assert!(changed("replicas_max = 64", "replicas_max = 65").contains("replicas_max"));
     assert!(changed("\"2m\"", "\"99999999999999999999d\"").contains("quote_ttl"));
 }
+
+#[test]
+fn a_tee_is_either_software_or_hardware() {
+    let with = |tee: &str| {
+        let tee = format!("[tee]\n{tee}\n[pricing]");
+        Config::parse(&Config::SAMPLE.replacen("[pricing]", &tee, 1))
+    };
+    let tee = with("software = \"/run/tee.sock\"").unwrap().tee.unwrap();
+    assert_eq!(tee.software, Some(PathBuf::from("/run/tee.sock")));
+    assert_eq!(tee.kind, TeeKind::IntelTdx);
+    let tee = with("software = \"/run/tee.sock\"\nkind = \"amdSevSnp\"").unwrap().tee.unwrap();
+    assert_eq!(tee.kind, TeeKind::AmdSevSnp);
+    let tee = with("hardware = true\ncollateral = \"/var/collateral\"").unwrap().tee.unwrap();
+    assert!(tee.hardware && tee.collateral.is_some());
+    assert!(Config::parse(Config::SAMPLE).unwrap().tee.is_none());
+    for (bad, named) in [
+        ("", "`tee`"),
+        ("hardware = true\nsoftware = \"s\"", "`tee`"),
+        ("software = \"s\"\nkind = \"nvidiaGpu\"", "tee.kind"),
+        ("software = \"s\"\ncollateral = \"c\"", "tee.collateral"),
+        ("hardware = true\nport = 1", "port"),
+    ] {
+        let told = with(bad).unwrap_err().to_string();
+        assert!(told.contains(named), "{bad}: {told}");
+    }
+}
+
+#[test]
+fn where_tls_is_taken_is_told_to_others() {
+    let with = |lines: &str| {
+        let lines = format!("[ingress]\n{lines}");
+        Config::parse(&Config::SAMPLE.replacen("[ingress]", &lines, 1))
+    };
+    let ingress = with("tls_listen = \"127.0.0.1:8443\"").unwrap().ingress;
+    assert_eq!(ingress.tls_address(8443), "localhost:8443");
+    for public in ["tee.example.org:443", "192.0.2.1:8443", "[2001:db8::1]:443"] {
+        let lines = format!("tls_listen = \"127.0.0.1:8443\"\ntls_public = \"{public}\"");
+        assert_eq!(with(&lines).unwrap().ingress.tls_address(8443), public);
+    }
+    let lines = "tls_listen = \"127.0.0.1:8443\"\ntls_public = \"TEE.example.org:443\"";
+    let ingress = with(lines).unwrap().ingress;
+    assert!(ingress.is_own("tee.example.org") && ingress.is_own("localhost"));
+    assert!(!ingress.is_own("a.localhost") && !ingress.is_own("example.org"));
+    for bad in
+        ["", "tee.example.org", "tee.example.org:0", ":443", "https://a:443", "a:443/", "::1:443"]
+    {
+        let lines = format!("tls_listen = \"127.0.0.1:8443\"\ntls_public = \"{bad}\"");
+        let told = with(&lines).unwrap_err().to_string();
+        assert!(told.contains("ingress.tls_public"), "{bad}: {told}");
+    }
+    let told = with("tls_public = \"a:443\"").unwrap_err().to_string();
+    assert!(told.contains("tls_listen"), "{told}");
+    let changed = |from: &str, to: &str| {
+        Config::parse(&Config::SAMPLE.replacen(from, to, 1)).unwrap_err().to_string()
+    };
+    let told = changed("tls_client_connections_max = 100", "tls_client_connections_max = 0");
+    assert!(told.contains("tls_client_connections_max"), "{told}");
+    for bad in ["0s", "100000000000s"] {
+        let told = changed("tls_idle = \"15m\"", &format!("tls_idle = \"{bad}\""));
+        assert!(told.contains("tls_idle"), "{bad}: {told}");
+    }
+}

@@ -63,8 +63,12 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) == 0
+        self.in_flight() == 0
     }
 
     pub(super) async fn drained(&self) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use casemate_client::chain::AgentView;
 use casemate_primitives::UnixSeconds;
-use casemate_provider_core::{Backend, ContainerState, PodId, PodPhase, PodStatus};
+use casemate_provider_core::{Attestation, Backend, ContainerState, PodId, PodPhase, PodStatus};
 
 use super::Reconciler;
 use crate::spool::RecordKey;
@@ -14,6 +14,26 @@ use crate::spool::RecordKey;
 pub(super) struct Seen {
     phase: PodPhase,
     restarts: u32,
+    /// Why its use can't be paid, as far as the pod itself tells.
+    unattested: Option<String>,
+}
+
+/// Why no evidence of a pod can be had, if that is known.
+fn unattested(pod: &PodStatus) -> Option<String> {
+    if !matches!(pod.phase, PodPhase::Running { .. }) {
+        return None;
+    }
+    match &pod.attestation {
+        Attestation::Off => Some(
+            "the pod was started without a TEE (the provider's configuration had no `[tee]`), so \
+             it shows no evidence and its use is not paid"
+                .into(),
+        ),
+        Attestation::Waiting { reason: Some(reason) } => {
+            Some(format!("its use is not paid while its agent has no evidence: {reason}"))
+        }
+        Attestation::Waiting { reason: None } | Attestation::Available(_) => None,
+    }
 }
 
 pub(super) fn phase_kind(phase: &PodPhase) -> &'static str {
@@ -128,7 +148,11 @@ impl<B: Backend> Reconciler<B> {
                     );
                 }
             }
-            seen.insert(pod.id, Seen { phase: pod.phase.clone(), restarts });
+            let unattested = unattested(pod);
+            if let Some(reason) = &unattested {
+                self.problem(pod.id.lease, format!("pod {}: {reason}", pod.id));
+            }
+            seen.insert(pod.id, Seen { phase: pod.phase.clone(), restarts, unattested });
         }
         self.seen = Some(seen);
     }
@@ -151,6 +175,11 @@ impl<B: Backend> Reconciler<B> {
                 PodPhase::Failed(reason) => ("failed", reason.clone()),
             };
             self.event(id.lease, now, kind, Some(id), message);
+        }
+        if let Some(reason) = unattested(pod)
+            && old.is_none_or(|old| old.unattested.as_ref() != Some(&reason))
+        {
+            self.event(id.lease, now, "unattested", Some(id), reason);
         }
         if let Some(old) = old
             && restarts > old.restarts

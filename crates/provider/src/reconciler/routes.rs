@@ -1,17 +1,23 @@
 //! Who gets which host name and port, and where their traffic goes.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
 };
 
-use casemate_client::chain::LeaseState;
+use casemate_client::{api::AgentName, chain::LeaseState};
 use casemate_primitives::{AccountBytes, LeaseId, UnixSeconds};
-use casemate_provider_core::{Backend, PodId, PodStatus, plan::Plan};
+use casemate_provider_core::{
+    Attestation, Backend, PodId, PodStatus,
+    plan::{Action, Plan},
+};
 
 use super::Reconciler;
-use crate::{facts::Facts, ingress::Routes};
+use crate::{
+    facts::{Facts, HttpRoute},
+    ingress::Routes,
+};
 
 impl<B: Backend> Reconciler<B> {
     /// Gives each TCP port of a live lease a port outside, once.
@@ -71,16 +77,47 @@ impl<B: Backend> Reconciler<B> {
             .collect()
     }
 
+    /// Names of the agents that have evidence. Whether the app is ready does not matter: it may be
+    /// waiting for the secrets that somebody is about to bring to its agent.
+    fn agent_routes(&self, plan: &Plan, pods: &[PodStatus], routes: &mut Routes) {
+        let leaving: HashSet<PodId> = plan
+            .actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Delete(pod, _) => Some(*pod),
+                _ => None,
+            })
+            .collect();
+        for pod in pods.iter().filter(|pod| !leaving.contains(&pod.id)) {
+            let (Some(address), Attestation::Available(endpoint)) = (pod.address, &pod.attestation)
+            else {
+                continue;
+            };
+            let target = (pod.id, SocketAddr::new(address, endpoint.port));
+            let PodId { lease, replica, version } = pod.id;
+            // In the order of versions: the newest is the last to take the common name.
+            for version in [Some(version), None] {
+                let name = AgentName { lease, replica, version };
+                routes.tls.insert(name.to_string().into(), vec![target]);
+            }
+        }
+    }
+
     /// Where traffic goes, by the plan.
     pub(super) fn routes(&mut self, plan: &Plan, pods: &[PodStatus]) -> Routes {
         let mut routes = Routes::default();
         self.assign_hosts(&mut routes);
-        let addresses: HashMap<PodId, _> =
-            pods.iter().filter_map(|pod| Some((pod.id, pod.address?))).collect();
+        if self.settings.has_tls {
+            self.agent_routes(plan, pods, &mut routes);
+        }
+        let addresses: HashMap<PodId, _> = pods
+            .iter()
+            .filter_map(|pod| Some((pod.id, (pod.address?, app_tls_port(pod)))))
+            .collect();
         let mut served_by: HashMap<Box<str>, LeaseId> = HashMap::new();
         // The newest lease first: where one account has a name twice, that one gets it.
         for ((lease, _), pod) in plan.routes.iter().rev() {
-            let Some(address) = addresses.get(pod) else { continue };
+            let Some((address, tls_port)) = addresses.get(pod) else { continue };
             let hash = self.manifests.get(pod).copied().or_else(|| {
                 let lease = self.snapshot.leases.get(lease)?;
                 (lease.version == pod.version).then_some(lease.manifest_hash)
@@ -95,6 +132,10 @@ impl<B: Backend> Reconciler<B> {
                 }
                 let target = (*pod, SocketAddr::new(*address, route.port));
                 routes.http.entry(route.host.clone()).or_default().push(target);
+                if let Some(port) = tls_port.filter(|_| self.has_tls(route)) {
+                    let target = (*pod, SocketAddr::new(*address, port));
+                    routes.tls.entry(route.host.clone()).or_default().push(target);
+                }
             }
             for port in &facts.tcp {
                 let key = (*lease, port.container.clone(), port.container_port);
@@ -104,7 +145,8 @@ impl<B: Backend> Reconciler<B> {
                 }
             }
         }
-        for targets in routes.http.values_mut().chain(routes.tcp.values_mut()) {
+        let Routes { http, tcp, tls } = &mut routes;
+        for targets in http.values_mut().chain(tcp.values_mut()).chain(tls.values_mut()) {
             targets.sort_unstable();
         }
         self.report_ports();
@@ -137,6 +179,9 @@ impl<B: Backend> Reconciler<B> {
                 let owner = *owners.entry(route.host.clone()).or_insert(*publisher);
                 if owner == *publisher {
                     routes.http.entry(route.host.clone()).or_default();
+                    if self.has_tls(route) {
+                        routes.tls.entry(route.host.clone()).or_default();
+                    }
                 } else {
                     let text = format!("host name `{}` belongs to another account", route.host);
                     self.problem(*lease, text);
@@ -144,6 +189,12 @@ impl<B: Backend> Reconciler<B> {
             }
         }
         self.host_owners = owners;
+    }
+
+    /// Whether TLS connections to a host name are passed on. A manifest from before agents had names
+    /// may ask for one of theirs: it does not get it.
+    fn has_tls(&self, route: &HttpRoute) -> bool {
+        self.settings.has_tls && route.has_tls && !AgentName::is_reserved(&route.host)
     }
 
     fn may_have(&self, publisher: Option<AccountBytes>, host: &str) -> bool {
@@ -166,5 +217,13 @@ impl<B: Backend> Reconciler<B> {
         for (lease, text) in problems {
             self.problem(lease, text);
         }
+    }
+}
+
+/// Where TLS for the pod's app ends.
+fn app_tls_port(pod: &PodStatus) -> Option<u16> {
+    match &pod.attestation {
+        Attestation::Available(endpoint) => endpoint.app_tls_port,
+        Attestation::Off | Attestation::Waiting { .. } => None,
     }
 }

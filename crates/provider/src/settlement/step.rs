@@ -1,7 +1,10 @@
 //! What is due on chain for one replica.
 
-use casemate_client::chain::{AgentView, LeaseState, LeaseView};
-use casemate_primitives::{AgentPublicKey, LeaseId, ReplicaIndex, UnixSeconds};
+use std::net::SocketAddr;
+
+use casemate_client::chain::{AgentView, AttestedKeys, LeaseState, LeaseView};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_provider_core::AttestationEndpoint;
 
 use super::Subject;
 use crate::spool::RecordKey;
@@ -9,14 +12,20 @@ use crate::spool::RecordKey;
 /// One call on chain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Make a pod's key the one that is paid.
-    Activate {
+    /// Bring evidence of a pod's agent on chain, so that its key is paid from now on.
+    Attest {
         /// Lease.
         lease: LeaseId,
         /// Replica.
         replica: ReplicaIndex,
-        /// The pod's key.
-        key: AgentPublicKey,
+        /// Manifest that the chain expects.
+        manifest_hash: Hash256,
+        /// Where the agent serves it.
+        address: SocketAddr,
+        /// The agent's keys.
+        keys: AttestedKeys,
+        /// Whether the chain has that key already.
+        is_renewal: bool,
     },
     /// Claim the newest record after sequence `after` that ends by `until`.
     Claim {
@@ -38,7 +47,7 @@ pub enum Step {
 impl Step {
     pub(super) fn subject(&self) -> Subject {
         match self {
-            Self::Activate { lease, replica, .. } => (*lease, Some(*replica)),
+            Self::Attest { lease, replica, .. } => (*lease, Some(*replica)),
             Self::Claim { key, .. } => (key.0, Some(key.1)),
             Self::Settle(lease) | Self::Close(lease) => (*lease, None),
         }
@@ -51,13 +60,17 @@ impl Step {
         }
     }
 
+    pub(super) fn is_attest(&self) -> bool {
+        matches!(self, Self::Attest { .. })
+    }
+
     pub(super) fn is_last(&self) -> bool {
         matches!(self, Self::Claim { is_last: true, .. })
     }
 
     pub(super) fn ok_kind(&self) -> &'static str {
         match self {
-            Self::Activate { .. } => "activate-ok",
+            Self::Attest { .. } => "attest-ok",
             Self::Claim { .. } => "claim-ok",
             Self::Settle(_) => "settle-ok",
             Self::Close(_) => "close-ok",
@@ -66,16 +79,35 @@ impl Step {
 
     pub(super) fn failed_kind(&self) -> &'static str {
         match self {
-            Self::Activate { .. } => "activate-failed",
+            Self::Attest { .. } => "attest-failed",
             Self::Claim { .. } => "claim-failed",
             Self::Settle(_) => "settle-failed",
             Self::Close(_) => "close-failed",
         }
     }
 
+    /// The same for a failure.
+    pub(super) fn tried(&self) -> String {
+        match self {
+            Self::Attest { is_renewal: false, .. } => {
+                "its use is not paid yet: there is no evidence that the chain accepts".into()
+            }
+            Self::Attest { is_renewal: true, .. } => {
+                "newer evidence is not accepted; its use is paid until the older one's end".into()
+            }
+            _ => self.told().1,
+        }
+    }
+
     pub(super) fn told(&self) -> (&'static str, String) {
         let (kind, text) = match self {
-            Self::Activate { .. } => ("activated", "the pod's agent is paid from now on"),
+            Self::Attest { is_renewal: false, .. } => (
+                "activated",
+                "the chain has verified the pod's evidence: its agent is paid from now on",
+            ),
+            Self::Attest { is_renewal: true, .. } => {
+                ("attested", "the chain has verified newer evidence of the pod's agent")
+            }
             Self::Claim { .. } => ("claimed", "claim of a usage record"),
             Self::Settle(_) => ("settled", "the lease is settled, the rest goes back"),
             Self::Close(_) => ("closed", "the lease has had no money for its time of grace"),
@@ -91,44 +123,115 @@ pub struct ReplicaView {
     pub replica: ReplicaIndex,
     /// The agent that the chain pays.
     pub agent: Option<AgentView>,
-    /// Pods that are there, by version, with their agents' keys.
-    pub pods: Vec<(u32, Option<AgentPublicKey>)>,
+    /// Pods that are there.
+    pub pods: Vec<PodView>,
     /// Sequence and end of the newest spooled record of that agent.
     pub newest: Option<(u64, UnixSeconds)>,
 }
 
-/// The next call for a replica, if one is due.
-pub fn next_step(lease: &LeaseView, view: &ReplicaView, claim_seconds: u64) -> Option<Step> {
+/// What is known of one pod of a replica.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PodView {
+    /// Version of its manifest.
+    pub version: u32,
+    /// That manifest.
+    pub manifest_hash: Option<Hash256>,
+    /// Its agent's key.
+    pub key: Option<AgentPublicKey>,
+    /// Where it serves evidence, and over which keys besides.
+    pub evidence: Option<(SocketAddr, AttestationEndpoint)>,
+}
+
+/// The calls that are due for a replica, the most wanted first. Only one is to be under way at a
+/// time; the others are for when that one fails and waits.
+///
+/// `now` is the chain's clock.
+pub fn next_steps(
+    lease: &LeaseView,
+    view: &ReplicaView,
+    claim_seconds: u64,
+    now: UnixSeconds,
+) -> Vec<Step> {
     let claim = |agent: &AgentView, until: UnixSeconds, is_last: bool| Step::Claim {
         key: (lease.id, view.replica, agent.key),
         after: agent.sequence,
-        until,
+        // What comes after an ended standing is not paid.
+        until: until.min(agent.attested_until().filter(|end| *end <= now).unwrap_or(until)),
         is_last,
     };
     let has_new = |agent: &AgentView| view.newest.is_some_and(|(seq, _)| seq > agent.sequence);
     if let LeaseState::Closing { at, .. } = lease.state {
         // Its last record comes when its pods are gone.
-        let agent = view.agent.as_ref().filter(|agent| view.pods.is_empty() && has_new(agent))?;
-        return Some(claim(agent, at, true));
+        let agent = view.agent.as_ref().filter(|agent| view.pods.is_empty() && has_new(agent));
+        return agent.map(|agent| claim(agent, at, true)).into_iter().collect();
     }
-    let Some(agent) = &view.agent else { return activate(lease, view) };
-    let is_here = view.pods.iter().any(|(_, key)| *key == Some(agent.key));
-    if is_here {
-        let (_, to) = view.newest.filter(|_| has_new(agent))?;
+    let Some(agent) = &view.agent else { return first_attest(lease, view).into_iter().collect() };
+    let Some(pod) = view.pods.iter().find(|pod| pod.key == Some(agent.key)) else {
+        // A pod that shows no key yet (again) may still turn out to be the one.
+        if has_new(agent) {
+            return vec![claim(agent, UnixSeconds::MAX, true)];
+        }
+        return first_attest(lease, view).into_iter().collect();
+    };
+    let due_claim = view.newest.filter(|_| has_new(agent)).and_then(|(_, to)| {
         let paid_to = agent.claimed_to.max(lease.opened_at);
         let is_due = to.saturating_sub(paid_to) >= claim_seconds;
-        return is_due.then(|| claim(agent, UnixSeconds::MAX, false));
-    }
-    // A pod that shows no key yet (again) may still turn out to be the one.
-    if has_new(agent) {
-        return Some(claim(agent, UnixSeconds::MAX, true));
-    }
-    activate(lease, view)
+        is_due.then(|| claim(agent, UnixSeconds::MAX, false))
+    });
+    let renewal = renewal(lease, view.replica, agent, pod, now);
+    let has_standing = agent.attested_until().is_some_and(|end| now < end);
+    // A key without standing is not paid: it gets one first.
+    let steps = if has_standing { [due_claim, renewal] } else { [renewal, due_claim] };
+    steps.into_iter().flatten().collect()
 }
 
-/// The newest version that has a key: during an update the old pod has the chain's key, so this is
-/// asked only before the first and after the old one is gone.
-fn activate(lease: &LeaseView, view: &ReplicaView) -> Option<Step> {
-    let newest = view.pods.iter().filter_map(|(version, key)| Some((version, (*key)?))).max()?;
-    Some(Step::Activate { lease: lease.id, replica: view.replica, key: newest.1 })
+/// The newest version that the chain expects: during an update the old pod has the chain's key, so
+/// this is asked only before the first and after the old one is gone.
+fn first_attest(lease: &LeaseView, view: &ReplicaView) -> Option<Step> {
+    let steps = view
+        .pods
+        .iter()
+        .filter_map(|pod| Some((pod.version, attest(lease, view.replica, pod, false)?)));
+    steps.max_by_key(|(version, _)| *version).map(|(_, step)| step)
+}
+
+/// Newer evidence for the key that signs, once half of its standing is over.
+fn renewal(
+    lease: &LeaseView,
+    replica: ReplicaIndex,
+    agent: &AgentView,
+    pod: &PodView,
+    now: UnixSeconds,
+) -> Option<Step> {
+    let is_due = agent.standing.as_ref().is_none_or(|standing| {
+        let length = standing.expires_at.saturating_sub(standing.verified_at);
+        now >= standing.verified_at.saturating_add(length / 2)
+    });
+    if is_due { attest(lease, replica, pod, true) } else { None }
+}
+
+/// `None` while the pod shows no evidence, or runs another manifest than the chain expects: such
+/// evidence is refused.
+fn attest(
+    lease: &LeaseView,
+    replica: ReplicaIndex,
+    pod: &PodView,
+    is_renewal: bool,
+) -> Option<Step> {
+    let (address, endpoint) = pod.evidence?;
+    if pod.manifest_hash != Some(lease.manifest_hash) {
+        return None;
+    }
+    Some(Step::Attest {
+        lease: lease.id,
+        replica,
+        manifest_hash: lease.manifest_hash,
+        address,
+        keys: AttestedKeys {
+            agent: pod.key?,
+            hpke: endpoint.hpke_key,
+            tls_spki_sha256: endpoint.tls_spki_sha256,
+        },
+        is_renewal,
+    })
 }

@@ -1,16 +1,21 @@
-use casemate_client::chain::AgentView;
-use casemate_primitives::{DeploymentId, LeaseTerms};
+use casemate_attestation::{Grade, TcbStatus};
+use casemate_client::chain::{AgentView, AttestedKeys, StandingView};
+use casemate_primitives::{DeploymentId, LeaseTerms, TeeKind};
+use casemate_provider_core::AttestationEndpoint;
 
 use super::*;
 
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
+const MANIFEST: [u8; 32] = [3; 32];
+/// Before the half of the standings that agents have here.
+const NOW: u64 = 2000;
 
 fn lease(state: LeaseState) -> LeaseView {
     LeaseView {
         id: LeaseId(1),
         deployment: DeploymentId(1),
-        manifest_hash: [0; 32],
+        manifest_hash: MANIFEST,
         version: 1,
         publisher: [0; 32],
         provider: [0; 32],
@@ -33,7 +38,28 @@ fn lease(state: LeaseState) -> LeaseView {
 }
 
 fn agent(key: [u8; 32], sequence: u64, claimed_to: u64) -> Option<AgentView> {
-    Some(AgentView { replica: 0, key, sequence, claimed_to, claimed_total: <_>::default() })
+    attested(key, sequence, claimed_to, Some((1000, 10_000)))
+}
+
+fn attested(
+    key: [u8; 32],
+    sequence: u64,
+    claimed_to: u64,
+    standing: Option<(u64, u64)>,
+) -> Option<AgentView> {
+    let standing = standing.map(|(verified_at, expires_at)| StandingView {
+        kind: TeeKind::IntelTdx,
+        grade: Grade::Software,
+        tcb_status: TcbStatus::UpToDate,
+        workload: Vec::new(),
+        manifest_hash: MANIFEST,
+        hpke_key: [0; 32],
+        evidence_hash: [0; 32],
+        verified_at,
+        expires_at,
+    });
+    let claimed_total = <_>::default();
+    Some(AgentView { replica: 0, key, sequence, claimed_to, claimed_total, standing })
 }
 
 fn step(
@@ -42,16 +68,63 @@ fn step(
     pods: &[(u32, Option<[u8; 32]>)],
     newest: Option<(u64, u64)>,
 ) -> Option<Step> {
-    let view = ReplicaView { replica: 0, agent, pods: pods.to_vec(), newest };
-    next_step(&lease(state), &view, 60)
+    let steps = steps_at(NOW, state, agent, pods, newest);
+    assert!(steps.len() <= 1, "{steps:?}");
+    steps.into_iter().next()
+}
+
+fn steps_at(
+    now: u64,
+    state: LeaseState,
+    agent: Option<AgentView>,
+    pods: &[(u32, Option<[u8; 32]>)],
+    newest: Option<(u64, u64)>,
+) -> Vec<Step> {
+    let pods = pods.iter().map(|(version, key)| pod(*version, *key)).collect();
+    next_steps(&lease(state), &ReplicaView { replica: 0, agent, pods, newest }, 60, now)
+}
+
+fn pod(version: u32, key: Option<[u8; 32]>) -> PodView {
+    PodView {
+        version,
+        manifest_hash: Some(MANIFEST),
+        key,
+        evidence: key.map(|key| (address(), endpoint(key))),
+    }
+}
+
+fn address() -> SocketAddr {
+    "10.0.0.1:8443".parse().unwrap()
+}
+
+fn endpoint([n, ..]: [u8; 32]) -> AttestationEndpoint {
+    AttestationEndpoint {
+        tee: TeeKind::IntelTdx,
+        port: 8443,
+        app_tls_port: None,
+        hpke_key: [n + 10; 32],
+        tls_spki_sha256: [n + 20; 32],
+    }
 }
 
 fn claim(key: [u8; 32], after: u64, until: u64, is_last: bool) -> Option<Step> {
     Some(Step::Claim { key: (LeaseId(1), 0, key), after, until, is_last })
 }
 
+fn attest(key: [u8; 32], is_renewal: bool) -> Option<Step> {
+    let AttestationEndpoint { hpke_key, tls_spki_sha256, .. } = endpoint(key);
+    Some(Step::Attest {
+        lease: LeaseId(1),
+        replica: 0,
+        manifest_hash: MANIFEST,
+        address: address(),
+        keys: AttestedKeys { agent: key, hpke: hpke_key, tls_spki_sha256 },
+        is_renewal,
+    })
+}
+
 fn activate(key: [u8; 32]) -> Option<Step> {
-    Some(Step::Activate { lease: LeaseId(1), replica: 0, key })
+    attest(key, false)
 }
 
 #[test]
@@ -99,4 +172,49 @@ fn a_closing_lease_is_claimed_when_its_pods_are_gone_and_only_up_to_the_closing(
     assert_eq!(step(closing, agent(OLD, 3, 1030), &[], newest), claim(OLD, 3, 1055, true));
     assert_eq!(step(closing, agent(OLD, 9, 1030), &[], newest), None);
     assert_eq!(step(closing, None, &[(1, Some(OLD))], None), None);
+}
+
+#[test]
+fn a_pod_is_attested_when_it_shows_evidence_of_what_the_chain_expects() {
+    let steps = |pods: Vec<PodView>| {
+        let view = ReplicaView { replica: 0, agent: None, pods, newest: None };
+        next_steps(&lease(LeaseState::Pending), &view, 60, NOW)
+    };
+    let silent = PodView { evidence: None, ..pod(1, Some(OLD)) };
+    assert_eq!(steps(vec![silent.clone()]), []);
+    // An update that was rolled back: the chain would refuse the old manifest's evidence.
+    let other = PodView { manifest_hash: Some([9; 32]), ..pod(2, Some(NEW)) };
+    assert_eq!(steps(vec![other.clone()]), []);
+    assert_eq!(steps(vec![silent, other, pod(3, Some(NEW))]), Vec::from_iter(activate(NEW)));
+}
+
+#[test]
+fn a_standing_is_renewed_at_its_half_and_again_when_it_has_ended() {
+    let active = LeaseState::Active;
+    let pods = [(1, Some(OLD))];
+    let agent = || attested(OLD, 0, 0, Some((1000, 2000)));
+    let renewal = || Vec::from_iter(attest(OLD, true));
+    assert_eq!(steps_at(1499, active, agent(), &pods, None), []);
+    assert_eq!(steps_at(1500, active, agent(), &pods, None), renewal());
+    assert_eq!(steps_at(2000, active, agent(), &pods, None), renewal());
+    // One that anybody has ended by a recheck.
+    assert_eq!(steps_at(1001, active, attested(OLD, 0, 0, None), &pods, None), renewal());
+    let closing = LeaseState::Closing { at: 1600, until: 3000 };
+    assert_eq!(steps_at(1700, closing, agent(), &pods, None), []);
+}
+
+#[test]
+fn claims_come_before_a_renewal_until_the_standing_ends() {
+    let active = LeaseState::Active;
+    let pods = [(1, Some(OLD))];
+    let agent = || attested(OLD, 3, 1400, Some((1000, 2000)));
+    let (renewal, newest) = (attest(OLD, true).unwrap(), Some((9, 1990)));
+    let due = claim(OLD, 3, u64::MAX, false).unwrap();
+    assert_eq!(steps_at(1990, active, agent(), &pods, newest), [due, renewal.clone()]);
+    // After it: only what was used before its end is paid.
+    let newest = Some((9, 2050));
+    let until_then = claim(OLD, 3, 2000, false).unwrap();
+    assert_eq!(steps_at(2060, active, agent(), &pods, newest), [renewal, until_then]);
+    let last = claim(OLD, 3, 2000, true).unwrap();
+    assert_eq!(steps_at(2060, active, agent(), &[(2, Some(NEW))], newest), [last]);
 }

@@ -72,6 +72,10 @@ async fn without_a_node_it_says_so_and_goes_on_when_one_answers() {
     let ingress = get(&format!("http://{}/", addresses.ingress)).await;
     assert_eq!(ingress.status(), 503);
     assert!(ingress.headers().contains_key("retry-after"));
+    // Names are not known yet: that is no reason to say that they do not exist.
+    let hello = crate::tls::hello(Some("a.localhost"), 0);
+    let told = crate::tls::alert(addresses.tls.unwrap(), &hello).await;
+    assert_eq!(told, crate::tls::INTERNAL_ERROR);
     let metrics = format!("http://{}/metrics", addresses.metrics.unwrap());
     let text = get(&metrics).await.text().await.unwrap();
     assert!(text.contains("casemate_provider_waiting_for_node 1"), "{text}");

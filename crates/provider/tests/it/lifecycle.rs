@@ -135,7 +135,7 @@ async fn an_update_moves_the_key_after_the_old_pods_last_claim() {
     let kinds: Vec<_> = calls
         .iter()
         .map(|call| match call {
-            Call::Activate(..) => "activate",
+            Call::Attest(..) => "activate",
             Call::Claim(..) => "claim",
             _ => "other",
         })

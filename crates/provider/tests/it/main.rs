@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod agent;
 mod api;
+mod attestation;
+mod courier;
 mod front;
 mod ingress;
 mod lifecycle;
 mod many;
+mod tls;
 mod world;

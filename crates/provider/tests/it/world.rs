@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
@@ -11,16 +11,23 @@ use std::{
 };
 
 use casemate_client::{
-    chain::{LeaseState, LeaseView, ProviderView},
+    chain::{Endorsement, LeaseState, LeaseView, ProviderView, Submission},
     provider::{ProviderClient, ProviderError, QuoteWanted, SignedQuote},
 };
 use casemate_manifest::Manifest;
-use casemate_primitives::{DeploymentId, LeaseId, Resources, blake2_256};
-use casemate_provider::{App, Config, app::Deps, chain::fake::FakeChain, front::Addresses};
+use casemate_primitives::{DeploymentId, LeaseId, Resources, TeeKind, blake2_256};
+use casemate_provider::{
+    App, Config,
+    app::Deps,
+    attestation::{Attestor, Evidence, EvidenceError, Wanted},
+    chain::fake::FakeChain,
+    front::Addresses,
+};
 use casemate_provider_core::{
     Backend, BackendError, LogLine, LogQuery, MemoryBackend, Pod, PodId, PodStatus,
     SignedUsageRecord,
 };
+use futures::future::BoxFuture;
 use subxt_signer::sr25519::{Keypair, dev};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
@@ -34,6 +41,7 @@ pub(crate) struct World {
     pub(crate) chain: FakeChain,
     pub(crate) backend: MemoryBackend,
     pub(crate) config: Config,
+    pub(crate) agents: Agents,
     /// How far the daemon's clock is ahead, in seconds, from its next start on.
     pub(crate) clock_ahead: u64,
     places: Places,
@@ -86,6 +94,43 @@ impl Backend for Placed {
 
     async fn changed(&self) {
         self.inner.changed().await;
+    }
+}
+
+/// What answers for the agents in the pods.
+#[derive(Clone, Default)]
+pub(crate) struct Agents {
+    asked: Arc<Mutex<Vec<Wanted>>>,
+    failures: Arc<Mutex<Vec<EvidenceError>>>,
+}
+
+impl Agents {
+    /// All that was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Wanted> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// The next question is answered with this.
+    pub(crate) fn fail_next(&self, err: EvidenceError) {
+        self.failures.lock().unwrap().push(err);
+    }
+}
+
+impl Attestor for Agents {
+    fn evidence(&self, wanted: Wanted) -> BoxFuture<'_, Result<Evidence, EvidenceError>> {
+        let evidence = [&wanted.keys.agent[..], &wanted.block_hash[..]].concat();
+        self.asked.lock().unwrap().push(wanted);
+        let answer = match self.failures.lock().unwrap().pop() {
+            Some(err) => Err(err),
+            None => Ok(Evidence {
+                submission: Submission { kind: TeeKind::IntelTdx, evidence, certificate: [5; 32] },
+                endorsements: vec![
+                    Endorsement::PckCrl { crl: vec![1], issuer_chain: "issuer".into() },
+                    Endorsement::Pck { chain: "chain".into() },
+                ],
+            }),
+        };
+        Box::pin(async { answer })
     }
 }
 
@@ -146,6 +191,7 @@ impl World {
         config.data_dir = dir.path().join("data");
         config.api.listen = "127.0.0.1:0".parse().unwrap();
         config.ingress.listen = "127.0.0.1:0".parse().unwrap();
+        config.ingress.tls_listen = Some("127.0.0.1:0".parse().unwrap());
         config.metrics_listen = Some("127.0.0.1:0".parse().unwrap());
         config.timing.record_interval = "1s".parse().unwrap();
         config.timing.claim_interval = "60s".parse().unwrap();
@@ -155,6 +201,7 @@ impl World {
             chain: FakeChain::new(GENESIS, provider_view()),
             backend: MemoryBackend::new(),
             config,
+            agents: Agents::default(),
             clock_ahead: 0,
             places: Places::default(),
             running: None,
@@ -171,6 +218,7 @@ impl World {
             chain: self.chain.clone(),
             backend: Placed { inner: self.backend.clone(), places: Arc::clone(&self.places) },
             key: provider_key(),
+            attestor: Arc::new(self.agents.clone()),
             clock: Arc::new(move || clock() + ahead),
         }
     }
@@ -182,6 +230,17 @@ impl World {
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(async move { app.run(shutdown).await.unwrap() });
         self.running = Some((stop, task, addresses));
+    }
+
+    /// Where it takes TLS.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.addresses().tls.unwrap()
+    }
+
+    /// Its metrics as they stand.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.addresses().metrics.unwrap());
+        plain().get(url).send().await.unwrap().text().await.unwrap()
     }
 
     /// Ends the daemon without a farewell, as far as that goes within one process.

@@ -189,11 +189,13 @@ fn anothers_certificate_without_its_key_fails_in_the_handshake() {
 #[test]
 fn evidence_for_another_purpose_is_refused() {
     let rogue = Rogue::new();
-    let binding = Binding { purpose: Purpose::Registration, ..rogue.binding() };
-    let err = rogue.refused(vec![rogue.certificate(&[rogue.cmw(&binding)], same)]);
-    let wanted =
-        matches!(err, PeerError::Purpose { wanted: Purpose::RaTls, found: Purpose::Registration });
-    assert!(wanted, "{err}");
+    let others = [Purpose::Registration, Purpose::Session, Purpose::Cluster, Purpose::Release];
+    for purpose in others {
+        let binding = Binding { purpose, ..rogue.binding() };
+        let err = rogue.refused(vec![rogue.certificate(&[rogue.cmw(&binding)], same)]);
+        let PeerError::Purpose { wanted: Purpose::RaTls, found } = err else { panic!("{err}") };
+        assert_eq!(found, purpose);
+    }
 }
 
 #[test]
@@ -267,10 +269,39 @@ fn session_evidence_for_another_nonce_connection_or_agent_is_refused() {
     assert!(matches!(err, PeerError::Nonce), "{err}");
     let err = peer(session.clone());
     assert!(matches!(err, PeerError::Channel), "{err}");
-    let err = peer(rogue.binding());
-    assert!(matches!(err, PeerError::Purpose { .. }), "{err}");
+    let others = [Purpose::Registration, Purpose::RaTls, Purpose::Cluster, Purpose::Release];
+    for purpose in others {
+        let err = peer(Binding { purpose, ..session.clone() });
+        assert!(matches!(err, PeerError::Purpose { wanted: Purpose::Session, .. }), "{err}");
+    }
     let err = attest_with(&rogue, session, |document| document.evidence = "!".into());
     assert!(matches!(err, SessionError::Answer(_)), "{err}");
+}
+
+#[test]
+fn evidence_for_a_vault_is_of_that_purpose_nonce_and_agent() {
+    let rogue = Rogue::new();
+    let release = Binding { purpose: Purpose::Release, nonce: [7; 32], ..rogue.binding() };
+    let ask = |binding: Binding| {
+        let certificate = rogue.certificate(&[rogue.cmw(&rogue.binding())], same);
+        let body = document(&rogue.cmw(&binding));
+        let address = rogue.serve(vec![certificate], move |stream| answer(stream, &body));
+        let mut session = Session::connect(&address.to_string(), verifier(1), options()).unwrap();
+        session.release_evidence(&[7; 32]).map_err(|err| match err {
+            SessionError::Peer(err) => err,
+            other => panic!("{other}"),
+        })
+    };
+    ask(release.clone()).unwrap();
+    let others = [Purpose::Registration, Purpose::RaTls, Purpose::Session, Purpose::Cluster];
+    for purpose in others {
+        let err = ask(Binding { purpose, ..release.clone() }).unwrap_err();
+        assert!(matches!(err, PeerError::Purpose { wanted: Purpose::Release, .. }), "{err}");
+    }
+    let err = ask(Binding { nonce: [6; 32], ..release.clone() }).unwrap_err();
+    assert!(matches!(err, PeerError::Nonce), "{err}");
+    let err = ask(Binding { hpke_key: [6; 32], ..release }).unwrap_err();
+    assert!(matches!(err, PeerError::OtherAgent), "{err}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 
 fn app() -> (tempfile::TempDir, App) {
     let folder = tempfile::tempdir().unwrap();
-    let app = App::new(Store::open(folder.path()).unwrap());
+    let app = App::new(Store::open(folder.path()).unwrap(), None);
     (folder, app)
 }
 
@@ -66,4 +66,29 @@ fn wrong_requests_are_refused_and_store_nothing() {
     }
     assert_eq!(app.store.count(), 0);
     assert_eq!(app.answer(&request("GET", "/healthz", "", "")).status, 200);
+}
+
+#[test]
+fn only_who_knows_the_password_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = Password::new(b"s3cret".to_vec());
+    let app = App::new(Store::open(folder.path()).unwrap(), password);
+    for (kind, body) in [
+        (FORM, "name=a&message=b"),
+        (FORM, "name=a&message=b&password="),
+        (FORM, "name=a&message=b&password=s3cre"),
+        (FORM, "name=a&message=b&password=s3crets"),
+        (JSON, r#"{"name":"a","message":"b"}"#),
+        (JSON, r#"{"name":"a","message":"b","password":"S3cret"}"#),
+    ] {
+        assert_eq!(app.answer(&request("POST", "/entries", kind, body)).status, 403, "{body}");
+    }
+    assert_eq!(app.store.count(), 0);
+    let right = r#"{"name":"a","message":"b","password":"s3cret"}"#;
+    let answer = app.answer(&request("POST", "/entries", JSON, right));
+    assert_eq!(answer.status, 201);
+    assert!(!text(&answer).contains("s3cret") && !format!("{app:?}").contains("s3cret"));
+    let form = request("POST", "/entries", FORM, "name=a&message=b&password=s3cret");
+    assert_eq!(app.answer(&form).status, 303);
+    assert!(Password::new(Vec::new()).is_none());
 }

@@ -17,7 +17,7 @@ use casemate_primitives::{
     Asset, Balance, CASE, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList, Prices,
     ProviderInfo, Quantities, Quote, Resources, UnixSeconds,
 };
-use casemate_tests::{Ledger, PATIENCE, Process, free_port, until};
+use casemate_tests::{Ledger, PATIENCE, Process, development_chain, free_port, until};
 use codec::{Compact, Encode};
 use serde_json::{Value, json};
 use subxt::{
@@ -26,6 +26,8 @@ use subxt::{
     utils::AccountId32,
 };
 use subxt_signer::sr25519::{Keypair, dev};
+
+use crate::evidence::EvidenceMaker;
 
 /// Leases of each account. All of them together are one batch: some seconds of work.
 const LEASES: u64 = 250;
@@ -38,8 +40,10 @@ const PRICES: Prices = Prices {
     gpu_second: 0,
     egress_mib: 0,
 };
-const MANIFEST: ManifestRef = ManifestRef { hash: [3; 32], size: 1_000 };
+pub(crate) const MANIFEST: ManifestRef = ManifestRef { hash: [3; 32], size: 1_000 };
 const DEPOSIT: Balance = 10 * CASE;
+/// Agents of each account whose evidence is over the same block.
+const ATTESTED_AT_ONCE: usize = 25;
 /// Short beside a batch, long enough to leave the processor to the node.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -69,11 +73,15 @@ type Batch = Vec<Vec<Vec<u8>>>;
 /// Measures `rounds` batches of each kind, turn by turn, after one of each that is not counted.
 pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let (mut node, url) = start_node(node, folder.path())?;
+    let evidence = EvidenceMaker::new(&folder.path().join("software-tee"))?;
+    let specification = folder.path().join("chain.json");
+    let workloads = [evidence.workload()];
+    development_chain(node, &specification, &evidence.roots()?, &workloads)?;
+    let (mut node, url) = start_node(node, &specification, folder.path())?;
     let mut market = Market::open(&url).await?;
     market.register().await?;
     market.open_leases().await?;
-    let mut paid_to = market.activate().await?;
+    let mut paid_to = market.attest(&evidence).await?;
     let (mut claims, mut transfers) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
         let batch = market.transfers().await?;
@@ -97,10 +105,12 @@ pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
 }
 
 /// A development node, and where it answers.
-fn start_node(program: &Path, folder: &Path) -> Result<(Process, String)> {
+fn start_node(program: &Path, specification: &Path, folder: &Path) -> Result<(Process, String)> {
     let port = free_port()?;
     let mut command = Command::new(program);
-    command.args(["--dev", "--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port"]);
+    command.arg("--chain").arg(specification).args(["--alice", "--force-authoring"]);
+    command.arg("--unsafe-force-node-key-generation");
+    command.args(["--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port"]);
     command.arg(port.to_string()).arg("--base-path").arg(folder.join("chain"));
     command.args(["--no-prometheus", "--no-telemetry", "--no-mdns"]);
     // With the SDK's pool for forks, a transaction that comes while a block is taken over is not
@@ -177,11 +187,18 @@ impl Market {
         Ok(())
     }
 
-    /// Makes an agent for each lease. Gives the second up to which all of them count as paid.
-    async fn activate(&mut self) -> Result<UnixSeconds> {
+    /// Makes an agent for each lease, and brings its evidence to the chain. Gives the second up to
+    /// which all of them count as paid.
+    async fn attest(&mut self, evidence: &EvidenceMaker) -> Result<UnixSeconds> {
+        // Its nonces are counted here, too.
+        let submitter = &mut self.accounts[0];
+        for endorsement in evidence.endorsements() {
+            self.chain.endorse(&submitter.key, endorsement).await?;
+            submitter.nonce += 1;
+        }
         let started = self.chain.time().await?;
         let genesis_hash = self.chain.genesis_hash();
-        let mut calls = Vec::new();
+        let mut pending = Vec::new();
         for provider in 0..self.accounts.len() {
             let before = (provider + self.accounts.len() - 1) % self.accounts.len();
             let publisher = self.accounts[before].key.public_key().0;
@@ -190,13 +207,34 @@ impl Market {
             let mut keys = Vec::new();
             for lease in leases {
                 let signer = signer(genesis_hash, lease.id, started)?;
-                keys.push((lease.id, 0u16, signer.public_key()).encode());
+                keys.push((lease.id, signer.public_key()));
                 self.accounts[provider].agents.push(Agent { signer, started });
             }
-            calls.push(keys);
+            pending.push(keys);
         }
-        let batch = self.sign("Leases", "activate", calls).await?;
-        self.send(batch).await?;
+        let count = usize::try_from(LEASES)?;
+        for from in (0..count).step_by(ATTESTED_AT_ONCE) {
+            let to = count.min(from + ATTESTED_AT_ONCE);
+            // Fresh for each part: a block's hash is a nonce for 256 blocks.
+            let at = self.ledger.api.at_current_block().await?;
+            let block = u32::try_from(at.block_number())?;
+            let nonce = at.block_hash().0;
+            let mut calls = Vec::new();
+            for keys in &pending {
+                let part = keys[from..to].iter();
+                let attest = part
+                    .map(|(lease, key)| evidence.call(genesis_hash, *lease, *key, block, nonce));
+                calls.push(attest.collect::<Result<Vec<_>>>()?);
+            }
+            let batch = self.sign("Attestation", "attest", calls).await?;
+            self.send(batch).await?;
+        }
+        for account in &self.accounts {
+            let leases = self.chain.leases_of_publisher(&account.key.public_key().0).await?;
+            let attested =
+                leases.iter().flat_map(|lease| &lease.agents).filter(|a| a.standing.is_some());
+            ensure!(attested.count() == count, "the chain did not accept each agent's evidence");
+        }
         Ok(started)
     }
 

@@ -8,11 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Error, Result, ensure};
-use casemate_client::chain::{AgentView, LeaseState, LeaseView, ProviderView};
+use casemate_attestation::{Grade, TcbStatus, TeeKind};
+use casemate_client::chain::{AgentView, LeaseState, LeaseView, ProviderView, StandingView};
 use casemate_manifest::Manifest;
-use casemate_primitives::{Asset, DeploymentId, LeaseId, LeaseTerms, Resources};
+use casemate_primitives::{Asset, DeploymentId, LeaseId, LeaseTerms, Resources, UnixSeconds};
 use casemate_provider::{
-    App, Config, app::Deps, chain::fake::FakeChain, manifests::ManifestStore, system_clock,
+    App, Config,
+    app::Deps,
+    attestation::{CollateralFrom, PodAttestor},
+    chain::fake::FakeChain,
+    manifests::ManifestStore,
+    system_clock,
     world::World,
 };
 use casemate_provider_core::{Backend as _, MemoryBackend};
@@ -78,10 +84,14 @@ impl Surroundings {
     }
 
     async fn start(&self) -> Result<Running> {
+        // All agents are attested already: nobody is asked.
+        let attestor =
+            PodAttestor::new(CollateralFrom::Evidence, key().public_key().0, system_clock());
         let deps = Deps {
             chain: self.chain.clone(),
             backend: self.backend.clone(),
             key: key(),
+            attestor: Arc::new(attestor),
             clock: system_clock(),
         };
         let app = App::build(self.config.clone(), deps).await?;
@@ -109,6 +119,7 @@ impl Surroundings {
                     sequence: 0,
                     claimed_to: lease.opened_at,
                     claimed_total: <_>::default(),
+                    standing: Some(standing(lease.manifest_hash, lease.opened_at)),
                 }));
             }
         });
@@ -142,6 +153,21 @@ impl Running {
         self.stop.send_replace(true);
         self.task.await.context("the provider broke off")??;
         Ok(())
+    }
+}
+
+/// Standing that outlasts the measurement.
+fn standing(manifest_hash: [u8; 32], now: UnixSeconds) -> StandingView {
+    StandingView {
+        kind: TeeKind::IntelTdx,
+        grade: Grade::Software,
+        tcb_status: TcbStatus::UpToDate,
+        workload: vec![1; 48],
+        manifest_hash,
+        hpke_key: [2; 32],
+        evidence_hash: [3; 32],
+        verified_at: now,
+        expires_at: now + 7 * 24 * 60 * 60,
     }
 }
 

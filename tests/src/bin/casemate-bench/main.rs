@@ -6,6 +6,7 @@
 //! Each command prints one JSON object with its series; what they are compared with is xtask's.
 
 mod claims;
+mod evidence;
 mod first_answer;
 mod leases;
 

@@ -139,7 +139,7 @@ fn a_new_agent_is_not_paid_again_for_the_time_of_the_one_before() {
         // The new pod started at second 30 and ran beside the old one.
         let new_key = SigningKey::from_bytes(&[44; 32]);
         let key = new_key.verifying_key().to_bytes();
-        assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+        assert_ok!(activate(provider(), LEASE, 0, key));
         pass(20);
         let start = lease().opened_at + 30;
         let record = UsageRecord {
@@ -234,7 +234,7 @@ fn an_agent_whose_first_time_was_paid_to_the_one_before_goes_on_from_there() {
         assert_ok!(claim(record_after(None, 40)));
         let new_key = SigningKey::from_bytes(&[44; 32]);
         let key = new_key.verifying_key().to_bytes();
-        assert_ok!(Leases::activate(origin(provider()), LEASE, 0, key));
+        assert_ok!(activate(provider(), LEASE, 0, key));
         // It started at second 30; its first record ends at second 35.
         let start = lease().opened_at + 30;
         let mut first = UsageRecord { sequence: 1, from: start, ..record_after(None, 5) };
@@ -248,5 +248,25 @@ fn an_agent_whose_first_time_was_paid_to_the_one_before_goes_on_from_there() {
         pass(20);
         assert_ok!(by_new(record_after(Some(&first), 25)));
         assert_eq!(lease().paid, 60 * PRICE_PER_SECOND + 7 * 5, "its traffic is not lost");
+    });
+}
+
+#[test]
+fn a_key_without_standing_is_not_paid_and_none_is_paid_beyond_its_end() {
+    build_and_execute(|| {
+        open_active_lease();
+        let key = agent().verifying_key().to_bytes();
+        pass(100);
+        let end = lease().opened_at + 60;
+        attested(LEASE, 0, key, end);
+        let late = record_after(None, 61);
+        assert_noop!(claim(late), Error::<Test>::RecordBeyondAttestation);
+        assert_ok!(claim(record_after(None, 60)));
+        // What the evidence vouched for is paid even after its end; what came later is not.
+        not_attested(LEASE, 0);
+        let more = record_after(Some(&record_after(None, 60)), 10);
+        assert_noop!(claim(more), Error::<Test>::NotAttested);
+        attested(LEASE, 0, key, end + 10);
+        assert_ok!(claim(more));
     });
 }

@@ -25,7 +25,7 @@ fn last_records_are_paid_until_the_close_and_the_rest_goes_back() {
         assert_noop!(Leases::close(origin(publisher()), LEASE), Error::<Test>::Closing);
         assert_noop!(Leases::fund(origin(publisher()), LEASE, 5), Error::<Test>::Closing);
         let key = [9; 32];
-        assert_noop!(Leases::activate(origin(provider()), LEASE, 0, key), Error::<Test>::Closing);
+        assert_noop!(activate(provider(), LEASE, 0, key), Error::<Test>::Closing);
         assert_noop!(Leases::settle(origin(publisher()), LEASE), Error::<Test>::NoticeRunning);
         // The pod took five seconds to stop: they are not paid.
         pass(5);

@@ -132,15 +132,20 @@ fn only_the_publisher_funds_and_sets_the_rate() {
 }
 
 #[test]
-fn only_the_provider_activates_and_each_key_once() {
+fn only_the_provider_s_agents_are_activated_and_no_key_comes_back() {
     build_and_execute(|| {
         open_lease();
         let key = agent().verifying_key().to_bytes();
-        let activate = |who, replica, key| Leases::activate(origin(who), LEASE, replica, key);
-        assert_noop!(activate(publisher(), 0, key), Error::<Test>::NotProvider);
-        assert_noop!(activate(provider(), 1, key), Error::<Test>::NoSuchReplica);
-        assert_ok!(activate(provider(), 0, key));
-        assert_noop!(activate(provider(), 0, key), Error::<Test>::AlreadyActivated);
+        assert_noop!(activate(publisher(), LEASE, 0, key), Error::<Test>::NotProvider);
+        assert_noop!(activate(provider(), LEASE, 1, key), Error::<Test>::NoSuchReplica);
+        assert_noop!(activate(provider(), LeaseId(9), 0, key), Error::<Test>::NotFound);
+        assert_ok!(activate(provider(), LEASE, 0, key));
         assert_eq!(lease().state, LeaseState::Active);
+        // Newer evidence for the same key changes nothing here.
+        let before = crate::Agents::<Test>::get(LEASE, 0);
+        assert_ok!(activate(provider(), LEASE, 0, key));
+        assert_eq!(crate::Agents::<Test>::get(LEASE, 0), before);
+        assert_ok!(activate(provider(), LEASE, 0, [7; 32]));
+        assert_noop!(activate(provider(), LEASE, 0, key), Error::<Test>::KeyUsedBefore);
     });
 }

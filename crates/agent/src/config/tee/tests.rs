@@ -24,13 +24,13 @@ fn config(extra: Value) -> Result<Config, String> {
 fn little_must_be_said() {
     let config = config(json!({
         "tls": { "port": 443, "forward": 8080 },
-        "secrets": { "items": [{ "name": "A", "env": "A" }] },
+        "secrets": { "items": [{ "name": "A", "env": "A" }], "senders": ["07".repeat(32)] },
     }))
     .unwrap();
     assert_eq!(config.attestation.unwrap().port, 8443);
     let (tls, secrets) = (config.tls.unwrap(), config.secrets.unwrap());
     assert_eq!((tls.http, tls.connections_max, tls.idle_ms), (true, 128, 600_000));
-    assert!(secrets.wait && secrets.senders.is_empty());
+    assert!(secrets.wait && secrets.socket.is_none());
 }
 
 #[test]
@@ -70,6 +70,7 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
             "`file`",
         ),
         (json!({ "secrets": { "items": [{ "name": "A" }, { "name": "A" }] } }), "twice"),
+        (json!({ "secrets": { "items": [{ "name": "A" }] } }), "who may release"),
     ] {
         let err = config(extra.clone()).unwrap_err();
         assert!(err.contains(reason), "{extra}: {err}");

@@ -61,7 +61,12 @@ pub(super) fn run(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<
                 .hint("the nonce of a CPU's evidence is in its report data: --report-data HEX"),
         );
     }
-    let roots = trust_roots(context, args)?;
+    let vendor = match args.kind {
+        EvidenceKind::Tdx | EvidenceKind::Sgx => Vendor::Intel,
+        EvidenceKind::SevSnp => Vendor::Amd,
+        EvidenceKind::Gpu => Vendor::Nvidia,
+    };
+    let roots = trust_roots(context, &[vendor], &args.software_root)?;
     let bundle = read_collateral(&args.collateral)?;
     let evidence = read_evidence(&args.evidence)?;
     let appraisal = Appraisal { now, report_data: report_data.as_ref(), provider: None };
@@ -131,7 +136,7 @@ fn dcap(
             .hint("name its kind: --kind tdx or --kind sgx"),
         );
     }
-    let collateral = bundle.for_dcap(&quote).or_fail(|| not_enough(args))?;
+    let collateral = bundle.for_dcap(&quote).or_fail(|| not_enough(&args.collateral))?;
     let verified = dcap::verify_with_collateral(quote, &collateral, roots, appraisal.now);
     Ok(Outcome::of(verified, policy, appraisal))
 }
@@ -146,7 +151,7 @@ fn snp(
 ) -> anyhow::Result<Outcome> {
     let report =
         sev_snp::Report::parse(evidence).or_fail(|| not_readable(&args.evidence, "report"))?;
-    let endorsements = bundle.for_sev_snp(&report).or_fail(|| not_enough(args))?;
+    let endorsements = bundle.for_sev_snp(&report).or_fail(|| not_enough(&args.collateral))?;
     let verified =
         sev_snp::verify_with_endorsements(report, &endorsements, roots, None, appraisal.now);
     Ok(Outcome::of(verified, policy, appraisal))
@@ -163,7 +168,7 @@ fn gpu(
 ) -> anyhow::Result<Outcome> {
     let report =
         nvidia::Report::parse(evidence).or_fail(|| not_readable(&args.evidence, "report"))?;
-    let chain = bundle.for_nvidia().or_fail(|| not_enough(args))?;
+    let chain = bundle.for_nvidia().or_fail(|| not_enough(&args.collateral))?;
     if bundle.rims().is_empty() {
         let verified = nvidia::verify(report, chain.as_bytes(), roots, nonce, None, appraisal.now);
         return Ok(Outcome::of(verified, policy, appraisal));
@@ -201,11 +206,7 @@ fn print(
         EvidenceKind::SevSnp => "sev-snp",
         EvidenceKind::Gpu => "gpu",
     };
-    let at = i64::try_from(now)
-        .ok()
-        .and_then(|now| OffsetDateTime::from_unix_timestamp(now).ok())
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_else(|| now.to_string());
+    let at = rfc3339(now);
     let appraised = match outcome {
         Outcome::Genuine(claims, verdict) => Appraised {
             accepted: verdict.accepted(),
@@ -264,7 +265,16 @@ fn text(appraised: &Appraised) -> String {
     out
 }
 
-fn appraisal_time(at: Option<&str>) -> anyhow::Result<UnixSeconds> {
+/// A time as RFC 3339 writes it.
+pub(in crate::commands) fn rfc3339(at: UnixSeconds) -> String {
+    i64::try_from(at)
+        .ok()
+        .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| at.to_string())
+}
+
+pub(super) fn appraisal_time(at: Option<&str>) -> anyhow::Result<UnixSeconds> {
     let Some(at) = at else {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         return now.map(|now| now.as_secs()).or_fail(|| {
@@ -280,7 +290,7 @@ fn appraisal_time(at: Option<&str>) -> anyhow::Result<UnixSeconds> {
         })
 }
 
-fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
+pub(super) fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     let Some(path) = path else { return Ok(Policy::default()) };
     serde_json::from_slice(&read(path)?).or_fail(|| {
         Failure::usage(format!("`{}` is no appraisal policy", path.display()))
@@ -288,14 +298,14 @@ fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     })
 }
 
-fn trust_roots(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<TrustRoots> {
-    let vendor = match args.kind {
-        EvidenceKind::Tdx | EvidenceKind::Sgx => Vendor::Intel,
-        EvidenceKind::SevSnp => Vendor::Amd,
-        EvidenceKind::Gpu => Vendor::Nvidia,
-    };
+/// The vendors' roots, and these certificates as roots of software TEEs that imitate `vendors`.
+pub(super) fn trust_roots(
+    context: &Context,
+    vendors: &[Vendor],
+    software_roots: &[PathBuf],
+) -> anyhow::Result<TrustRoots> {
     let mut roots: Vec<TrustRoot> = TrustRoots::vendors().iter().copied().collect();
-    for path in &args.software_root {
+    for path in software_roots {
         let bytes = read(path)?;
         let certificates = x509::Certificate::chain_from_pem(&bytes)
             .or_else(|_| x509::Certificate::from_der(&bytes).map(|one| vec![one]))
@@ -307,14 +317,19 @@ fn trust_roots(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<Tru
             "trusting `{}` as the root of a software TEE: what it vouches for protects nothing",
             path.display()
         ));
-        roots.extend(certificates.iter().filter(|one| one.is_self_issued()).map(|root| {
-            TrustRoot { vendor, grade: Grade::Software, spki_sha256: root.spki_sha256() }
-        }));
+        for root in certificates.iter().filter(|one| one.is_self_issued()) {
+            let spki_sha256 = root.spki_sha256();
+            roots.extend(vendors.iter().map(|&vendor| TrustRoot {
+                vendor,
+                grade: Grade::Software,
+                spki_sha256,
+            }));
+        }
     }
     Ok(TrustRoots::new(roots))
 }
 
-fn read_collateral(paths: &[PathBuf]) -> anyhow::Result<Bundle> {
+pub(super) fn read_collateral(paths: &[PathBuf]) -> anyhow::Result<Bundle> {
     let mut bundle = Bundle::default();
     for path in paths {
         if !path.is_dir() {
@@ -346,7 +361,7 @@ fn add(bundle: &mut Bundle, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Binary, or hex or base64 of it.
-fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = read(path)?;
     let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(bytes) };
     let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
@@ -368,7 +383,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).or_fail(|| unreadable(path))
 }
 
-fn bytes_of<const N: usize>(hex: &str, flag: &str) -> anyhow::Result<[u8; N]> {
+pub(super) fn bytes_of<const N: usize>(hex: &str, flag: &str) -> anyhow::Result<[u8; N]> {
     let mut out = [0; N];
     let digits = hex.strip_prefix("0x").unwrap_or(hex);
     hex::decode_to_slice(digits, &mut out)
@@ -380,14 +395,14 @@ fn unreadable(path: &Path) -> Failure {
     Failure::usage(format!("cannot read `{}`", path.display()))
 }
 
-fn not_readable(path: &Path, what: &str) -> Failure {
+pub(super) fn not_readable(path: &Path, what: &str) -> Failure {
     Failure::usage(format!("`{}` is no {what} of this kind", path.display()))
         .hint("give the vendor's bytes, or hex or base64 of them, and the right --kind")
 }
 
-fn not_enough(args: &AttestVerifyArgs) -> Failure {
+pub(super) fn not_enough(collateral: &[PathBuf]) -> Failure {
     let failure = Failure::usage("the collateral is not enough to verify the evidence");
-    if args.collateral.is_empty() {
+    if collateral.is_empty() {
         failure.hint("name it: --collateral FILE (may be given many times)")
     } else {
         failure.hint("add the missing piece: --collateral FILE (may be given many times)")

@@ -36,6 +36,7 @@ pub(super) struct Ports {
     pub(super) rpc: u16,
     pub(super) api: u16,
     pub(super) ingress: u16,
+    pub(super) tls: u16,
     pub(super) metrics: u16,
 }
 

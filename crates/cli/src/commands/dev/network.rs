@@ -19,6 +19,7 @@ use super::{
     files::{Files, Ports},
     process::{self, Process},
     provider_config::{PRICES, ProviderConfig, ProviderParts},
+    software_tee::SoftwareTee,
 };
 use crate::{
     address::Address,
@@ -27,6 +28,7 @@ use crate::{
     cli::DevArgs,
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
+    printer::Printer,
 };
 
 /// What a development chain's specification calls itself.
@@ -53,6 +55,7 @@ pub(super) struct Network<'a> {
     ports: Ports,
     subnet: Option<String>,
     pub(super) files: Files,
+    software_tee: Option<Process>,
     node: Option<Process>,
     provider: Option<Process>,
 }
@@ -62,6 +65,7 @@ struct Programs {
     node: PathBuf,
     provider: PathBuf,
     agent: PathBuf,
+    software_tee: PathBuf,
 }
 
 impl<'a> Network<'a> {
@@ -71,32 +75,54 @@ impl<'a> Network<'a> {
             node: program(args.node.as_deref(), "casemate-node", "--node")?,
             provider: program(args.provider.as_deref(), "casemate-provider", "--provider")?,
             agent: program(args.agent.as_deref(), "casemate-agent", "--agent")?,
+            software_tee: program(
+                args.software_tee.as_deref(),
+                "casemate-software-tee",
+                "--software-tee",
+            )?,
         };
         // All are held until the last one is found, so that none is given out twice.
         let rpc = hold_port(args.rpc_port, "--rpc-port")?;
         let api = hold_port(args.api_port, "--api-port")?;
         let ingress = hold_port(args.ingress_port, "--ingress-port")?;
+        let tls = hold_port(args.tls_port, "--tls-port")?;
         let metrics = hold_port(args.metrics_port, "--metrics-port")?;
         let number = |listener: &TcpListener| listener.local_addr().map(|at| at.port());
         let ports = Ports {
             rpc: number(&rpc)?,
             api: number(&api)?,
             ingress: number(&ingress)?,
+            tls: number(&tls)?,
             metrics: number(&metrics)?,
         };
         let subnet = args.subnet.clone();
-        Ok(Self { context, programs, ports, subnet, files, node: None, provider: None })
+        Ok(Self {
+            context,
+            programs,
+            ports,
+            subnet,
+            files,
+            software_tee: None,
+            node: None,
+            provider: None,
+        })
     }
 
     /// Starts all parts and waits until each one answers.
     pub(super) async fn start(&mut self) -> anyhow::Result<Addresses> {
         let printer = self.context.printer;
+        printer.warn("software TEE: nothing here is protected from this machine's owner");
+        let tee = SoftwareTee::new(&self.programs.software_tee, &self.files);
+        tee.init(&printer).await?;
+        let workload = tee.workload_of(&self.programs.agent).await?;
+        let specification = tee.chain_specification(&self.programs.node, &workload).await?;
+
         printer.note("Starting the chain node");
         let rpc = format!("ws://127.0.0.1:{}", self.ports.rpc);
         let node = Process::start(
             "casemate-node",
             &self.programs.node,
-            &self.node_args(),
+            &self.node_args(&specification),
             &self.files.path("node.log"),
         )?;
         let node_pid = node.pid();
@@ -110,6 +136,12 @@ impl<'a> Network<'a> {
         fund(&chain, publisher, PUBLISHER_MONEY).await?;
         fund(&chain, provider.address, PROVIDER_MONEY).await?;
         register(&chain, &provider, &api).await?;
+        approve(&chain, &workload, &printer).await?;
+
+        printer.note("Starting the software TEE");
+        let daemon = tee.serve()?;
+        let software_tee_pid = daemon.pid();
+        tee.wait_for(self.software_tee.insert(daemon)).await?;
 
         printer.note("Starting the provider");
         let insecure_registries = &self.context.settings.insecure_registries;
@@ -123,6 +155,7 @@ impl<'a> Network<'a> {
                 ports: self.ports,
                 insecure_registries,
                 agent: self.programs.agent.clone(),
+                software_tee: tee.control(),
                 subnet: self.subnet.clone(),
             }),
         )?;
@@ -141,26 +174,36 @@ impl<'a> Network<'a> {
             rpc,
             provider_api: api,
             ingress: format!("http://127.0.0.1:{}", self.ports.ingress),
+            tls: format!("127.0.0.1:{}", self.ports.tls),
             metrics: format!("http://127.0.0.1:{}/metrics", self.ports.metrics),
             config: config.display().to_string(),
             provider_config: provider_config.display().to_string(),
-            pids: Pids { dev: std::process::id(), node: node_pid, provider: provider_pid },
+            software_tee: tee.control().display().to_string(),
+            pids: Pids {
+                dev: std::process::id(),
+                node: node_pid,
+                provider: provider_pid,
+                software_tee: software_tee_pid,
+            },
         })
     }
 
     /// Returns the failure of the first part that ends.
     pub(super) async fn until_one_dies(&mut self) -> anyhow::Result<()> {
-        let (Some(node), Some(provider)) = (&mut self.node, &mut self.provider) else {
+        let (Some(node), Some(provider), Some(software_tee)) =
+            (&mut self.node, &mut self.provider, &mut self.software_tee)
+        else {
             return fail(Failure::new("the network is not running"));
         };
         Err(tokio::select! {
             error = node.died() => error,
             error = provider.died() => error,
+            error = software_tee.died() => error,
         })
     }
 
-    /// Stops the provider, removes its pods, stops the node: in this order, so that the provider
-    /// does not bring pods back and can still claim.
+    /// Stops the provider, removes its pods, stops the node and the software TEE: in this order, so
+    /// that the provider does not bring pods back, can still claim and end its guests.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         let mut result = self.files.forget_addresses();
         if let Some(mut provider) = self.provider.take() {
@@ -184,12 +227,16 @@ impl<'a> Network<'a> {
         if let Some(mut node) = self.node.take() {
             result = result.and(node.stop(STOP_GRACE).await);
         }
+        if let Some(mut software_tee) = self.software_tee.take() {
+            result = result.and(software_tee.stop(STOP_GRACE).await);
+        }
         result
     }
 
-    /// Ends both processes at once; pods stay, which is said.
+    /// Ends all processes at once; pods stay, which is said.
     pub(super) fn kill(&mut self) -> anyhow::Result<()> {
-        for process in [&mut self.provider, &mut self.node].into_iter().flatten() {
+        let processes = [&mut self.provider, &mut self.node, &mut self.software_tee];
+        for process in processes.into_iter().flatten() {
             process.kill();
         }
         fail(Failure::new("stopped at once; containers may still run").hint(format!(
@@ -199,11 +246,20 @@ impl<'a> Network<'a> {
         )))
     }
 
-    fn node_args(&self) -> Vec<String> {
+    fn node_args(&self, specification: &Path) -> Vec<String> {
+        let specification = specification.display().to_string();
         let base = self.files.path("node").display().to_string();
         let port = self.ports.rpc.to_string();
         [
-            "--dev",
+            // As `--dev`, with a genesis of its own.
+            "--chain",
+            specification.as_str(),
+            "--alice",
+            "--force-authoring",
+            // Nobody joins a development chain: its network key is worth nothing.
+            "--unsafe-force-node-key-generation",
+            "--rpc-cors",
+            "all",
             // The default pool is made for forks, which this chain has not: it can hold a
             // transaction back until the next second's block.
             "--pool-type",
@@ -285,15 +341,35 @@ async fn fund(chain: &Chain, account: Address, amount: Balance) -> anyhow::Resul
     if missing < amount / 10 {
         return Ok(());
     }
-    let uri = SecretUri::from_str("//Alice")?;
-    let keypair = Keypair::from_uri(&uri)?;
-    let address = Address(keypair.public_key().0);
-    let alice = Signer { keypair, address };
-    chain.transfer(&alice, account, missing).await.or_fail(|| {
+    chain.transfer(&alice()?, account, missing).await.or_fail(|| {
         Failure::new(format!("the development account could not pay {}", Amount(missing)))
             .hint("remove the data folder to begin with a new chain")
     })?;
     Ok(())
+}
+
+/// Lets agents of this measurement be paid: genesis names the agent that the network began with, a
+/// newer one is approved here.
+async fn approve(chain: &Chain, workload: &[u8], printer: &Printer) -> anyhow::Result<()> {
+    if chain.approved_workload(workload).await?.is_some() {
+        return Ok(());
+    }
+    printer.note("Approving the agent, which has changed");
+    chain.approve_development_workload(&alice()?, workload).await?;
+    if chain.approved_workload(workload).await?.is_none() {
+        return fail(
+            Failure::new("the development chain's committee has not approved the agent")
+                .hint("remove the data folder to begin with a new chain"),
+        );
+    }
+    Ok(())
+}
+
+/// The development chain's well-known account: its only committee member, and rich.
+fn alice() -> anyhow::Result<Signer> {
+    let keypair = Keypair::from_uri(&SecretUri::from_str("//Alice")?)?;
+    let address = Address(keypair.public_key().0);
+    Ok(Signer { keypair, address })
 }
 
 /// Puts the provider into the registry, or corrects what is there.

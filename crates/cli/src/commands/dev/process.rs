@@ -93,15 +93,19 @@ impl Process {
     }
 
     fn failure(&self, status: ExitStatus) -> Failure {
-        let tail = tail(&self.log);
-        let tail = if tail.is_empty() {
-            String::new()
-        } else {
-            format!("; its last words:\n{}", tail.trim_end())
-        };
-        Failure::new(format!("{} ended ({status}){tail}", self.name))
-            .hint(format!("see all it wrote: {}", self.log.display()))
+        failure(self.name, &self.log, status)
     }
+}
+
+fn failure(name: &str, log: &Path, status: ExitStatus) -> Failure {
+    let tail = tail(log);
+    let tail = if tail.is_empty() {
+        String::new()
+    } else {
+        format!("; its last words:\n{}", tail.trim_end())
+    };
+    Failure::new(format!("{name} ended ({status}){tail}"))
+        .hint(format!("see all it wrote: {}", log.display()))
 }
 
 /// Runs a program to its end, for at most `timeout`.
@@ -125,6 +129,28 @@ pub(super) async fn run(
                 .into_error())
         }
     }
+}
+
+/// Runs a program to its end, for at most `timeout`, for what it writes to its standard output.
+pub(super) async fn output(
+    name: &'static str,
+    program: &Path,
+    args: &[String],
+    log: &Path,
+    timeout: Duration,
+) -> anyhow::Result<Vec<u8>> {
+    let failed = || Failure::new(format!("cannot start `{}`", program.display()));
+    let child = command(program, args, log)?.stdout(Stdio::piped()).spawn().or_fail(failed)?;
+    // It is killed when it is dropped.
+    let output =
+        tokio::time::timeout(timeout, child.wait_with_output()).await.or_fail(|| {
+            Failure::new(format!("{name} did not end in {} seconds", timeout.as_secs()))
+                .hint(format!("see what it wrote: {}", log.display()))
+        })??;
+    if !output.status.success() {
+        return Err(failure(name, log, output.status).into_error());
+    }
+    Ok(output.stdout)
 }
 
 fn command(program: &Path, args: &[String], log: &Path) -> anyhow::Result<Command> {

@@ -28,6 +28,7 @@ pub(super) struct ProviderConfig {
     pricing: Pricing,
     images: Images,
     timing: Timing,
+    tee: Tee,
     backend: Backend,
 }
 
@@ -40,6 +41,8 @@ struct Listen {
 struct Ingress {
     listen: String,
     domain: &'static str,
+    tls_listen: String,
+    tls_public: String,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,11 @@ struct Backend {
 }
 
 #[derive(Serialize)]
+struct Tee {
+    software: PathBuf,
+}
+
+#[derive(Serialize)]
 struct Timing {
     record_interval: &'static str,
     claim_interval: &'static str,
@@ -80,6 +88,8 @@ pub(super) struct ProviderParts<'a> {
     pub(super) ports: Ports,
     pub(super) insecure_registries: &'a [String],
     pub(super) agent: PathBuf,
+    /// Control socket.
+    pub(super) software_tee: PathBuf,
     pub(super) subnet: Option<String>,
 }
 
@@ -95,7 +105,13 @@ impl ProviderConfig {
             data_dir: parts.data_dir,
             metrics_listen: local(ports.metrics),
             api: Listen { listen: local(ports.api) },
-            ingress: Ingress { listen: local(ports.ingress), domain: "localhost" },
+            ingress: Ingress {
+                listen: local(ports.ingress),
+                domain: "localhost",
+                tls_listen: local(ports.tls),
+                // Not every machine's resolver knows names below `localhost`.
+                tls_public: local(ports.tls),
+            },
             pricing: Pricing {
                 cpu_millicore_second: price(PRICES.cpu_millicore_second),
                 memory_mib_second: price(PRICES.memory_mib_second),
@@ -108,6 +124,7 @@ impl ProviderConfig {
             images: Images { insecure_registries: parts.insecure_registries.to_vec() },
             // Short, so that a developer sees records and claims while looking.
             timing: Timing { record_interval: "2s", claim_interval: "10s", update_max: "2m" },
+            tee: Tee { software: parts.software_tee },
             backend: Backend { agent: parts.agent, subnet: parts.subnet },
         }
     }
@@ -123,9 +140,10 @@ mod tests {
             rpc: "ws://127.0.0.1:1",
             key_file: "/net/provider.key".into(),
             data_dir: "/net/provider".into(),
-            ports: Ports { rpc: 1, api: 2, ingress: 3, metrics: 4 },
+            ports: Ports { rpc: 1, api: 2, ingress: 3, tls: 5, metrics: 4 },
             insecure_registries: &["127.0.0.1:5000".to_owned()],
             agent: "/bin/agent".into(),
+            software_tee: "/net/software-tee.sock".into(),
             subnet: None,
         });
         let text = toml::to_string_pretty(&config).unwrap();
@@ -133,8 +151,11 @@ mod tests {
         assert_eq!(value["chain_url"].as_str(), Some("ws://127.0.0.1:1"));
         assert_eq!(value["api"]["listen"].as_str(), Some("127.0.0.1:2"));
         assert_eq!(value["ingress"]["listen"].as_str(), Some("127.0.0.1:3"));
+        assert_eq!(value["ingress"]["tls_listen"].as_str(), Some("127.0.0.1:5"));
+        assert_eq!(value["ingress"]["tls_public"].as_str(), Some("127.0.0.1:5"));
         assert_eq!(value["metrics_listen"].as_str(), Some("127.0.0.1:4"));
         assert_eq!(value["backend"]["agent"].as_str(), Some("/bin/agent"));
+        assert_eq!(value["tee"]["software"].as_str(), Some("/net/software-tee.sock"));
         assert_eq!(value["images"]["insecure_registries"][0].as_str(), Some("127.0.0.1:5000"));
         // Amounts are integers in the chain's smallest unit, and fit TOML's.
         assert_eq!(value["pricing"]["cpu_millicore_second"].as_integer(), Some(10_000));

@@ -11,7 +11,10 @@ use crate::{
     amount::Amount,
     chain_ops::{Chain, Settled, Watch},
     cli::{FundArgs, StopArgs, UpdateArgs},
-    commands::offers::duration_text,
+    commands::{
+        offers::duration_text,
+        secret::{Followed, follow, name_releaser},
+    },
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     manifest_file,
@@ -48,10 +51,11 @@ pub(crate) async fn fund(context: &Context, args: &FundArgs) -> anyhow::Result<(
 }
 
 pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
-    let manifest = manifest_file::read(&args.file)?;
-    let signer = context.signer()?;
+    let mut manifest = manifest_file::read(&args.file)?;
+    let (signer, passphrase) = context.signer_and_passphrase()?;
     let chain = Chain::connect(context).await?;
     let lease = find(context, &chain, signer.address, Some(&args.lease)).await?;
+    name_releaser(context, &signer, &passphrase, &mut manifest)?;
     if let LeaseState::Closing { .. } = lease.state {
         return fail(
             Failure::new(format!("lease {} is closing and runs nothing new", lease.id))
@@ -78,14 +82,19 @@ pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Resu
         lease: lease.id,
         deployment: lease.deployment,
         name: prepared.manifest.metadata.name.clone(),
-        manifest: prepared.canonical,
+        manifest: prepared.canonical.clone(),
     };
     if let Err(error) = notes(context, &chain).put(&note) {
         context.printer.warn(format!("the new name could not be remembered: {error:#}"));
     }
     context.printer.note(format!("Lease {} is to run version {version}", lease.id));
+    let timeout = args.timeout.duration();
+    let account = (&signer, &passphrase);
+    let followed = follow(context, &chain, account, lease.id, &prepared, &args.release, timeout);
+    let Followed { infos, result } = followed.await;
+    result?;
     if args.wait {
-        wait_ready(context, &client, lease.id, version, args.timeout.duration()).await?;
+        wait_ready(context, &client, lease.id, version, timeout).await?;
     }
     let hash = format!("0x{}", hex::encode(prepared.reference.hash));
     let value = serde_json::json!({
@@ -94,6 +103,7 @@ pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Resu
         "manifestHash": hash,
         "block": block,
         "ready": args.wait,
+        "secrets": infos,
     });
     context.printer.data(&value, || {
         fields(&[("lease", lease.id.to_string()), ("version", version.to_string()), ("hash", hash)])

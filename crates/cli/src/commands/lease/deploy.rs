@@ -3,6 +3,7 @@
 use casemate_client::api::AddressInfo;
 use casemate_primitives::{DeploymentId, LeaseId};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{notes, provider_of, wait_ready};
 use crate::{
@@ -10,7 +11,10 @@ use crate::{
     amount::Amount,
     chain_ops::Chain,
     cli::{DeployArgs, OfferArgs, QuotesArgs},
-    commands::offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table},
+    commands::{
+        offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table},
+        secret::{Followed, Released, follow, name_releaser},
+    },
     context::{Context, Signer},
     failure::{Failure, fail},
     manifest_file::{self, Prepared},
@@ -33,12 +37,16 @@ struct Deployed {
     block: String,
     ready: bool,
     addresses: Vec<AddressInfo>,
+    /// How it ended for each replica, where secrets were released.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<Released>,
 }
 
 /// Everything that is needed before money is spent.
 struct Asked {
     chain: Chain,
     signer: Signer,
+    passphrase: Zeroizing<String>,
     prepared: Prepared,
     offers: Vec<Offer>,
 }
@@ -55,7 +63,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         return show_offers(context, &asked.offers);
     }
     context.printer.note(offers_table(&asked.offers).trim_end());
-    let Asked { chain, signer, prepared, offers } = asked;
+    let Asked { chain, signer, passphrase, prepared, offers } = asked;
     let Some((provider, priced)) = cheapest(&offers) else {
         return fail(nobody());
     };
@@ -67,7 +75,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         lease: opened.lease,
         deployment: opened.deployment,
         name: name.clone(),
-        manifest: prepared.canonical,
+        manifest: prepared.canonical.clone(),
     };
     // The money is in: from here on nothing of ours may hide the lease's number.
     if let Err(error) = notes(context, &chain).put(&note) {
@@ -89,9 +97,21 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         block: opened.block,
         ready: false,
         addresses: Vec::new(),
+        secrets: Vec::new(),
     };
-    let mut outcome = Ok(());
-    if args.wait {
+    let followed = follow(
+        context,
+        &chain,
+        (&signer, &passphrase),
+        opened.lease,
+        &prepared,
+        &args.release,
+        args.timeout.duration(),
+    );
+    let Followed { infos, result: mut outcome } = followed.await;
+    deployed.secrets = infos;
+    // Without its secrets it does not get ready.
+    if args.wait && outcome.is_ok() {
         let ready = async {
             let client = provider_of(context, &chain, &signer, provider).await?;
             wait_ready(context, &client, opened.lease, 1, args.timeout.duration()).await
@@ -117,12 +137,13 @@ async fn ask_providers(
     args: &OfferArgs,
     payment: Payment,
 ) -> anyhow::Result<Asked> {
-    let manifest = manifest_file::read(file)?;
-    let signer = context.signer()?;
+    let mut manifest = manifest_file::read(file)?;
+    let (signer, passphrase) = context.signer_and_passphrase()?;
     let chain = Chain::connect(context).await?;
+    name_releaser(context, &signer, &passphrase, &mut manifest)?;
     let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
     let offers = ask(context, &chain, &signer, &prepared, args.provider, payment).await?;
-    Ok(Asked { chain, signer, prepared, offers })
+    Ok(Asked { chain, signer, passphrase, prepared, offers })
 }
 
 /// The first of the sorted offers that is one.

@@ -4,6 +4,7 @@ use casemate_client::{
     api::{LeaseStatus, PodInfo, PodPhaseInfo},
     chain::{LeaseState, LeaseView},
 };
+use casemate_primitives::UnixSeconds;
 use serde::Serialize;
 
 use super::{cost_per_second, find, notes, provider_of, seconds_left, state_text};
@@ -12,7 +13,10 @@ use crate::{
     amount::Amount,
     chain_ops::Chain,
     cli::StatusArgs,
-    commands::offers::duration_text,
+    commands::{
+        attest::lease::{ReplicaStanding, replicas},
+        offers::duration_text,
+    },
     context::Context,
     manifest_file::resources_text,
     printer::{fields, printable, table},
@@ -38,6 +42,8 @@ struct Status {
     paid: Amount,
     seconds_left: Option<u64>,
     opened_at: u64,
+    /// What the chain knows of each replica's agent: only an attested one is paid.
+    attestation: Vec<ReplicaStanding>,
     /// `null` while the provider does not answer.
     pods: Option<LeaseStatus>,
 }
@@ -60,11 +66,17 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
         }
     };
     let name = notes(context, &chain).name(lease.id);
-    let status = status(&lease, name, pods);
-    context.printer.data(&status, || human(&lease, &status))
+    let now = chain.time().await?;
+    let status = status(&lease, now, name, pods);
+    context.printer.data(&status, || human(&lease, now, &status))
 }
 
-fn status(lease: &LeaseView, name: Option<String>, pods: Option<LeaseStatus>) -> Status {
+fn status(
+    lease: &LeaseView,
+    now: UnixSeconds,
+    name: Option<String>,
+    pods: Option<LeaseStatus>,
+) -> Status {
     Status {
         lease: lease.id,
         deployment: lease.deployment,
@@ -84,11 +96,12 @@ fn status(lease: &LeaseView, name: Option<String>, pods: Option<LeaseStatus>) ->
         paid: Amount(lease.paid),
         seconds_left: seconds_left(lease),
         opened_at: lease.opened_at,
+        attestation: replicas(lease, now),
         pods,
     }
 }
 
-fn human(lease: &LeaseView, status: &Status) -> String {
+fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
     let unknown = || "-".to_owned();
     let mut lines = vec![
         ("lease", status.lease.to_string()),
@@ -102,9 +115,21 @@ fn human(lease: &LeaseView, status: &Status) -> String {
         ("paid", status.paid.to_string()),
         ("money lasts", status.seconds_left.map_or_else(unknown, duration_text)),
     ];
+    for replica in &status.attestation {
+        let standing = replica.standing_text(now);
+        let text = match replica.tee_text().as_str() {
+            "-" => standing,
+            tee => format!("{tee}, {standing}"),
+        };
+        lines.push(("attested", format!("replica {}: {text}", replica.replica)));
+    }
     let Some(pods) = &status.pods else { return fields(&lines) };
     for address in &pods.addresses {
         lines.push(("address", printable(&address.address)));
+    }
+    for agent in pods.pods.iter().filter_map(|pod| pod.agent.as_ref()) {
+        let text = format!("{} at {}", agent.server_name, agent.address);
+        lines.push(("agent", printable(&text)));
     }
     for problem in &pods.problems {
         lines.push(("problem", printable(problem)));

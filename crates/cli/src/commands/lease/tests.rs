@@ -21,6 +21,7 @@ fn pod(replica: u16, version: u32, phase: PodPhaseInfo) -> PodInfo {
         ready: phase == PodPhaseInfo::Running,
         reason: (phase == PodPhaseInfo::Failed).then(|| "no such image\x1b[2J".to_owned()),
         agent_key: None,
+        agent: None,
         containers: Vec::new(),
         usage: None,
     }

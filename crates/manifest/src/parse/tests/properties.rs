@@ -1,13 +1,13 @@
 //! Properties that hold for any text.
 
-use super::{FULL, MINIMAL};
+use super::{FULL, MINIMAL, secrets::asking};
 use crate::Manifest;
 use proptest::prelude::*;
 
 /// A valid text with one thing changed: gets further into the checks than random bytes do.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     (
-        prop_oneof![Just(MINIMAL), Just(FULL)],
+        prop_oneof![Just(MINIMAL.to_owned()), Just(FULL.to_owned()), Just(asking())],
         any::<prop::sample::Index>(),
         0usize..8,
         any::<Vec<u8>>(),

@@ -1,35 +1,79 @@
-//! Whom an app runs as: names are looked up in the image's own files, on the host's side.
+//! Whom an app runs as: names are looked up in the image's own files.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
 
-use casemate_agent::config::User;
-use casemate_image::read_in_root;
-use casemate_manifest::SecurityContext;
+use casemate_manifest::{Container, SecurityContext};
+use nix::fcntl::OFlag;
 
-use crate::error::{Result, engine};
+use crate::config::User;
 
 /// Largest `/etc/passwd` or `/etc/group` that is read.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+pub const USERS_BYTES_MAX: u64 = 1 << 20;
+
+/// The users and groups of an image, as its files say; empty where there are none.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Users {
+    /// `/etc/passwd`.
+    pub passwd: String,
+    /// `/etc/group`.
+    pub group: String,
+}
+
+impl Users {
+    /// Those of the root file system that this process has.
+    ///
+    /// # Errors
+    /// Where a file is there and can't be read, or is larger than [`USERS_BYTES_MAX`].
+    pub fn of_own_root() -> io::Result<Self> {
+        Ok(Self { passwd: read(Path::new("/etc/passwd"))?, group: read(Path::new("/etc/group"))? })
+    }
+}
+
+/// What is no file counts as not there, as for who reads it in an image.
+fn read(path: &Path) -> io::Result<String> {
+    let mut options = File::options();
+    // Opening a FIFO must not wait for a writer.
+    options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(err)
+            if matches!(err.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP | libc::ENXIO)) =>
+        {
+            return Ok(String::new());
+        }
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(err) => return Err(err),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    file.take(USERS_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > USERS_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {USERS_BYTES_MAX} bytes")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// A user and where its home is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Resolved {
-    pub(crate) user: User,
-    pub(crate) home: String,
+pub(super) struct Resolved {
+    pub(super) user: User,
+    pub(super) home: String,
 }
 
 /// The user of a container: the manifest's, else the image's (`user[:group]` by name or number).
-pub(crate) fn resolve(
-    root: &Path,
+pub(super) fn resolve(
+    users: &Users,
     image_user: &str,
-    context: Option<&SecurityContext>,
-) -> Result<Resolved> {
-    let read = |path: &str| -> Result<String> {
-        let bytes = read_in_root(root, Path::new(path), FILE_BYTES_MAX)
-            .map_err(|err| engine(format!("read the image's {path}"), err.to_string()))?;
-        Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
-    };
-    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    container: &Container,
+) -> Result<Resolved, String> {
+    let context: Option<&SecurityContext> = container.security_context.as_ref();
     let by_manifest = context.and_then(|context| context.run_as_user).map(|uid| uid.to_string());
     let (name, group_name) = match by_manifest.as_deref() {
         Some(uid) => (uid, None),
@@ -38,8 +82,14 @@ pub(crate) fn resolve(
             None => (image_user, None),
         },
     };
-    look_up(&passwd, &group, name, group_name, context.and_then(|c| c.run_as_group))
-        .map_err(|reason| engine("find the container's user", reason))
+    // A volume over the files hides them from the agent, who must come to the same result.
+    let hidden = ["/etc", "/etc/passwd", "/etc/group"];
+    let is_hidden = |mount: &casemate_manifest::VolumeMount| hidden.contains(&&*mount.mount_path);
+    let (passwd, group) = match container.volume_mounts.iter().any(is_hidden) {
+        true => ("", ""),
+        false => (users.passwd.as_str(), users.group.as_str()),
+    };
+    look_up(passwd, group, name, group_name, context.and_then(|c| c.run_as_group))
 }
 
 fn look_up(
@@ -48,7 +98,7 @@ fn look_up(
     name: &str,
     group_name: Option<&str>,
     gid_wanted: Option<u32>,
-) -> std::result::Result<Resolved, String> {
+) -> Result<Resolved, String> {
     let name = if name.is_empty() { "0" } else { name };
     let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
         fields.len() >= 6 && (fields[0] == name || number(fields[2]).is_some() && fields[2] == name)
