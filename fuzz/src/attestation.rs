@@ -13,7 +13,7 @@ use casemate_attestation::{
     x509::{Certificate, Crl},
 };
 use casemate_evidence::{RawEvidence, cmw::Collection};
-use casemate_ra_tls::sealed::SealedSecrets;
+use casemate_ra_tls::{Purpose, ReleaseEvidence, sealed::SealedSecrets};
 
 const NOW: u64 = 1_790_000_000;
 
@@ -109,6 +109,13 @@ pub(crate) fn cmw(bytes: &[u8]) {
         let again = RawEvidence::from_cmw(&evidence.to_cmw()).expect("it can be read again");
         assert_eq!(again.digest(), evidence.digest());
     }
+}
+
+/// What a provider carries from a pod's agent to a vault.
+pub(crate) fn release_evidence(bytes: &[u8]) {
+    let Ok(evidence) = ReleaseEvidence::read(bytes) else { return };
+    assert_eq!(evidence.claimed().purpose, Purpose::Release);
+    assert_eq!(evidence.claimed().channel, [0; 32]);
 }
 
 pub(crate) fn sealed_secrets(bytes: &[u8]) {

@@ -16,6 +16,7 @@ mod manifest;
 mod primitives;
 mod scratch;
 mod targets;
+mod vault;
 
 pub use targets::TARGETS;
 

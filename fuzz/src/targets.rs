@@ -1,6 +1,6 @@
 //! The registry: one line for each target, in the order of the alphabet.
 
-use crate::{agent, attestation, client, image, manifest, primitives};
+use crate::{agent, attestation, client, image, manifest, primitives, vault};
 
 /// Name and function of each target.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -13,6 +13,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("attestation_nvidia_report", attestation::nvidia_report),
     ("attestation_nvidia_rim", attestation::nvidia_rim),
     ("attestation_policy", attestation::policy),
+    ("attestation_release_evidence", attestation::release_evidence),
     ("attestation_sealed_secrets", attestation::sealed_secrets),
     ("attestation_sev_snp_endorsements", attestation::sev_snp_endorsements),
     ("attestation_sev_snp_report", attestation::sev_snp_report),
@@ -32,4 +33,6 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("primitives_quote", primitives::quote),
     ("primitives_registry", primitives::registry),
     ("primitives_usage_record", primitives::usage_record),
+    ("vault_entry", vault::entry),
+    ("vault_message", vault::message),
 ];

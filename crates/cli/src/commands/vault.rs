@@ -48,8 +48,8 @@ fn at(context: &Context, vault: &SecretName, addresses: &[String]) -> anyhow::Re
         own.addresses = addresses.to_vec();
         Ok(())
     })?;
-    context.printer.note(format!("Vault `{vault}` is at {}", addresses.join(", ")));
-    Ok(())
+    let info = serde_json::json!({ "vault": vault.as_str(), "addresses": addresses });
+    context.printer.data(&info, || format!("vault `{vault}` is at {}", addresses.join(", ")))
 }
 
 async fn revoke(
@@ -84,8 +84,8 @@ async fn revoke(
     })?
     .split();
     own.tell(context, vault, entries).await?;
-    context.printer.note(format!("Grant `{name}` is revoked; pods keep what they have"));
-    Ok(())
+    let info = serde_json::json!({ "vault": vault.as_str(), "revoked": name.as_str() });
+    context.printer.data(&info, || format!("grant `{name}` is revoked; pods keep what they have"))
 }
 
 async fn sync(context: &Context, vault: &SecretName) -> anyhow::Result<()> {
