@@ -9,9 +9,11 @@ mod init;
 mod own;
 mod show;
 
+use std::time::Duration;
+
 use casemate_ra_tls::SecretName;
 use casemate_vault::{
-    client::Client,
+    client::{Client, ClientError},
     entry::{Body, Entry, Key, SignedEntry, Source},
     wire::{Command, Reply},
 };
@@ -23,6 +25,10 @@ use crate::{
     printer::printable,
 };
 use own::TIMEOUT;
+
+/// A vault gives a snapshot every two seconds to who asks for many.
+const BUSY_PAUSE: Duration = Duration::from_secs(2);
+const BUSY_TRIES: u32 = 10;
 
 pub(super) async fn run(context: &Context, command: VaultCommand) -> anyhow::Result<()> {
     match command {
@@ -88,6 +94,17 @@ async fn revoke(
     context.printer.data(&info, || format!("grant `{name}` is revoked; pods keep what they have"))
 }
 
+/// Tries on while a vault says that it is asked too often (RFC 6585, section 4).
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    for _ in 0..BUSY_TRIES {
+        match ask() {
+            Err(ClientError::Refused { status: 429, .. }) => std::thread::sleep(BUSY_PAUSE),
+            result => return result,
+        }
+    }
+    ask()
+}
+
 async fn sync(context: &Context, vault: &SecretName) -> anyhow::Result<()> {
     let own = own::read(context, vault)?;
     // Each is given what this machine has, and what the others have.
@@ -100,9 +117,9 @@ async fn sync(context: &Context, vault: &SecretName) -> anyhow::Result<()> {
             let result = tokio::task::spawn_blocking(move || {
                 let mut added = 0;
                 for snapshot in &given {
-                    added += client.merge(snapshot)?;
+                    added += patiently(|| client.merge(snapshot))?;
                 }
-                Ok::<_, casemate_vault::client::ClientError>((added, client.snapshot()?))
+                Ok::<_, ClientError>((added, patiently(|| client.snapshot())?))
             })
             .await?;
             let info = match result {
