@@ -7,10 +7,12 @@
 //! firmware must be what the report says.
 //!
 //! ```text
-//! certificates, revocation list -> verify_vek -> Vek (kept)     RSA-4096 three or four times
-//! report, Vek                   -> verify     -> Verified       P-384 once
+//! root, revocation list         -> verify_amd_crl -> AmdCrl (kept)   RSA-4096 twice
+//! certificates, revocation list -> verify_vek     -> Vek (kept)      RSA-4096 three or four times
+//! report, Vek under an AmdCrl   -> verify         -> Verified        P-384 once
 //! ```
 
+mod crl;
 mod endorsements;
 mod error;
 pub mod launch;
@@ -18,6 +20,7 @@ mod report;
 mod tcb;
 mod vek;
 
+pub use crl::{AmdCrl, Serial, verify_amd_crl};
 pub use endorsements::RawEndorsements;
 pub use error::{Document, Error};
 pub use report::Report;
@@ -30,7 +33,8 @@ use crate::{
 };
 use alloc::{string::ToString, vec::Vec};
 
-/// Verifies a report under a key that was verified before, with one P-384 verification.
+/// Verifies a report under a key that was verified before, with one P-384 verification. Whether the
+/// key is revoked is asked before, with [`Vek::under`].
 ///
 /// A debug policy is not an error: it is in the claims, for the appraisal policy to refuse.
 /// Migration is one, for the claims have no place for it: a migration agent can read the guest's

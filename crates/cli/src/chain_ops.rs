@@ -96,7 +96,7 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Attestation" | "Endorsements", "NotVerified") => {
             "see which check fails: casemate attest verify"
         }
-        ("Endorsements", "RootCrlMissing" | "PckCrlMissing") => {
+        ("Endorsements", "RootCrlMissing" | "PckCrlMissing" | "AmdCrlMissing") => {
             "give all of the machine's collateral: casemate attest submit --collateral FILE"
         }
         ("Deployments", "Stopped") => "open another lease: casemate deploy",

@@ -68,11 +68,15 @@ pub fn of_intel(raw: RawCollateral) -> Result<MachineCollateral, CollateralError
 /// From what verifies an SEV-SNP report, as DER. Nothing is verified here; the chain does it.
 ///
 /// # Errors
-/// [`CollateralError::Missing`] without a revocation list, which the chain insists on.
+/// [`CollateralError::Missing`] without a revocation list: the chain takes no certificate of AMD's
+/// before it knows the list.
 pub fn of_amd(raw: RawEndorsements) -> Result<MachineCollateral, CollateralError> {
     let crl = raw.crl.ok_or(CollateralError::Missing("the product line's revocation list"))?;
     let certificate = Sha256::digest(&raw.vek).into();
-    let endorsements = vec![Endorsement::Vek { vek: raw.vek, ask: raw.ask, ark: raw.ark, crl }];
+    let endorsements = vec![
+        Endorsement::AmdCrl { crl, ark: raw.ark.clone() },
+        Endorsement::Vek { vek: raw.vek, ask: raw.ask, ark: raw.ark },
+    ];
     Ok(MachineCollateral { endorsements, certificate })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     Error, der,
     intel::{leaf_period, serial},
     keys::{Algorithm, Key},
-    misbehave::Platform,
+    misbehave::{Misbehaviour, Platform},
     pki::{Machine, ORGANIZATIONAL_UNIT, write_file},
     x509::{self, Certificate, Issuer, Period, Role, attribute},
 };
@@ -232,13 +232,22 @@ impl Amd {
     }
 
     /// For the ordinary machine.
-    pub(crate) fn collateral(&self, period: Period) -> Result<AmdCollateral, Error> {
+    pub(crate) fn collateral(
+        &self,
+        period: Period,
+        misbehave: &[Misbehaviour],
+    ) -> Result<AmdCollateral, Error> {
         let ark = Issuer { key: &self.ark, name: &self.ark_name };
+        let mut revoked = vec![&*self.revoked_ask_serial];
+        if misbehave.contains(&Misbehaviour::RevokedAsk) {
+            let serial = serial_of(&self.ask_certificate);
+            revoked.push(serial.ok_or(Error::Key("the ASK's certificate has no serial number"))?);
+        }
         Ok(AmdCollateral {
             vek: x509::pem(&self.vcek(Platform::Current)?.certificate),
             ask: x509::pem(&self.ask_certificate),
             ark: x509::pem(&self.ark_certificate),
-            crl: x509::crl(&ark, period, &[&self.revoked_ask_serial])?,
+            crl: x509::crl(&ark, period, &revoked)?,
         })
     }
 
@@ -252,5 +261,14 @@ impl Amd {
         let [vek, ask, ark] = [&self.vcek(platform)?.certificate, ask, &self.ark_certificate]
             .map(|certificate| x509::pem(certificate));
         Ok(endorsements(&vek, &ask, &ark, None))
+    }
+}
+
+/// The serial number of a certificate that this program made: it comes after the headers of the
+/// certificate and its body, each of four bytes as an RSA key's is longer than 255, and the version.
+fn serial_of(certificate: &[u8]) -> Option<&[u8]> {
+    match certificate.get(13..)? {
+        [0x02, length, rest @ ..] => rest.get(..usize::from(*length)),
+        _ => None,
     }
 }

@@ -147,6 +147,7 @@ impl Directory {
             Misbehaviour::ExpiredCollateral,
             Misbehaviour::FutureCollateral,
             Misbehaviour::RevokedTcbSigning,
+            Misbehaviour::RevokedAsk,
         ];
         if faults.iter().any(|fault| misbehave.contains(fault)) {
             return Ok(self.pki.collateral(now, self.validity, misbehave)?.to_json());

@@ -81,11 +81,14 @@ pub enum Misbehaviour {
     FutureCollateral,
     /// Intel: the TCB signing certificate is on the revocation list.
     RevokedTcbSigning,
+    /// AMD: the certificate of the key that certified the ordinary machine's is on the revocation
+    /// list.
+    RevokedAsk,
 }
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::OldTcb,
         Self::RevokedTcb,
         Self::Revoked,
@@ -103,6 +106,7 @@ impl Misbehaviour {
         Self::ExpiredCollateral,
         Self::FutureCollateral,
         Self::RevokedTcbSigning,
+        Self::RevokedAsk,
     ];
 
     /// Its name on the command line and in requests.
@@ -125,6 +129,7 @@ impl Misbehaviour {
             Self::ExpiredCollateral => "expired-collateral",
             Self::FutureCollateral => "future-collateral",
             Self::RevokedTcbSigning => "revoked-tcb-signing",
+            Self::RevokedAsk => "revoked-ask",
         }
     }
 
@@ -133,7 +138,10 @@ impl Misbehaviour {
         match self {
             Self::WrongQe => kind != Kind::AmdSevSnp,
             Self::WrongChip | Self::WrongTcb => kind == Kind::AmdSevSnp,
-            Self::ExpiredCollateral | Self::FutureCollateral | Self::RevokedTcbSigning => false,
+            Self::ExpiredCollateral
+            | Self::FutureCollateral
+            | Self::RevokedTcbSigning
+            | Self::RevokedAsk => false,
             _ => true,
         }
     }

@@ -133,7 +133,7 @@ impl Pki {
         Ok(Collateral {
             sgx,
             tdx,
-            amd: self.amd.collateral(period)?,
+            amd: self.amd.collateral(period, misbehave)?,
             intel_root: self.intel.root_spki_sha256(),
             amd_root: self.amd.root_spki_sha256(),
             expires_at: period.to,

@@ -2,7 +2,9 @@
 
 use crate::*;
 use casemate_attestation::{dcap, sev_snp, Claims, TeeKind, Vendor, Verified};
-use pallet_endorsements::{PckCrls, Pcks, QeIdentities, SnpMinimum, TcbInfos, Veks};
+use pallet_endorsements::{
+    CertificateDigest, PckCrls, Pcks, QeIdentities, SnpMinimum, TcbInfos, Veks,
+};
 
 impl<T: Config> Pallet<T> {
     /// What the evidence says, if it is genuine now.
@@ -51,10 +53,37 @@ impl<T: Config> Pallet<T> {
             .and_then(|stored| stored.get())
             .ok_or(Error::<T>::CertificateUnknown)?;
         Self::ensure_root(Vendor::Amd, &vek.root)?;
+        let crl = pallet_endorsements::Pallet::<T>::amd_crl(vek.grade, vek.root)
+            .ok_or(Error::<T>::CollateralMissing)?;
         let minimum = SnpMinimum::<T>::get(vek.product);
-        sev_snp::verify(report, &vek, minimum, Self::now())
+        let now = Self::now();
+        vek.under(&crl, now)
+            .and_then(|vek| sev_snp::verify(report, &vek, minimum, now))
             .map(Verified::into_claims)
             .map_err(|error| Self::snp_error(&error))
+    }
+
+    /// Whether the vendor's newest list names the machine's certificate, or with AMD's the one that
+    /// issued it. No evidence is needed to see that.
+    pub(crate) fn is_revoked(kind: TeeKind, certificate: CertificateDigest) -> bool {
+        match kind {
+            TeeKind::IntelSgx | TeeKind::IntelTdx => {
+                Pcks::<T>::get(certificate).and_then(|stored| stored.get()).is_some_and(|pck| {
+                    PckCrls::<T>::get(pck.grade, pck.ca)
+                        .and_then(|stored| stored.get())
+                        .is_some_and(|crl| {
+                            crl.ca_spki_sha256 == pck.ca_spki_sha256 && crl.is_revoked(&pck.serial)
+                        })
+                })
+            }
+            TeeKind::AmdSevSnp => {
+                Veks::<T>::get(certificate).and_then(|stored| stored.get()).is_some_and(|vek| {
+                    pallet_endorsements::Pallet::<T>::amd_crl(vek.grade, vek.root)
+                        .is_some_and(|crl| crl.revokes(&vek))
+                })
+            }
+            TeeKind::NvidiaGpu => false,
+        }
     }
 
     /// A root that governance has removed since takes with it what rests on it.
@@ -67,6 +96,7 @@ impl<T: Config> Pallet<T> {
         match error {
             dcap::Error::Expired(_) => Error::<T>::CollateralExpired,
             dcap::Error::TcbRevoked(_) => Error::<T>::TcbRevoked,
+            dcap::Error::RevokedCertificate(_) => Error::<T>::CertificateRevoked,
             _ => Error::<T>::NotVerified,
         }
     }
@@ -74,6 +104,9 @@ impl<T: Config> Pallet<T> {
     fn snp_error(error: &sev_snp::Error) -> Error<T> {
         match error {
             sev_snp::Error::Expired { .. } => Error::<T>::CollateralExpired,
+            sev_snp::Error::AskRevoked | sev_snp::Error::VekRevoked => {
+                Error::<T>::CertificateRevoked
+            }
             _ => Error::<T>::NotVerified,
         }
     }

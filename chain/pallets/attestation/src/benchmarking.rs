@@ -24,7 +24,7 @@ use frame_benchmarking::v2::*;
 use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
 use pallet_endorsements::{
     benchmarking::{self as endorsements, Amd, TIME},
-    CertificateDigest, SnpMinimum, Stored, Veks,
+    CertificateDigest, PckCrls, Pcks, SnpMinimum, Stored, Veks,
 };
 use sp_runtime::AccountId32;
 
@@ -86,10 +86,10 @@ fn software_tee<T: Config>(
     fixture: &Fixture,
     amd: &Amd,
 ) -> Result<[CertificateDigest; 2], BenchmarkError> {
-    let root = |vendor, spki_sha256| TrustRoot { vendor, grade: Grade::Software, spki_sha256 };
+    let (vendor, grade) = (Vendor::Intel, Grade::Software);
     endorsements::set_up::<T>(&[
-        root(Vendor::Intel, fixture.intel_root),
-        root(Vendor::Amd, amd.root),
+        TrustRoot { vendor, grade, spki_sha256: fixture.intel_root },
+        endorsements::amd_root(amd),
     ]);
     let pck = endorsements::pck_chain(&fixture.tdx_agent)?;
     endorsements::submit_dcap::<T>(&fixture.tdx_collateral, pck.clone())?;
@@ -133,7 +133,7 @@ fn intel<T: Config>() -> Result<Submission, BenchmarkError> {
 }
 
 /// A machine of AMD's with its certificate on chain, and its report. (No list of AMD's is at hand, so
-/// the certificate does not come by the call.)
+/// the certificate does not come by the call, and the list is a software TEE's.)
 fn amd<T: Config>() -> Result<Submission, BenchmarkError> {
     endorsements::set_up::<T>(&[]);
     let chain = casemate_attestation::x509::Certificate::chain_from_pem(SNP_CHAIN);
@@ -146,6 +146,7 @@ fn amd<T: Config>() -> Result<Submission, BenchmarkError> {
     let digest = sp_io::hashing::sha2_256(SNP_VCEK);
     let stored = Stored::new(&vek).ok_or(BenchmarkError::Stop("it is not too large"))?;
     Veks::<T>::insert(digest, stored);
+    endorsements::insert_amd_crl::<T>(vek.grade, vek.root)?;
     minimum::<T>(digest);
     submission(TeeKind::AmdSevSnp, SNP_REPORT, digest)
 }
@@ -232,12 +233,20 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Without evidence: of a workload that is approved no more.
+    /// Without evidence: of a machine whose certificate is the last of a list of the largest size that
+    /// is kept. (Intel's, which takes longer to read than one of AMD's.)
     #[benchmark]
     fn recheck() -> Result<(), BenchmarkError> {
         let submission = intel::<T>()?;
         standing::<T>(&submission);
-        Workloads::<T>::remove(Workload::truncate_from(vec![1; 64]));
+        let pck = Pcks::<T>::get(submission.certificate).and_then(|stored| stored.get());
+        let pck = pck.ok_or(BenchmarkError::Stop("the certificate is there"))?;
+        let list = PckCrls::<T>::get(pck.grade, pck.ca).and_then(|stored| stored.get());
+        let mut list = list.ok_or(BenchmarkError::Stop("the list is there"))?;
+        list.revoked = (0..1_500_u16).map(|n| [&[0; 18], &n.to_be_bytes()[..]].concat()).collect();
+        list.revoked.push(pck.serial.clone());
+        let stored = Stored::new(&list).ok_or(BenchmarkError::Stop("it is not too large"))?;
+        PckCrls::<T>::insert(pck.grade, pck.ca, stored);
 
         #[extrinsic_call]
         recheck(provider::<T>(), LEASE, REPLICA, None);

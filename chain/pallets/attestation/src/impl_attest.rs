@@ -152,7 +152,7 @@ impl<T: Config> Pallet<T> {
             Workloads::<T>::get(&standing.workload).is_some_and(|lowest| standing.grade >= lowest);
         let sound = approved
             && match submission {
-                None => true,
+                None => !Self::is_revoked(standing.kind, standing.certificate),
                 Some(submission) => {
                     let hash = blake2_256(&submission.evidence);
                     ensure!(

@@ -186,6 +186,8 @@ pub mod pallet {
         Debug,
         /// The vendor has revoked the platform's firmware level.
         TcbRevoked,
+        /// The vendor has revoked the machine's certificate, or one that it rests on.
+        CertificateRevoked,
         /// What runs is not an approved workload.
         WorkloadNotApproved,
         /// The report data is not over these keys, this lease, this manifest and this block.
@@ -255,7 +257,8 @@ pub mod pallet {
         ///
         /// - `origin`: Signed by anyone.
         /// - `submission`: The evidence of the standing, from the block that it was attested in, to
-        ///   be verified again with today's collateral; without it only the workload is looked at.
+        ///   be verified again with today's collateral; without it only the workload and the
+        ///   revocation of the machine's certificate are looked at.
         #[pallet::call_index(2)]
         #[pallet::weight(match submission {
             Some(submission) => by_kind(

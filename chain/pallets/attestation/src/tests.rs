@@ -1,5 +1,6 @@
 //! With evidence of a software TEE, whose root only this test's chain knows, and with Intel's own.
 
+mod amd;
 mod attest;
 mod vendors;
 mod world;

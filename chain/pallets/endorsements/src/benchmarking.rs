@@ -17,7 +17,7 @@ use super::*;
 use alloc::{vec, vec::Vec};
 use casemate_attestation::{
     dcap::{PckCa, Quote, RawCollateral},
-    sev_snp::{Product, TcbVersion},
+    sev_snp::{self, AmdCrl, Product, TcbVersion},
     x509::Certificate,
     Grade, TeeKind, TrustRoot, TrustRoots, UnixSeconds, Vendor,
 };
@@ -108,14 +108,44 @@ pub fn submit_dcap<T: Config>(raw: &RawCollateral, pck: Chain) -> Result<(), Ben
     Ok(())
 }
 
-/// Brings AMD's chain with its small list on chain.
+/// Brings AMD's list of the largest size and the machine's certificate on chain.
 ///
 /// # Errors
 /// If the chain refuses it.
 pub fn submit_snp<T: Config>(amd: &Amd) -> Result<CertificateDigest, BenchmarkError> {
     let (vek, ask, ark) = (bounded(&amd.vek)?, bounded(&amd.ask)?, bounded(&amd.ark)?);
-    Pallet::<T>::submit_vek(anyone::<T>(), vek, ask, ark, bounded(&amd.crl)?)?;
+    Pallet::<T>::submit_amd_crl(anyone::<T>(), full_size_crl(amd)?, bounded(&amd.ark)?)
+        .map_err(|error| error.error)?;
+    Pallet::<T>::submit_vek(anyone::<T>(), vek, ask, ark)?;
     Ok(sp_io::hashing::sha2_256(&amd.vek))
+}
+
+/// The root of [`amd`].
+pub fn amd_root(amd: &Amd) -> TrustRoot {
+    TrustRoot { vendor: Vendor::Amd, grade: Grade::Software, spki_sha256: amd.root }
+}
+
+/// Puts a list of the largest size under another root: of AMD's own, none of that size is at hand.
+///
+/// # Errors
+/// If the sample's list is not good.
+pub fn insert_amd_crl<T: Config>(grade: Grade, root: [u8; 32]) -> Result<(), BenchmarkError> {
+    let amd = amd();
+    let roots = TrustRoots::new([amd_root(&amd)]);
+    let mut list = sev_snp::verify_amd_crl(&full_size_crl(&amd)?, &amd.ark, &roots, TIME)
+        .map_err(|_| BenchmarkError::Stop("the sample's list is good"))?;
+    (list.grade, list.root) = (grade, root);
+    let stored = Stored::new(&list).ok_or(BenchmarkError::Stop("it is not too large"))?;
+    AmdCrls::<T>::insert(grade, root, stored);
+    Ok(())
+}
+
+/// The list with so many entries that it has the largest size, signed.
+fn full_size_crl(amd: &Amd) -> Result<Body, BenchmarkError> {
+    let list = crl::full_size(&amd.crl, BODY_BYTES_MAX as usize)
+        .and_then(|list| crl::with_signature(&list, &amd.full_size_signature))
+        .ok_or(BenchmarkError::Stop("the sample is a revocation list"))?;
+    bounded(&list)
 }
 
 fn submit_lists<T: Config>(raw: &RawCollateral) -> Result<(), BenchmarkError> {
@@ -319,25 +349,38 @@ mod benchmarks {
     #[benchmark]
     fn submit_vek() -> Result<(), BenchmarkError> {
         let amd = amd();
-        set_up::<T>(&[TrustRoot {
-            vendor: Vendor::Amd,
-            grade: Grade::Software,
-            spki_sha256: amd.root,
-        }]);
+        set_up::<T>(&[amd_root(&amd)]);
         let digest = submit_snp::<T>(&amd)?;
         let older = changed(Veks::<T>::get(digest), |vek| vek.not_after = 0)?;
         Veks::<T>::insert(digest, older);
-        let list = crl::full_size(&amd.crl, BODY_BYTES_MAX as usize)
-            .and_then(|list| crl::with_signature(&list, &amd.full_size_signature))
-            .ok_or(BenchmarkError::Stop("the sample is a revocation list"))?;
         let (vek, ask, ark) = (bounded(&amd.vek)?, bounded(&amd.ask)?, bounded(&amd.ark)?);
-        let list = bounded(&list)?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(whitelisted_caller()), vek, ask, ark, list);
+        _(RawOrigin::Signed(whitelisted_caller()), vek, ask, ark);
 
         let kept = Veks::<T>::get(digest).and_then(|vek| vek.get());
         assert!(kept.is_some_and(|vek| vek.not_after > 0));
+        Ok(())
+    }
+
+    /// Over a list that is as large and older, so that the two are put together.
+    #[benchmark]
+    fn submit_amd_crl() -> Result<(), BenchmarkError> {
+        let amd = amd();
+        set_up::<T>(&[amd_root(&amd)]);
+        submit_snp::<T>(&amd)?;
+        let key = (Grade::Software, amd.root);
+        let older = changed(AmdCrls::<T>::get(key.0, key.1), |list: &mut AmdCrl| {
+            list.not_before = 0;
+        })?;
+        AmdCrls::<T>::insert(key.0, key.1, older);
+        let (list, ark) = (full_size_crl(&amd)?, bounded(&amd.ark)?);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(whitelisted_caller()), list, ark);
+
+        let kept = Pallet::<T>::amd_crl(key.0, key.1);
+        assert!(kept.is_some_and(|list| list.not_before > 0 && list.revoked.len() > 1_200));
         Ok(())
     }
 

@@ -44,7 +44,7 @@ pub mod pallet {
     use super::*;
     use casemate_attestation::{
         dcap::{Pck, PckCa, PckCrl, QeIdentity, RootCrl, TcbInfo},
-        sev_snp::{Product, TcbVersion, Vek},
+        sev_snp::{AmdCrl, Product, TcbVersion, Vek},
         Grade, TeeKind, TrustRoot, Vendor,
     };
     use frame_support::traits::UnixTime;
@@ -112,7 +112,20 @@ pub mod pallet {
     pub type Pcks<T: Config> =
         StorageMap<_, Blake2_128Concat, CertificateDigest, Stored<Pck>, OptionQuery>;
 
-    /// Certificates of AMD machines.
+    /// What AMD has revoked, by the root of the product line: its newest list, with all that lists
+    /// before it have revoked.
+    #[pallet::storage]
+    pub type AmdCrls<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        Grade,
+        Blake2_128Concat,
+        [u8; 32],
+        Stored<AmdCrl>,
+        OptionQuery,
+    >;
+
+    /// Certificates of AMD machines. Whether they are revoked is asked of [`AmdCrls`] each time.
     #[pallet::storage]
     pub type Veks<T: Config> =
         StorageMap<_, Blake2_128Concat, CertificateDigest, Stored<Vek>, OptionQuery>;
@@ -171,6 +184,13 @@ pub mod pallet {
             /// Of which CA.
             ca: PckCa,
         },
+        /// A newer list of AMD's, or one that revokes more, is known.
+        AmdCrlUpdated {
+            /// Of which grade.
+            grade: Grade,
+            /// SHA-256 of the key of the product line's root.
+            root: [u8; 32],
+        },
         /// A newer judgement of firmware levels is known.
         TcbInfoUpdated {
             /// Of which grade.
@@ -221,6 +241,11 @@ pub mod pallet {
         RootCrlMissing,
         /// The CA's list of revoked certificates is not known yet: submit it first.
         PckCrlMissing,
+        /// The revocation list of the product line is not known yet, or has expired: submit it first
+        /// (`submit_amd_crl`).
+        AmdCrlMissing,
+        /// AMD has revoked the certificate, or the one that issued it.
+        Revoked,
         /// The result is larger than the chain keeps.
         TooLarge,
         /// The chain knows this already, and it would not count for longer.
@@ -314,18 +339,17 @@ pub mod pallet {
         /// Submit the VCEK or VLEK certificate of an AMD machine.
         ///
         /// - `origin`: Signed by anyone, who pays the fee.
-        /// - `vek`, `ask`, `ark`, `crl`: DER of the certificate, its CA (ASK or ASVK), the root,
-        ///   and the product line's revocation list.
+        /// - `vek`, `ask`, `ark`: DER of the certificate, its CA (ASK or ASVK), and the root, whose
+        ///   revocation list has to be known.
         #[pallet::call_index(5)]
         pub fn submit_vek(
             origin: OriginFor<T>,
             vek: Chain,
             ask: Chain,
             ark: Chain,
-            crl: Body,
         ) -> DispatchResult {
             ensure_signed(origin)?;
-            Self::do_submit_vek(&vek, &ask, &ark, &crl)
+            Self::do_submit_vek(&vek, &ask, &ark)
         }
 
         /// Forget a machine's certificate that has expired. For anyone, for the chain's tidiness.
@@ -390,6 +414,22 @@ pub mod pallet {
             SnpMinimum::<T>::insert(product, minimum);
             Self::deposit_event(Event::SnpMinimumSet { product });
             Ok(())
+        }
+
+        /// Submit AMD's list of revoked certificates of a product line.
+        ///
+        /// - `origin`: Signed by anyone; free when the list is new to the chain: newer, or with a
+        ///   certificate that was not known to be revoked.
+        /// - `crl`: DER. `ark`: DER of the product line's root.
+        #[pallet::call_index(10)]
+        pub fn submit_amd_crl(
+            origin: OriginFor<T>,
+            crl: Body,
+            ark: Chain,
+        ) -> DispatchResultWithPostInfo {
+            ensure_signed(origin)?;
+            Self::do_submit_amd_crl(&crl, &ark)?;
+            Ok(Pays::No.into())
         }
     }
 

@@ -24,6 +24,10 @@ impl<T: Config> Pallet<T> {
             let crl = stored.get().ok_or("2: a PCK CRL decodes")?;
             ensure!((crl.grade, crl.ca) == (grade, ca), "2: a PCK CRL is filed under its CA");
         }
+        for (grade, root, stored) in AmdCrls::<T>::iter() {
+            let crl = stored.get().ok_or("2: a list of AMD's decodes")?;
+            ensure!((crl.grade, crl.root) == (grade, root), "2: it is filed under its root");
+        }
         for (key, stored) in TcbInfos::<T>::iter() {
             let info = stored.get().ok_or("2: TCB info decodes")?;
             ensure!((info.grade, info.kind, info.fmspc) == key, "2: TCB info is filed as it says");

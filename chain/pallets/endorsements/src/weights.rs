@@ -24,6 +24,7 @@ pub trait WeightInfo {
     fn add_root() -> Weight;
     fn remove_root() -> Weight;
     fn set_snp_minimum() -> Weight;
+    fn submit_amd_crl() -> Weight;
 }
 
 /// Weights with the runtime's own database costs.
@@ -79,6 +80,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // The fastest run took 7_103_540 ns.
         Weight::from_parts(11_430_509_000, 147_574)
             .saturating_add(T::DbWeight::get().reads(6_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
+    fn submit_amd_crl() -> Weight {
+        // To be measured.
+        Weight::from_parts(14_543_160_000, 39_808)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn submit_vek() -> Weight {
@@ -169,6 +176,12 @@ impl WeightInfo for () {
         // The fastest run took 7_103_540 ns.
         Weight::from_parts(11_430_509_000, 147_574)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn submit_amd_crl() -> Weight {
+        // To be measured.
+        Weight::from_parts(14_543_160_000, 39_808)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn submit_vek() -> Weight {

@@ -159,6 +159,14 @@ pub enum Error {
     /// The serial number is longer than X.509 allows.
     #[error("the certificate of the signing key has a serial number of more than 20 bytes")]
     Serial,
+    /// The revocation list is of another root than the certificate.
+    #[error(
+        "the revocation list is of another product line or another root than the certificate of the signing key"
+    )]
+    CrlOfOtherRoot,
+    /// AMD's root has revoked itself.
+    #[error("AMD's root key (ARK) has revoked itself; it must not be trusted any more")]
+    ArkRevoked,
     /// AMD has revoked its signing key.
     #[error("AMD has revoked its signing key (ASK)")]
     AskRevoked,

@@ -1,13 +1,12 @@
 //! The certificate chain of the key that signs reports (AMD 57230 for VCEKs, 58369 for VLEKs).
 
-use super::{Document, Error, Product, TcbVersion};
+use super::{AmdCrl, Document, Error, Product, TcbVersion, crl};
 use crate::{
     Grade, TrustRoots, UnixSeconds, Vendor,
     crypto::{PublicKey, SignatureAlgorithm},
     x509::{
-        Certificate, Crl, ObjectIdentifier, X509Error,
+        Certificate, ObjectIdentifier, X509Error,
         asn1::{self, Reader},
-        pem,
     },
 };
 use bounded_collections::{BoundedVec, ConstU32};
@@ -81,6 +80,21 @@ pub struct Vek {
     pub grade: Grade,
 }
 
+impl Vek {
+    /// The same under a revocation list of its root: the list is current, and names neither its
+    /// certificate nor the one that issued it. Counts as long as both do.
+    ///
+    /// # Errors
+    /// [`Error::CrlOfOtherRoot`], [`Error::AskRevoked`], [`Error::VekRevoked`],
+    /// [`Error::NotYetValid`], [`Error::Expired`].
+    pub fn under(mut self, crl: &AmdCrl, now: UnixSeconds) -> Result<Self, Error> {
+        crl.check(&self, now)?;
+        self.revocation_checked = true;
+        self.not_after = self.not_after.min(crl.not_after.saturating_add(1));
+        Ok(self)
+    }
+}
+
 // All under AMD's arc 1.3.6.1.4.1.3704.1 (57230, table 8).
 const PRODUCT_NAME: Extension = Extension::new("1.3.6.1.4.1.3704.1.2", "the product name");
 const BOOT_LOADER: Extension =
@@ -102,8 +116,9 @@ const RSA_MODULUS_LEN: usize = 512;
 /// key issued by the root, this key issued by that, all valid at `now`, none revoked. Each
 /// certificate and the list may be DER or PEM.
 ///
-/// Without a `crl` nothing is known about revocation ([`Vek::revocation_checked`] is false). The
-/// list has to be the root's own, and current. It is looked through for the serial numbers of both
+/// Without a `crl` nothing is known about revocation ([`Vek::revocation_checked`] is false); what
+/// was verified so can be put under a list later, and under each newer one ([`Vek::under`]). The list
+/// has to be the root's own, and current. It is looked through for the serial numbers of both
 /// certificates; as AMD gives all VCEKs the number 0, a single chip is revoked by raising the TCB
 /// minimum that callers demand, not by the list.
 ///
@@ -142,35 +157,10 @@ pub fn verify_vek(
             .verify_issued_by(issuer)
             .map_err(|source| Error::NotIssued { document: *document, source })?;
     }
-    if let Some(crl) = crl {
-        check_crl(crl, &ark, &ask, &vek, now, &mut verified)?;
+    match crl {
+        Some(crl) => verified.under(&crl::verify_under(crl, &ark, root.grade, now)?, now),
+        None => Ok(verified),
     }
-    Ok(verified)
-}
-
-fn check_crl(
-    bytes: &[u8],
-    ark: &Certificate,
-    ask: &Certificate,
-    vek: &Certificate,
-    now: UnixSeconds,
-    verified: &mut Vek,
-) -> Result<(), Error> {
-    let document = Document::Crl;
-    let crl = read_crl(bytes).map_err(|source| Error::Malformed { document, source })?;
-    crl.check_validity(now).map_err(|source| time_error(document, source))?;
-    crl.verify_issued_by(ark).map_err(|source| Error::NotIssued { document, source })?;
-    if crl.is_revoked(ask.serial()) {
-        return Err(Error::AskRevoked);
-    }
-    if crl.is_revoked(vek.serial()) {
-        return Err(Error::VekRevoked);
-    }
-    verified.revocation_checked = true;
-    if let Some(next) = crl.next_update() {
-        verified.not_after = verified.not_after.min(next.saturating_add(1));
-    }
-    Ok(())
 }
 
 /// Takes the claims out of a certificate whose signature is still to be checked.
@@ -227,7 +217,7 @@ fn serial(certificate: &Certificate) -> Result<BoundedVec<u8, ConstU32<20>>, Err
     certificate.serial().to_vec().try_into().map_err(|_| Error::Serial)
 }
 
-fn time_error(document: Document, source: X509Error) -> Error {
+pub(super) fn time_error(document: Document, source: X509Error) -> Error {
     match source {
         X509Error::NotYetValid => Error::NotYetValid { document },
         X509Error::Expired => Error::Expired { document },
@@ -235,7 +225,7 @@ fn time_error(document: Document, source: X509Error) -> Error {
     }
 }
 
-fn require_rsa_4096(document: Document, certificate: &Certificate) -> Result<(), Error> {
+pub(super) fn require_rsa_4096(document: Document, certificate: &Certificate) -> Result<(), Error> {
     let length = |key: &[u8]| {
         let modulus = Reader::new(asn1::only(asn1::SEQUENCE, key).ok()?).unsigned().ok()?;
         (modulus.first()? & 0x80 != 0).then_some(modulus.len())
@@ -247,7 +237,7 @@ fn require_rsa_4096(document: Document, certificate: &Certificate) -> Result<(),
 }
 
 /// All of AMD's certificates are signed with RSASSA-PSS and SHA-384.
-fn require_pss(document: Document, certificate: &Certificate) -> Result<(), Error> {
+pub(super) fn require_pss(document: Document, certificate: &Certificate) -> Result<(), Error> {
     let algorithm = || {
         let mut fields = Reader::new(asn1::only(asn1::SEQUENCE, certificate.der()).ok()?);
         fields.element().ok()?;
@@ -259,7 +249,7 @@ fn require_pss(document: Document, certificate: &Certificate) -> Result<(), Erro
     }
 }
 
-fn read_certificate(document: Document, bytes: &[u8]) -> Result<Certificate, Error> {
+pub(super) fn read_certificate(document: Document, bytes: &[u8]) -> Result<Certificate, Error> {
     let read = || {
         if !is_pem(bytes) {
             return Certificate::from_der(bytes);
@@ -270,16 +260,6 @@ fn read_certificate(document: Document, bytes: &[u8]) -> Result<Certificate, Err
         }
     };
     read().map_err(|source| Error::Malformed { document, source })
-}
-
-fn read_crl(bytes: &[u8]) -> Result<Crl, X509Error> {
-    if !is_pem(bytes) {
-        return Crl::from_der(bytes);
-    }
-    match pem::decode_all(bytes, "X509 CRL", 1)?.as_slice() {
-        [der] => Crl::from_der(der),
-        _ => Err(X509Error::MalformedPem),
-    }
 }
 
 pub(super) fn is_pem(bytes: &[u8]) -> bool {

@@ -12,6 +12,7 @@
 mod forged_chains;
 mod forged_reports;
 mod launch;
+mod lists;
 mod machine;
 #[path = "../common/pki.rs"]
 mod pki;

@@ -10,14 +10,13 @@ use casemate_attestation::{
     bundle::Bundle,
     dcap::{self, PckCa, PckHint, Quote},
     policy::{self, Policy},
-    sev_snp::{self, Product, RawEndorsements, Report, TcbVersion, Vek},
+    sev_snp::{self, AmdCrl, Product, RawEndorsements, Report, TcbVersion},
     x509::Certificate,
 };
 use casemate_client::chain::IntelCollateral;
 use casemate_evidence::{Endorsements, RawEvidence};
 use casemate_primitives::{AccountBytes, TeeKind};
 use casemate_ra_tls::{Appraisal, Appraiser, Refusal};
-use sha2::{Digest as _, Sha256};
 
 use super::{Check, Outcome};
 
@@ -35,8 +34,8 @@ pub(crate) trait CollateralOnChain: fmt::Debug + Send + Sync {
         fmspc: [u8; 6],
     ) -> Result<IntelCollateral, String>;
 
-    /// Key of an AMD machine, by the SHA-256 of its certificate.
-    fn amd_key(&self, certificate: [u8; 32]) -> Result<Option<Vek>, String>;
+    /// What AMD has revoked under this root.
+    fn amd_crl(&self, grade: Grade, root: [u8; 32]) -> Result<Option<AmdCrl>, String>;
 
     /// Least firmware of a product line.
     fn amd_minimum(&self, product: Product) -> Result<Option<TcbVersion>, String>;
@@ -247,14 +246,10 @@ impl Judge {
         if let Some(chain) = &self.chain {
             minimum = chain.amd_minimum(vek.product).map_err(NotGenuine::collateral)?;
             if !vek.revocation_checked
-                && let Some(der) = der_of(&raw.vek)
-                && let Some(known) =
-                    chain.amd_key(Sha256::digest(der).into()).map_err(NotGenuine::collateral)?
-                && known.public_key == vek.public_key
-                && known.root == vek.root
+                && let Some(crl) =
+                    chain.amd_crl(vek.grade, vek.root).map_err(NotGenuine::collateral)?
             {
-                // The chain has looked into the revocation list.
-                vek = known;
+                vek = vek.under(&crl, now).map_err(|err| NotGenuine::of(&err))?;
                 source = FROM_CHAIN;
             }
         }
@@ -262,13 +257,6 @@ impl Judge {
             .map(|verified| (verified, source))
             .map_err(|err| NotGenuine::of(&err))
     }
-}
-
-fn der_of(certificate: &[u8]) -> Option<Vec<u8>> {
-    let found = Certificate::from_der(certificate).ok().or_else(|| {
-        Certificate::chain_from_pem(certificate).ok().and_then(|chain| chain.into_iter().next())
-    });
-    found.map(|certificate| certificate.der().to_vec())
 }
 
 impl Appraiser for Judge {

@@ -3,7 +3,7 @@
 use casemate_attestation::{
     Grade, TeeKind,
     dcap::PckCa,
-    sev_snp::{Product, TcbVersion, Vek},
+    sev_snp::{AmdCrl, Product, TcbVersion},
 };
 use casemate_client::chain::{ChainClient, IntelCollateral};
 use tokio::runtime::Handle;
@@ -37,8 +37,8 @@ impl CollateralOnChain for FromChain {
             .map_err(|err| err.to_string())
     }
 
-    fn amd_key(&self, certificate: [u8; 32]) -> Result<Option<Vek>, String> {
-        self.runtime.block_on(self.client.amd_key(certificate)).map_err(|err| err.to_string())
+    fn amd_crl(&self, grade: Grade, root: [u8; 32]) -> Result<Option<AmdCrl>, String> {
+        self.runtime.block_on(self.client.amd_crl(grade, root)).map_err(|err| err.to_string())
     }
 
     fn amd_minimum(&self, product: Product) -> Result<Option<TcbVersion>, String> {

@@ -62,6 +62,13 @@ pub enum Endorsement {
         /// PEM.
         chain: String,
     },
+    /// AMD's revocation list of a product line, with the root that signed it (DER).
+    AmdCrl {
+        /// DER.
+        crl: Vec<u8>,
+        /// ARK.
+        ark: Vec<u8>,
+    },
     /// Certificate of an AMD machine, with what vouches for it (DER).
     Vek {
         /// VCEK or VLEK.
@@ -70,8 +77,6 @@ pub enum Endorsement {
         ask: Vec<u8>,
         /// ARK.
         ark: Vec<u8>,
-        /// The product line's revocation list.
-        crl: Vec<u8>,
     },
 }
 
@@ -84,6 +89,7 @@ impl Endorsement {
             Self::TcbInfo { .. } => "TCB info",
             Self::QeIdentity { .. } => "QE identity",
             Self::Pck { .. } => "PCK certificate",
+            Self::AmdCrl { .. } => "AMD revocation list",
             Self::Vek { .. } => "VCEK or VLEK certificate",
         }
     }
@@ -188,8 +194,11 @@ impl ChainClient {
                 self.send(signer, &call).await
             }
             Endorsement::Pck { chain } => self.send(signer, &tx.submit_pck(text(chain))).await,
-            Endorsement::Vek { vek, ask, ark, crl } => {
-                let call = tx.submit_vek(body(vek), body(ask), body(ark), body(crl));
+            Endorsement::AmdCrl { crl, ark } => {
+                self.send(signer, &tx.submit_amd_crl(body(crl), body(ark))).await
+            }
+            Endorsement::Vek { vek, ask, ark } => {
+                let call = tx.submit_vek(body(vek), body(ask), body(ark));
                 self.send(signer, &call).await
             }
         };

@@ -5,7 +5,7 @@
 use casemate_attestation::{
     Grade, TeeKind,
     dcap::{PckCa, PckCrl, QeIdentity, RootCrl, TcbInfo},
-    sev_snp::{Product, TcbVersion, Vek},
+    sev_snp::{AmdCrl, Product, TcbVersion},
 };
 use codec::DecodeAll;
 use subxt::utils::Static;
@@ -77,14 +77,18 @@ impl ChainClient {
         Ok(IntelCollateral { root_crl, pck_crl, tcb_info, qe_identity })
     }
 
-    /// The key of an AMD machine, by the SHA-256 of its certificate's DER.
+    /// What AMD has revoked under this root, by the SHA-256 of its key.
     ///
     /// # Errors
     /// As above.
-    pub async fn amd_key(&self, certificate: [u8; 32]) -> Result<Option<Vek>, ChainError> {
+    pub async fn amd_crl(
+        &self,
+        grade: Grade,
+        root: [u8; 32],
+    ) -> Result<Option<AmdCrl>, ChainError> {
         let at = self.at_finalised().await?;
         at.storage()
-            .try_fetch(runtime::storage().endorsements().veks(), (certificate,))
+            .try_fetch(runtime::storage().endorsements().amd_crls(), (Static(grade), root))
             .await
             .map_err(ChainError::reading)?
             .map(|value| value.decode().map_err(ChainError::reading))

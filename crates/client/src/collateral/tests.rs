@@ -44,5 +44,10 @@ fn what_is_missing_is_named() {
     let raw = RawEndorsements { vek: vec![1], ask: vec![2], ark: vec![3], crl: None };
     assert!(matches!(of_amd(raw.clone()), Err(CollateralError::Missing(_))));
     let made = of_amd(RawEndorsements { crl: Some(vec![4]), ..raw }).unwrap();
-    assert_eq!(made.endorsements.len(), 1);
+    // The list first: the chain asks it whether the certificate counts.
+    let [Endorsement::AmdCrl { crl, ark }, Endorsement::Vek { vek, .. }] = &made.endorsements[..]
+    else {
+        panic!("{:?}", made.endorsements)
+    };
+    assert_eq!((&crl[..], &ark[..], &vek[..]), (&[4][..], &[3][..], &[1][..]));
 }

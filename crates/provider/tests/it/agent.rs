@@ -156,12 +156,14 @@ const INTEL: [&str; 5] = [
     "PCK certificate",
 ];
 
+const AMD: [&str; 2] = ["AMD revocation list", "VCEK or VLEK certificate"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_comes_with_what_the_chain_needs_to_verify_it() {
     for (id, kind, tee, wanted_names) in [
         ("tdx", Kind::IntelTdx, TeeKind::IntelTdx, &INTEL[..]),
         ("sgx", Kind::IntelSgx, TeeKind::IntelSgx, &INTEL[..]),
-        ("snp", Kind::AmdSevSnp, TeeKind::AmdSevSnp, &["VCEK or VLEK certificate"][..]),
+        ("snp", Kind::AmdSevSnp, TeeKind::AmdSevSnp, &AMD[..]),
     ] {
         let wanted = agent(id, kind, &[]);
         let evidence = ask(software(), &wanted).await.unwrap();

@@ -248,6 +248,7 @@ fn each_misbehaviour_of_amds_is_refused_for_its_own_reason() {
         for (misbehaviour, error) in [
             (Misbehaviour::ExpiredCollateral, Error::Expired { document: Document::Crl }),
             (Misbehaviour::FutureCollateral, Error::NotYetValid { document: Document::Crl }),
+            (Misbehaviour::RevokedAsk, Error::AskRevoked),
         ] {
             let refused = verify(format, &[], &collateral(&[misbehaviour]), &roots).unwrap_err();
             assert_eq!(refused, Refused::Amd(error), "{format:?} {misbehaviour}");

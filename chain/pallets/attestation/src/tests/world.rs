@@ -24,13 +24,16 @@ pub(super) const BLOCK: u64 = 5;
 /// The software TEE of this test binary: making its keys takes seconds.
 pub(super) fn tee() -> &'static Directory {
     static TEE: OnceLock<Directory> = OnceLock::new();
-    TEE.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        let tee = Directory::init(&folder.join("tee"), START, Validity::default());
-        let tee = tee.expect("keys and certificates are made");
-        std::fs::remove_dir_all(&folder).expect("the folder is ours");
-        tee
-    })
+    TEE.get_or_init(new_tee)
+}
+
+/// Another one, with keys of its own.
+pub(super) fn new_tee() -> Directory {
+    let folder = tempfile::tempdir().expect("a folder").keep();
+    let tee = Directory::init(&folder.join("tee"), START, Validity::default());
+    let tee = tee.expect("keys and certificates are made");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    tee
 }
 
 pub(super) fn collateral(now: u64, misbehave: &[Misbehaviour]) -> Collateral {

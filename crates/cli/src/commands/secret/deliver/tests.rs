@@ -7,7 +7,7 @@ use casemate_attestation::{
     bundle::Bundle,
     dcap::{self, PckCa, RawCollateral},
     policy::Policy,
-    sev_snp::{Product, TcbVersion, Vek},
+    sev_snp::{AmdCrl, Product, TcbVersion},
     x509::Certificate,
 };
 use casemate_client::chain::{AgentView, IntelCollateral, LeaseState, LeaseView, StandingView};
@@ -414,7 +414,7 @@ impl CollateralOnChain for Verified {
         })
     }
 
-    fn amd_key(&self, _certificate: [u8; 32]) -> Result<Option<Vek>, String> {
+    fn amd_crl(&self, _grade: Grade, _root: [u8; 32]) -> Result<Option<AmdCrl>, String> {
         Ok(None)
     }
 
