@@ -4,6 +4,7 @@
 //! standard encodings and are checked when they are made: that a [`PublicKey`] exists says that its
 //! point is on its curve, or that its modulus has an accepted length.
 
+mod ecdsa;
 mod key;
 #[cfg(feature = "ring")]
 mod ring_backend;

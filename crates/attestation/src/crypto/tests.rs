@@ -27,6 +27,13 @@ fn run(vectors: &str, algorithm: SignatureAlgorithm, form: Form) -> usize {
             Form::Der => key.verify(algorithm, &message, &signature),
             Form::Raw => key.verify_raw(algorithm, &message, &signature),
         };
+        // By ring or not, the same is good, and for the same reason bad.
+        let encoding = match form {
+            Form::Der => verify::Encoding::Der,
+            Form::Raw => verify::Encoding::Raw,
+        };
+        let portable = key.check_portable(algorithm, &message, &signature, encoding);
+        assert_eq!(portable, verified, "test {id}");
         match result {
             "valid" => assert_eq!(verified, Ok(()), "test {id}"),
             "invalid" => assert!(

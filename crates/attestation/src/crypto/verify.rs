@@ -1,9 +1,8 @@
 //! The verification of signatures, and the identifiers of their algorithms.
 
-use super::{CryptoError, PublicKey, SignatureAlgorithm, key::parse_rsa};
+use super::{CryptoError, PublicKey, SignatureAlgorithm, ecdsa, key::parse_rsa};
 use crate::x509::asn1::{self, Asn1Error, Reader};
 use der::asn1::ObjectIdentifier;
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256, Sha384};
 
@@ -84,7 +83,7 @@ impl PublicKey {
         self.check_portable(algorithm, message, signature, encoding)
     }
 
-    fn check_portable(
+    pub(super) fn check_portable(
         &self,
         algorithm: SignatureAlgorithm,
         message: &[u8],
@@ -128,14 +127,15 @@ fn p256_check(
     signature: &[u8],
     encoding: Encoding,
 ) -> Result<(), CryptoError> {
-    let key =
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| CryptoError::MalformedKey)?;
+    let key = p256::PublicKey::from_sec1_bytes(point).map_err(|_| CryptoError::MalformedKey)?;
     let signature = match encoding {
         Encoding::Der => p256::ecdsa::Signature::from_der(signature),
         Encoding::Raw => p256::ecdsa::Signature::from_slice(signature),
     }
     .map_err(|_| CryptoError::MalformedSignature)?;
-    key.verify_prehash(digest, &signature).map_err(|_| CryptoError::BadSignature)
+    let (r, s) = signature.split_scalars();
+    let good = ecdsa::verifies::<p256::NistP256>(*key.as_affine(), digest, *r, *s);
+    good.then_some(()).ok_or(CryptoError::BadSignature)
 }
 
 fn p384_check(
@@ -144,14 +144,15 @@ fn p384_check(
     signature: &[u8],
     encoding: Encoding,
 ) -> Result<(), CryptoError> {
-    let key =
-        p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| CryptoError::MalformedKey)?;
+    let key = p384::PublicKey::from_sec1_bytes(point).map_err(|_| CryptoError::MalformedKey)?;
     let signature = match encoding {
         Encoding::Der => p384::ecdsa::Signature::from_der(signature),
         Encoding::Raw => p384::ecdsa::Signature::from_slice(signature),
     }
     .map_err(|_| CryptoError::MalformedSignature)?;
-    key.verify_prehash(digest, &signature).map_err(|_| CryptoError::BadSignature)
+    let (r, s) = signature.split_scalars();
+    let good = ecdsa::verifies::<p384::NistP384>(*key.as_affine(), digest, *r, *s);
+    good.then_some(()).ok_or(CryptoError::BadSignature)
 }
 
 fn read_identifier(identifier: &[u8]) -> Result<Option<SignatureAlgorithm>, Asn1Error> {
