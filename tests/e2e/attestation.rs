@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command
 
 use anyhow::{Context as _, Result, ensure};
 use casemate_attestation::{Binding, Grade, Purpose, TcbStatus, TeeKind};
-use casemate_client::chain::{Call, ChainClient};
+use casemate_client::chain::{Call, ChainClient, ChainError, Endorsement};
 use casemate_primitives::{CASE, LeaseId};
 use casemate_software_tee::{
     client::{Guest, Launch},
@@ -77,6 +77,58 @@ fn another_agent_is_never_paid() {
         assert_eq!(amount(&stopped, "refunded")?, opened.deposit, "{stopped}");
         Ok(())
     });
+}
+
+/// AMD revokes the key that certified a provider's machine, while its pod runs.
+#[test]
+fn a_machine_that_amd_revokes_is_paid_no_more() {
+    let mut options = Options::new(1, &["ann"]);
+    options.providers[0].tee_kind = "amdSevSnp";
+    with_cluster(options, async |cluster| {
+        let chain = cluster.node.chain().await?;
+        let (ann, provider) = (&cluster.publishers[0], &cluster.providers[0]);
+        let lease = deploy(ann, &Service::new("book", &cluster.first), &[])?.lease;
+        paid_more(&chain, lease, 0).await?;
+        let anyone = dev::alice();
+        let view = async || chain.lease(lease).await?.context("the lease is gone");
+        let standing = view().await?.agents.first().and_then(|agent| agent.standing.clone());
+        let standing = standing.context("its key has no standing")?;
+        assert_eq!((standing.kind, standing.grade), (TeeKind::AmdSevSnp, Grade::Software));
+        refused(chain.recheck(&anyone, lease, 0, None).await, "Sound")?;
+
+        // Anyone brings the list, and then nobody a list from before.
+        let now = chain.time().await?;
+        let list = |at, revokes_all| -> Result<Endorsement> {
+            let (crl, ark) = cluster.software_tee.amd_list(at, revokes_all)?;
+            Ok(Endorsement::AmdCrl { crl, ark })
+        };
+        ensure!(
+            !chain.endorse(&anyone, list(now - 86_400, false)?).await?,
+            "an older list is taken"
+        );
+        ensure!(chain.endorse(&anyone, list(now, true)?).await?, "the newest list is not taken");
+        ensure!(!chain.endorse(&anyone, list(now, false)?).await?, "an equal list is taken");
+        chain.recheck(&anyone, lease, 0, None).await?;
+        let condemned = view().await?;
+        ensure!(condemned.agents.iter().all(|agent| agent.standing.is_none()), "{condemned:?}");
+
+        // A list that is newer still does not bring it back: the provider tries, is told why not,
+        // and is paid nothing from now on.
+        let newer = list(now + 60, false)?;
+        ensure!(chain.endorse(&anyone, newer).await?, "a newer list is not taken");
+        says(provider, ann, &chain, lease, "CertificateRevoked").await?;
+        let stopped = ann.json(&["stop", "book", "--wait"])?;
+        assert_eq!(amount(&stopped, "paid")?, condemned.paid, "{stopped}");
+        Ok(())
+    });
+}
+
+/// That the chain refuses, for this reason.
+fn refused(result: Result<(), ChainError>, reason: &str) -> Result<()> {
+    match result {
+        Err(ChainError::Refused { name, .. }) if name == reason => Ok(()),
+        other => anyhow::bail!("not refused as `{reason}`: {other:?}"),
+    }
 }
 
 #[test]

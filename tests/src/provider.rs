@@ -47,6 +47,8 @@ pub struct ProviderOptions {
     pub path: Option<String>,
     /// Another agent than the one that the chain has approved.
     pub agent: Option<PathBuf>,
+    /// What its software TEE imitates, as the configuration has it.
+    pub tee_kind: &'static str,
 }
 
 impl ProviderOptions {
@@ -60,6 +62,7 @@ impl ProviderOptions {
             data_dir: None,
             path: None,
             agent: None,
+            tee_kind: "intelTdx",
         }
     }
 }
@@ -123,7 +126,7 @@ impl Provider {
     fn write_config(&self, at: Surroundings<'_>) -> Result<()> {
         let Surroundings { binaries, rpc, registry, software_tee, index, .. } = at;
         let Self { api_port, ingress_port, tls_port, tcp_ports, .. } = self;
-        let ProviderOptions { quote_ttl, claim_interval, drain, .. } = &self.options;
+        let ProviderOptions { quote_ttl, claim_interval, drain, tee_kind, .. } = &self.options;
         let Prices {
             cpu_millicore_second,
             memory_mib_second,
@@ -142,7 +145,7 @@ impl Provider {
              [ingress]\nlisten = \"127.0.0.1:{ingress_port}\"\n\
              tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"127.0.0.1:{tls_port}\"\n\
              tcp_ports = [{tcp_ports}, {tcp_last}]\ndrain = \"{drain}\"\n\n\
-             [tee]\nsoftware = \"{software_tee}\"\n\n\
+             [tee]\nsoftware = \"{software_tee}\"\nkind = \"{tee_kind}\"\n\n\
              [backend]\nagent = \"{agent}\"\nsubnet = \"10.{subnet}.{index}.0/24\"\n\n\
              [pricing]\ncpu_millicore_second = {cpu_millicore_second}\n\
              memory_mib_second = {memory_mib_second}\n\

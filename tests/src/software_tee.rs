@@ -10,8 +10,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use casemate_attestation::TrustRoots;
-use casemate_software_tee::client::Control;
+use casemate_attestation::{TrustRoots, x509::Certificate};
+use casemate_software_tee::{Directory, Misbehaviour, client::Control, wire::Kind};
 use serde_json::Value;
 
 use crate::{
@@ -71,18 +71,47 @@ impl SoftwareTee {
         serde_json::from_value(roots).context("`casemate-software-tee roots` names no roots")
     }
 
-    /// What a guest with this agent is measured as.
+    /// What a TDX guest with this agent is measured as.
     ///
     /// # Errors
     /// The program refuses.
     pub fn workload(&self, agent: &Path) -> Result<Vec<u8>> {
+        self.workload_of(Kind::IntelTdx, agent)
+    }
+
+    /// What a guest of this kind with this agent is measured as.
+    ///
+    /// # Errors
+    /// The program refuses.
+    pub fn workload_of(&self, kind: Kind, agent: &Path) -> Result<Vec<u8>> {
+        let (kind, name) = match kind {
+            Kind::IntelTdx => ("intelTdx", "mrTd"),
+            Kind::AmdSevSnp => ("amdSevSnp", "measurement"),
+            Kind::IntelSgx => ("intelSgx", "mrEnclave"),
+        };
         let agent = agent.display().to_string();
         let manifest = "00".repeat(32);
-        let args =
-            ["measure", "--kind", "intelTdx", "--agent", &agent, "--manifest-hash", &manifest];
+        let args = ["measure", "--kind", kind, "--agent", &agent, "--manifest-hash", &manifest];
         let measured = self.ask(&args)?;
-        let digits = measured["mrTd"].as_str().with_context(|| format!("no mrTd: {measured}"))?;
+        let digits = measured[name].as_str().with_context(|| format!("no {name}: {measured}"))?;
         hex::decode(digits).context("a measurement is no hex")
+    }
+
+    /// A list of AMD's as of this second, and the root that signed it, in DER: the ordinary one, or
+    /// one that revokes all machines here.
+    ///
+    /// # Errors
+    /// The keys can't be read.
+    pub fn amd_list(&self, now: u64, revokes_all: bool) -> Result<(Vec<u8>, Vec<u8>)> {
+        let tee = Directory::open(&self.dir)?;
+        let misbehave = [Misbehaviour::RevokedAsk];
+        let misbehave = if revokes_all { &misbehave[..] } else { &[] };
+        let made = tee.pki().collateral(now, tee.validity(), misbehave)?.amd;
+        let ark = Certificate::chain_from_pem(made.ark.as_bytes())
+            .ok()
+            .and_then(|chain| chain.into_iter().next())
+            .context("the software TEE's ARK is no certificate")?;
+        Ok((made.crl, ark.der().to_vec()))
     }
 
     /// Starts the daemon, unless it runs, and waits until it answers.

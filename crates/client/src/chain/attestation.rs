@@ -257,6 +257,24 @@ impl ChainClient {
         self.send(signer, &call).await
     }
 
+    /// Ends the standing of a replica's key if the chain no longer accepts what it rests on. Without
+    /// `evidence`, only the workload and the revocation of the machine's certificate are looked at;
+    /// with it (that of the standing, from its block), all.
+    ///
+    /// # Errors
+    /// As [`ChainClient::submit`]; [`ChainError::Refused`] names `Sound` if nothing speaks against it.
+    pub async fn recheck(
+        &self,
+        signer: &Keypair,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        evidence: Option<Submission>,
+    ) -> Result<(), ChainError> {
+        let tx = runtime::tx().attestation();
+        let call = tx.recheck(Static(lease), replica, evidence.map(Into::into));
+        self.send(signer, &call).await.map(|_| ())
+    }
+
     /// Approves an agent release as the only member of a technical committee: what a development
     /// chain has. With `software` it is accepted from a software TEE, too.
     ///

@@ -230,6 +230,29 @@ fn a_machine_that_newer_collateral_condemns_loses_standing() {
 }
 
 #[test]
+fn a_machine_on_a_newer_list_loses_standing_without_its_evidence() {
+    use pallet_endorsements::{PckCrls, Pcks, Stored};
+    ready(|| {
+        let evidence = good(10);
+        assert_ok!(attest(10, evidence.clone()));
+        let recheck = |submission| Attestation::recheck(stranger(), LeaseId(1), 0, submission);
+        assert_noop!(recheck(None), Error::<Test>::Sound);
+        // As a newer list would have it.
+        let pck = Pcks::<Test>::get(evidence.certificate).unwrap().get().unwrap();
+        let mut list = PckCrls::<Test>::get(pck.grade, pck.ca).unwrap().get().unwrap();
+        list.revoked.push(pck.serial.clone());
+        list.revoked.sort();
+        PckCrls::<Test>::insert(pck.grade, pck.ca, Stored::new(&list).unwrap());
+        assert_noop!(attest(10, evidence.clone()), Error::<Test>::CertificateRevoked);
+        frame_support::hypothetically!({
+            assert_ok!(recheck(Some(evidence)));
+        });
+        assert_ok!(recheck(None));
+        assert_eq!(Attestation::counts_until(LeaseId(1), 0, &[10; 32]), None);
+    });
+}
+
+#[test]
 fn expired_collateral_alone_condemns_nobody() {
     ready(|| {
         let evidence = good(10);
