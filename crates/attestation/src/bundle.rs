@@ -185,14 +185,19 @@ impl Bundle {
         })
     }
 
-    /// What is needed to verify this report.
+    /// What is needed to verify this report. Of several machines' certificates its own is taken;
+    /// where none is, the first: what does not fit is for the verifier to say.
     ///
     /// # Errors
     /// [`BundleError::Missing`] with what to add.
-    pub fn for_sev_snp(&self, _report: &sev_snp::Report) -> Result<RawEndorsements, BundleError> {
+    pub fn for_sev_snp(&self, report: &sev_snp::Report) -> Result<RawEndorsements, BundleError> {
+        let is_vek = |certificate: &&Certificate| certificate.extension(&SGX_EXTENSION).is_none();
+        let is_its = |certificate: &&Certificate| sev_snp::is_of_machine(certificate, report);
         let vek = self
             .leaves()
-            .find(|certificate| certificate.extension(&SGX_EXTENSION).is_none())
+            .filter(is_vek)
+            .find(is_its)
+            .or_else(|| self.leaves().find(is_vek))
             .ok_or(BundleError::Missing("the VCEK or VLEK certificate"))?;
         let issuer_of = |certificate: &Certificate| {
             self.certificates.iter().find(|issuer| {
@@ -214,6 +219,25 @@ impl Bundle {
             ark: ark.der().to_vec(),
             crl: crl.map(|crl| crl.der().to_vec()),
         })
+    }
+
+    /// The same for a report that came with certificates of its own. They come first, as others may
+    /// lie in the bundle, which adds the revocation list that no machine has.
+    ///
+    /// # Errors
+    /// As above, and where its own do not read.
+    pub fn for_sev_snp_with(
+        &self,
+        report: &sev_snp::Report,
+        own: &RawEndorsements,
+    ) -> Result<RawEndorsements, BundleError> {
+        let mut bundle = Self::default();
+        for part in [&own.vek, &own.ask, &own.ark].into_iter().chain(&own.crl) {
+            bundle.add(part)?;
+        }
+        bundle.certificates.extend(self.certificates.iter().cloned());
+        bundle.crls.extend(self.crls.iter().cloned());
+        bundle.for_sev_snp(report)
     }
 
     /// Reference manifests of GPUs, unverified.

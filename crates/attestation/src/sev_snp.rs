@@ -25,6 +25,7 @@ pub use endorsements::RawEndorsements;
 pub use error::{Document, Error};
 pub use report::Report;
 pub use tcb::{Product, TcbVersion};
+pub(crate) use vek::is_of_machine;
 pub use vek::{KeyKind, Vek, verify_vek};
 
 use crate::{

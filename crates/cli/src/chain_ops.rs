@@ -4,7 +4,10 @@ mod collateral;
 
 use std::sync::Arc;
 
-use casemate_attestation::{Grade, TrustRoots};
+use casemate_attestation::{
+    Grade, TrustRoots,
+    sev_snp::{Product, TcbVersion},
+};
 use casemate_client::{
     chain::{
         AccountBalance, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement,
@@ -161,6 +164,11 @@ impl Chain {
     /// The roots of evidence that the chain trusts.
     pub(crate) async fn trust_roots(&self) -> anyhow::Result<TrustRoots> {
         Ok(self.client.trust_roots().await?)
+    }
+
+    /// Least firmware of AMD's machines of this line, if governance has named one.
+    pub(crate) async fn amd_minimum(&self, product: Product) -> anyhow::Result<Option<TcbVersion>> {
+        Ok(self.client.amd_minimum(product).await?)
     }
 
     /// The vendors' collateral as the chain has verified it. It is asked from other threads than

@@ -11,7 +11,6 @@ mod pod;
 pub use collateral::CollateralFrom;
 pub use pod::PodAttestor;
 
-pub(crate) use collateral::own_endorsements;
 pub(crate) use pod::policy as chain_policy;
 
 pub(crate) use endorsed::{Endorsed, is_missing};

@@ -45,7 +45,7 @@ pub use deadline::DeadlineStream;
 pub use issuer::{EvidenceIssuer, Issued, PodIdentity};
 pub use keys::{KeyError, Keys};
 pub use peer::{Expected, Peer, PeerError};
-pub use policy_appraiser::{CollateralSource, PolicyAppraiser};
+pub use policy_appraiser::{CollateralSource, PolicyAppraiser, own_endorsements};
 pub use release::ReleaseEvidence;
 pub use resolver::{CertificateError, Resolver};
 pub use secrets::{SecretName, SecretNameError, Secrets};

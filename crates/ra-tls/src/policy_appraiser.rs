@@ -7,7 +7,7 @@ use casemate_attestation::{
     bundle::Bundle,
     dcap::{self, Quote, RawCollateral},
     policy::{Context, Policy},
-    sev_snp::{self, RawEndorsements, Report, TcbVersion},
+    sev_snp::{self, Product, RawEndorsements, Report, TcbVersion},
 };
 use casemate_evidence::{Endorsements, RawEvidence, TeeKind};
 use casemate_primitives::AccountBytes;
@@ -33,8 +33,9 @@ pub trait CollateralSource: std::fmt::Debug + Send + Sync {
         own: Option<RawEndorsements>,
     ) -> Result<RawEndorsements, String>;
 
-    /// The firmware versions that an SEV-SNP machine must have at least, if the caller asks for any.
-    fn minimum_tcb(&self, _report: &Report) -> Option<TcbVersion> {
+    /// The firmware versions that an SEV-SNP machine of this line must have at least, if the caller
+    /// asks for any.
+    fn minimum_tcb(&self, _product: Product) -> Option<TcbVersion> {
         None
     }
 }
@@ -50,12 +51,20 @@ impl CollateralSource for Bundle {
         report: &Report,
         own: Option<RawEndorsements>,
     ) -> Result<RawEndorsements, String> {
-        // The bundle's own first: it may hold the revocation list that a guest has not.
-        match (self.for_sev_snp(report), own) {
-            (Ok(found), _) => Ok(found),
-            (Err(_), Some(own)) => Ok(own),
-            (Err(err), None) => Err(err.to_string()),
-        }
+        let found = match &own {
+            Some(own) => self.for_sev_snp_with(report, own),
+            None => self.for_sev_snp(report),
+        };
+        found.map_err(|err| err.to_string())
+    }
+}
+
+/// The certificates that came with an SEV-SNP report. Unverified.
+pub fn own_endorsements(evidence: &RawEvidence) -> Option<RawEndorsements> {
+    match &evidence.endorsements {
+        Some(Endorsements::AmdTable(table)) => RawEndorsements::from_certificate_table(table),
+        Some(Endorsements::Json(json)) => serde_json::from_slice(json).ok(),
+        None => None,
     }
 }
 
@@ -127,24 +136,14 @@ impl Appraiser for PolicyAppraiser {
             }
             TeeKind::AmdSevSnp => {
                 let report = Report::parse(&evidence.evidence).map_err(|err| refuse(&err))?;
-                let own = match &evidence.endorsements {
-                    Some(Endorsements::AmdTable(table)) => {
-                        RawEndorsements::from_certificate_table(table)
-                    }
-                    Some(Endorsements::Json(json)) => serde_json::from_slice(json).ok(),
-                    None => None,
-                };
-                let endorsements =
-                    self.collateral.sev_snp(&report, own).map_err(|err| refuse(&err))?;
-                let minimum = self.collateral.minimum_tcb(&report);
-                let verified = sev_snp::verify_with_endorsements(
-                    report,
-                    &endorsements,
-                    &self.roots,
-                    minimum,
-                    now,
-                )
-                .map_err(|err| refuse(&err))?;
+                let endorsements = self
+                    .collateral
+                    .sev_snp(&report, own_endorsements(evidence))
+                    .map_err(|err| refuse(&err))?;
+                let vek = endorsements.verify(&self.roots, now).map_err(|err| refuse(&err))?;
+                let minimum = self.collateral.minimum_tcb(vek.product);
+                let verified =
+                    sev_snp::verify(report, &vek, minimum, now).map_err(|err| refuse(&err))?;
                 self.decide(&verified, report_data, now)
             }
             // A GPU runs no agent.

@@ -39,7 +39,7 @@ impl ReleaseEvidence {
     /// # Errors
     /// The first check that fails.
     pub fn appraise(
-        self,
+        &self,
         nonce: &[u8; 32],
         expected: &Expected,
         appraiser: &dyn Appraiser,
@@ -49,6 +49,6 @@ impl ReleaseEvidence {
             return Err(PeerError::Nonce);
         }
         expected.check(&self.0.binding)?;
-        peer::appraise(self.0, appraiser, now)
+        peer::appraise(self.0.clone(), appraiser, now)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use casemate_attestation::{
     bundle::Bundle,
     dcap::{Quote, RawCollateral},
-    sev_snp::{RawEndorsements, Report, TcbVersion},
+    sev_snp::{Product, RawEndorsements, Report, TcbVersion},
 };
 use casemate_ra_tls::{CollateralSource, PolicyAppraiser};
 
@@ -20,28 +20,25 @@ pub(crate) const PIECE_BYTES_MAX: usize = 256 * 1024;
 /// the newer is taken, whoever it comes from: all of it is verified.
 #[derive(Debug)]
 struct Both {
-    pieces: Vec<Vec<u8>>,
     /// The publisher's first, and the carrier's first.
     orders: [Bundle; 2],
-    minimum_tcb: Option<TcbVersion>,
+    minimum_tcb: Vec<(Product, TcbVersion)>,
 }
 
 /// The appraiser of a grant.
 pub(crate) fn appraiser(
     grant: &Grant,
-    own: Vec<Vec<u8>>,
+    own: &[Vec<u8>],
     brought: &[Vec<u8>],
 ) -> Result<PolicyAppraiser, EntryError> {
-    let bundle = |pieces: &mut dyn Iterator<Item = &Vec<u8>>| {
+    let bundle = |first: &[Vec<u8>], second: &[Vec<u8>]| {
         let mut bundle = Bundle::default();
         // What is no collateral is of no use, and does no harm.
-        pieces.for_each(|piece| drop(bundle.add(piece)));
+        first.iter().chain(second).for_each(|piece| drop(bundle.add(piece)));
         bundle
     };
-    let orders = [bundle(&mut own.iter().chain(brought)), bundle(&mut brought.iter().chain(&own))];
-    let minimum_tcb = grant.minimum_tcb;
-    let pieces = own.iter().chain(brought).cloned().collect();
-    let both = Both { pieces, orders, minimum_tcb };
+    let orders = [bundle(own, brought), bundle(brought, own)];
+    let both = Both { orders, minimum_tcb: grant.minimum_tcb.clone() };
     Ok(PolicyAppraiser::new(grant.policy()?, grant.roots.clone(), Arc::new(both), None))
 }
 
@@ -58,8 +55,7 @@ impl CollateralSource for Both {
             }
             (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
             (Err(err), Err(_)) => Err(format!(
-                "{err}; neither the grant's publisher nor the \
-                                              request's carrier has given it"
+                "{err}; neither the grant's publisher nor the request's carrier has given it"
             )),
         }
     }
@@ -69,19 +65,18 @@ impl CollateralSource for Both {
         report: &Report,
         own: Option<RawEndorsements>,
     ) -> Result<RawEndorsements, String> {
-        // The machine's own certificates come first; it has no revocation list.
-        let mut bundle = Bundle::default();
-        if let Some(own) = &own {
-            for part in [&own.vek, &own.ask, &own.ark] {
-                bundle.add(part).map_err(|err| err.to_string())?;
-            }
+        let [known, _] = &self.orders;
+        let found = known.sev_snp(report, own)?;
+        if found.crl.is_none() {
+            return Err("AMD's revocation list is missing: neither the grant's publisher nor the \
+                        request's carrier has given it"
+                .to_owned());
         }
-        self.pieces.iter().for_each(|piece| drop(bundle.add(piece)));
-        bundle.for_sev_snp(report).map_err(|err| err.to_string())
+        Ok(found)
     }
 
-    fn minimum_tcb(&self, _: &Report) -> Option<TcbVersion> {
-        self.minimum_tcb
+    fn minimum_tcb(&self, product: Product) -> Option<TcbVersion> {
+        self.minimum_tcb.iter().find(|(known, _)| *known == product).map(|(_, minimum)| *minimum)
     }
 }
 

@@ -11,6 +11,7 @@ use casemate_ra_tls::{DeadlineStream, Problem, http};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    entry::SignedEntry,
     master::Keys,
     seal::{OpenError, SealError},
     wire::{
@@ -162,6 +163,17 @@ impl Client {
         let answer: Sealed = self.ask("POST", "/v1/publisher", &ask)?;
         let sealed = from_base64(&answer.sealed).ok_or(ClientError::Answer)?;
         Ok(wire::open_reply(keys, &id, &sealed)?)
+    }
+
+    /// All entries, for the publisher. They are not checked yet.
+    ///
+    /// # Errors
+    /// Where they do not come.
+    pub fn entries(&self, keys: &Keys) -> Result<Vec<SignedEntry>, ClientError> {
+        match self.command(keys, &Command::Snapshot)? {
+            Reply::Snapshot(snapshot) => Ok(snapshot.entries),
+            _ => Err(ClientError::Answer),
+        }
     }
 
     /// All entries, sealed for another replica.

@@ -8,7 +8,7 @@ use std::fmt;
 use casemate_attestation::{
     TrustRoots, UnixSeconds,
     policy::{Condition, Policy},
-    sev_snp::TcbVersion,
+    sev_snp::{Product, TcbVersion},
 };
 use casemate_primitives::{Hash256, LeaseId, ReplicaIndex};
 use casemate_ra_tls::SecretName;
@@ -83,8 +83,9 @@ pub struct Grant {
     pub policy: String,
     /// Roots that evidence may rest on.
     pub roots: TrustRoots,
-    /// Least firmware of SEV-SNP machines: AMD signs no statement of what is out of date.
-    pub minimum_tcb: Option<TcbVersion>,
+    /// Least firmware of SEV-SNP machines by product line: AMD signs no statement of what is out of
+    /// date. None is asked of a line that is not named.
+    pub minimum_tcb: Vec<(Product, TcbVersion)>,
     /// Last second of the grant (Unix time).
     pub until: UnixSeconds,
 }

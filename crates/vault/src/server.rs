@@ -31,7 +31,7 @@ const CONNECTION: Duration = Duration::from_secs(30);
 /// Requests on one connection.
 const REQUESTS_MAX: usize = 64;
 
-/// Requests that cost something: a burst, and so many a second. Judging evidence takes one to two
+/// What strangers may ask: a burst, and so many a second. Judging evidence takes one to two
 /// milliseconds of a core.
 const RATE: (u16, f64) = (200, 50.0);
 
@@ -43,7 +43,8 @@ const STACK_BYTES: usize = 1024 * 1024;
 
 type Answer = (u16, Vec<u8>);
 
-/// How often strangers may ask, all together.
+/// How often strangers may ask, all together. What must open under the master's keys is not counted,
+/// so that no crowd keeps a publisher from revoking a grant.
 struct Limits {
     all: Mutex<Limiter>,
     snapshots: Mutex<Limiter>,
@@ -54,13 +55,10 @@ impl Limits {
         let limiter = |rate: (u16, f64)| Mutex::new(Limiter::new(rate.0, rate.1, Instant::now()));
         Self { all: limiter(RATE), snapshots: limiter(SNAPSHOT_RATE) }
     }
+}
 
-    fn take(&self, path: &str) -> bool {
-        let take = |limiter: &Mutex<Limiter>| {
-            limiter.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
-        };
-        take(&self.all) && (path != "/v1/snapshot" || take(&self.snapshots))
-    }
+fn take(limiter: &Mutex<Limiter>) -> bool {
+    limiter.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
 }
 
 /// Serves for ever.
@@ -135,17 +133,17 @@ fn answer(vault: &Vault, limits: &Limits, request: &Message) -> Answer {
     if path == "/v1/health" {
         return json(200, &Health { vault: hex::encode(vault.keys().id()) });
     }
-    if !limits.take(path) {
-        return problem(429, "busy", &"too many requests: try again in a second");
-    }
     let result = match (method.as_str(), path) {
-        ("POST", "/v1/nonce") => {
+        ("POST", "/v1/nonce") if take(&limits.all) => {
             let nonce = |nonce| Nonce { nonce: hex::encode(nonce), seconds: NONCE_SECONDS };
             vault.nonce().map(|n| json(200, &nonce(n)))
         }
-        ("POST", "/v1/release") => release(vault, &request.body),
+        ("POST", "/v1/release") if take(&limits.all) => release(vault, &request.body),
+        ("GET", "/v1/snapshot") if take(&limits.snapshots) => {
+            vault.snapshot().map(|bytes| sealed(&bytes))
+        }
+        ("POST", "/v1/nonce" | "/v1/release") | ("GET", "/v1/snapshot") => Ok(busy()),
         ("POST", "/v1/publisher") => command(vault, &request.body),
-        ("GET", "/v1/snapshot") => vault.snapshot().map(|bytes| sealed(&bytes)),
         ("POST", "/v1/snapshot") => match read_sealed(&request.body) {
             Some(bytes) => vault.merge(&bytes).map(|added| json(200, &Merged { added })),
             None => Ok(malformed()),
@@ -193,6 +191,10 @@ fn read_sealed(body: &[u8]) -> Option<Vec<u8>> {
 
 fn sealed(bytes: &[u8]) -> Answer {
     json(200, &Sealed { sealed: to_base64(bytes) })
+}
+
+fn busy() -> Answer {
+    problem(429, "busy", &"too many requests: try again in a second")
 }
 
 fn malformed() -> Answer {

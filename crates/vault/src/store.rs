@@ -32,8 +32,11 @@ const MAGIC: &[u8; 16] = b"CASEMATE-VAULT/1";
 const HEAD_BYTES: usize = MAGIC.len() + 16;
 const TAG_BYTES: usize = 16;
 
-/// Longest batch: all entries that a vault may have, and the trail.
+/// Longest batch: more than a snapshot's entries and their lines of the trail.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A file that is written anew gets batches of about this length.
+const REWRITE_BATCH_BYTES: usize = 1024 * 1024;
 
 /// What a file holds.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
@@ -344,20 +347,44 @@ impl Store {
             is_broken: false,
             _lock: lock,
         };
-        let mut all = vec![Record::Head { vault }];
-        all.extend_from_slice(records);
-        let (frame, sealed) = store.frame(&all)?;
-        let whole = [MAGIC.as_slice(), &id, &frame].concat();
-        store.file.write_all(&whole).map_err(failed("write to", &new_path))?;
+        let write = |file: &mut File, bytes: &[u8]| {
+            file.write_all(bytes).map_err(failed("write to", &new_path))
+        };
+        write(&mut store.file, &[MAGIC.as_slice(), &id].concat())?;
+        let head = Record::Head { vault };
+        // It counts as a whole once it has its name, so that it may be many batches.
+        for batch in in_batches(std::iter::once(&head).chain(records)) {
+            let (frame, sealed) = store.frame(&batch)?;
+            write(&mut store.file, &frame)?;
+            store.advance(&sealed);
+        }
         store.file.sync_all().map_err(failed("synchronise", &new_path))?;
         std::fs::rename(&new_path, path).map_err(failed("rename the new file to", path))?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(failed("synchronise", folder))?;
-        store.advance(&sealed);
         Ok(store)
     }
+}
+
+/// Batches of bounded length; one record has some hundred kilobytes at most.
+fn in_batches<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Vec<Record>> {
+    let mut batches = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for record in records {
+        let size = record.encoded_size();
+        if bytes + size > REWRITE_BATCH_BYTES && !batch.is_empty() {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        bytes += size;
+        batch.push(record.clone());
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -192,6 +192,13 @@ pub struct Vault {
     state: Mutex<State>,
 }
 
+/// What becomes of entries that are older than what is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Older {
+    Refused,
+    Skipped,
+}
+
 struct ClockDebug(Clock);
 
 impl std::fmt::Debug for ClockDebug {
@@ -310,7 +317,7 @@ impl Vault {
             manifest_hash: claimed.manifest_hash,
         };
         let digest = evidence.digest();
-        let result = self.judge(cmw, collateral).and_then(|(name, grant, peer)| {
+        let result = self.judge(&evidence, collateral).and_then(|(name, grant, peer)| {
             self.nonces.take(&claimed.nonce, Instant::now()).map_err(nonce)?;
             self.give(&name, &grant, &peer, pod.clone())
         });
@@ -334,10 +341,12 @@ impl Vault {
 
     /// The grant whose policy accepts the evidence. Without the lock: this takes a millisecond, and
     /// strangers may ask for it.
-    fn judge(&self, cmw: &[u8], collateral: &[Vec<u8>]) -> Result<(String, Grant, Peer), Refused> {
-        let read = || ReleaseEvidence::read(cmw).map_err(Refused::Evidence);
-        let first = read()?;
-        let claimed = first.claimed();
+    fn judge(
+        &self,
+        evidence: &ReleaseEvidence,
+        collateral: &[Vec<u8>],
+    ) -> Result<(String, Grant, Peer), Refused> {
+        let claimed = evidence.claimed();
         let (grants, own, now) = {
             let state = self.state();
             let grants = state.catalogue.grants_for(
@@ -360,8 +369,8 @@ impl Vault {
                     manifest_hash: Some(grant.manifest_hash),
                     agent_key: None,
                 };
-                let appraiser = appraise::appraiser(&grant, own.clone(), collateral)?;
-                match read()?.appraise(&claimed.nonce, &expected, &appraiser, now) {
+                let appraiser = appraise::appraiser(&grant, &own, collateral)?;
+                match evidence.appraise(&claimed.nonce, &expected, &appraiser, now) {
                     Ok(peer) => return Ok((name, grant, peer)),
                     Err(source) => Refused::Appraisal { name, source },
                 }
@@ -436,7 +445,7 @@ impl Vault {
                     value.flatten().ok_or_else(|| missing(name))?
                 }
                 Source::Master => self.keys.master.to_text(),
-                Source::Snapshot => Zeroizing::new(self.snapshot_of(state)?),
+                Source::Snapshot => Zeroizing::new(state.snapshot().seal(&self.keys)?),
             };
             let name = SecretName::new(&given.name).map_err(|_| missing(&given.name))?;
             secrets.insert(name, value).map_err(|_| Refused::TooMuch)?;
@@ -444,17 +453,12 @@ impl Vault {
         Ok(secrets)
     }
 
-    fn snapshot_of(&self, state: &State) -> Result<Vec<u8>, Refused> {
-        let snapshot = Snapshot { entries: state.catalogue.iter().cloned().collect() };
-        Ok(snapshot.seal(&self.keys)?)
-    }
-
     /// All entries, sealed for the other replicas.
     ///
     /// # Errors
     /// Without random numbers.
     pub fn snapshot(&self) -> Result<Vec<u8>, Refused> {
-        self.snapshot_of(&self.state())
+        Ok(self.state().snapshot().seal(&self.keys)?)
     }
 
     /// Takes from another replica, or from what came with the master, what is newer here. Says how
@@ -465,21 +469,10 @@ impl Vault {
     /// taken.
     pub fn merge(&self, sealed: &[u8]) -> Result<u32, Refused> {
         let snapshot = Snapshot::open(&self.keys, sealed)?;
-        for signed in &snapshot.entries {
-            signed.check(&self.keys, &self.publisher)?;
-        }
+        self.check(&snapshot.entries)?;
         let mut state = self.state();
-        let is_older = |err: &EntryError| matches!(err, EntryError::Older { .. });
-        let mut trial = state.catalogue.clone();
-        let mut new = Vec::new();
-        for signed in snapshot.entries {
-            match trial.put(signed.clone()) {
-                Ok(Put::New) => new.push(signed),
-                Ok(Put::Same) => {}
-                Err(err) if is_older(&err) => {}
-                Err(err) => return Err(err.into()),
-            }
-        }
+        // The replica that sent it need not know the newest.
+        let new = self.new_ones(&state, snapshot.entries, Older::Skipped)?;
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
         if count > 0 {
             self.append(&mut state, vec![Event::Merged { count }], new)?;
@@ -500,6 +493,7 @@ impl Vault {
                 let count = count.min(AUDIT_MAX) as usize;
                 Ok(Reply::Audit(wanted.take(count).cloned().collect()))
             }
+            Command::Snapshot => Ok(Reply::Snapshot(self.state().snapshot())),
         };
         result.unwrap_or_else(|err| Reply::Problem {
             code: err.code().to_owned(),
@@ -512,21 +506,9 @@ impl Vault {
     /// # Errors
     /// The first that can't be taken, and why.
     pub fn put(&self, entries: Vec<SignedEntry>) -> Result<u32, Refused> {
-        for signed in &entries {
-            signed.check(&self.keys, &self.publisher)?;
-        }
+        self.check(&entries)?;
         let mut state = self.state();
-        let newest = self.now(&state).saturating_add(AHEAD_SECONDS).saturating_mul(1000);
-        let mut trial = state.catalogue.clone();
-        let mut new = Vec::new();
-        for signed in entries {
-            if signed.entry.version > newest {
-                return Err(EntryError::Future.into());
-            }
-            if trial.put(signed.clone())? == Put::New {
-                new.push(signed);
-            }
-        }
+        let new = self.new_ones(&state, entries, Older::Refused)?;
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
         if count > 0 {
             let written = |signed: &SignedEntry| Event::Written {
@@ -537,6 +519,35 @@ impl Vault {
             self.append(&mut state, events, new)?;
         }
         Ok(count)
+    }
+
+    /// Without the lock: signatures take time.
+    fn check(&self, entries: &[SignedEntry]) -> Result<(), EntryError> {
+        entries.iter().try_for_each(|signed| signed.check(&self.keys, &self.publisher))
+    }
+
+    /// Those that are new here, if all can be taken.
+    fn new_ones(
+        &self,
+        state: &State,
+        entries: Vec<SignedEntry>,
+        older: Older,
+    ) -> Result<Vec<SignedEntry>, EntryError> {
+        let newest = self.now(state).saturating_add(AHEAD_SECONDS).saturating_mul(1000);
+        let mut trial = state.catalogue.clone();
+        let mut new = Vec::new();
+        for signed in entries {
+            if signed.entry.version > newest {
+                return Err(EntryError::Future);
+            }
+            match trial.put(signed.clone()) {
+                Ok(Put::New) => new.push(signed),
+                Ok(Put::Same) => {}
+                Err(EntryError::Older { .. }) if older == Older::Skipped => {}
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(new)
     }
 
     /// How it is.
@@ -585,7 +596,8 @@ impl Vault {
         }
         let length = state.store.length();
         if length > state.base_bytes * 2 && length > state.base_bytes + GROWTH_BYTES {
-            // What is on disk is whole, so that a failure here is no failure of the caller's.
+            // What is on disk is whole, so that a failure here is no failure of the caller's. It is
+            // tried again when the file has grown once more.
             let entries = state.catalogue.iter().map(|e| Record::Entry(Box::new(e.clone())));
             let lines = state.trail.iter().map(|line| Record::Audit(line.clone()));
             let all: Vec<Record> = entries.chain(lines).collect();
@@ -597,6 +609,10 @@ impl Vault {
 }
 
 impl State {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { entries: self.catalogue.iter().cloned().collect() }
+    }
+
     /// A carrier may bring collateral that has not expired and yet is not the vendor's last word.
     fn check_level(&self, level: &Level) -> Result<(), Refused> {
         match self.levels.get(&level_key(level)) {

@@ -16,11 +16,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use casemate_attestation::UnixSeconds;
 use casemate_primitives::Hash256;
 use codec::{Decode, DecodeAll as _, Encode};
+use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::AuditEntry,
-    entry::{Grant, Key, SignedEntry},
+    catalogue::Catalogue,
+    entry::{EntryError, Grant, Key, SignedEntry},
     master::Keys,
     seal::{self, OpenError, SealError},
 };
@@ -96,6 +98,8 @@ pub enum Command {
         /// At most [`AUDIT_MAX`].
         count: u32,
     },
+    /// All entries.
+    Snapshot,
 }
 
 /// Answers to the publisher.
@@ -116,6 +120,8 @@ pub enum Reply {
         /// A sentence for people.
         error: String,
     },
+    /// To [`Command::Snapshot`].
+    Snapshot(Snapshot),
 }
 
 /// How a vault is.
@@ -161,6 +167,28 @@ impl Snapshot {
     /// Without random numbers.
     pub fn seal(&self, keys: &Keys) -> Result<Vec<u8>, SealError> {
         seal::seal(&keys.snapshot, SNAPSHOT_CONTEXT, &self.encode())
+    }
+
+    /// Adds the entries that are newer, as a vault does, if it would take all of them.
+    ///
+    /// # Errors
+    /// The first entry that a vault would not take, and why.
+    pub fn add(
+        &mut self,
+        keys: &Keys,
+        publisher: &VerifyingKey,
+        entries: &[SignedEntry],
+    ) -> Result<(), EntryError> {
+        let mut catalogue = Catalogue::default();
+        for signed in self.entries.iter().chain(entries) {
+            signed.check(keys, publisher)?;
+            match catalogue.put(signed.clone()) {
+                Ok(_) | Err(EntryError::Older { .. }) => {}
+                Err(err) => return Err(err),
+            }
+        }
+        self.entries = catalogue.iter().cloned().collect();
+        Ok(())
     }
 
     /// Opens one. Its entries are not checked yet.

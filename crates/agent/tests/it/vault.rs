@@ -85,7 +85,7 @@ fn a_pod_that_starts_anew_gets_its_secrets_from_the_vault_alone() {
         secrets: vec![Given { name: "DB_PASSWORD".into(), from: Source::Secret("db".into()) }],
         policy: policy.to_string(),
         roots: network().roots.clone(),
-        minimum_tcb: None,
+        minimum_tcb: vec![],
         until: now + 1000,
     };
     let body = Some(Body::Grant(Box::new(grant)));

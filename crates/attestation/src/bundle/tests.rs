@@ -89,6 +89,17 @@ fn amd_s_certificates_are_put_in_order() {
     assert_eq!(found.vek, vcek);
     let again = given(&[vcek, chain]).unwrap().for_sev_snp(&report).unwrap();
     assert_eq!(again, found);
+    // Another machine's certificates may lie in the same folder, or be newer ones of this machine.
+    let others = [data!("sev_snp/milan_debug_vcek.der"), data!("sev_snp/genoa_vcek.der")];
+    for other in others {
+        let genoa = data!("sev_snp/genoa_chain.pem");
+        let found_again =
+            given(&[other, genoa, chain, vcek]).unwrap().for_sev_snp(&report).unwrap();
+        assert_eq!(found_again, found);
+        // What came with the report counts before the folder.
+        let own = given(&[other, genoa, chain]).unwrap().for_sev_snp_with(&report, &found).unwrap();
+        assert_eq!(own, found);
+    }
     let error = given(&[chain]).unwrap().for_sev_snp(&report).unwrap_err();
     assert_eq!(error, BundleError::Missing("the VCEK or VLEK certificate"));
 }

@@ -33,6 +33,9 @@ pub enum Product {
 }
 
 impl Product {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
+
     /// By what the CPUID instruction says (family and model with their extended parts added), as
     /// reports from version 3 on carry it. `None` for a processor that this crate has no rules for.
     pub fn from_cpuid(family: u8, model: u8) -> Option<Self> {

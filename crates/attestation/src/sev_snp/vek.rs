@@ -1,6 +1,6 @@
 //! The certificate chain of the key that signs reports (AMD 57230 for VCEKs, 58369 for VLEKs).
 
-use super::{AmdCrl, Document, Error, Product, TcbVersion, crl};
+use super::{AmdCrl, Document, Error, Product, Report, TcbVersion, crl};
 use crate::{
     Grade, TrustRoots, UnixSeconds, Vendor,
     crypto::{PublicKey, SignatureAlgorithm},
@@ -183,16 +183,7 @@ fn read_vek(vek: &Certificate, ask: &Certificate, grade: Grade) -> Result<Vek, E
     if expected != Some(product.name()) {
         return Err(Error::WrongAsk { kind, product });
     }
-    let tcb = TcbVersion {
-        boot_loader: BOOT_LOADER.number(vek)?,
-        tee: TEE.number(vek)?,
-        snp: SNP.number(vek)?,
-        microcode: MICROCODE.number(vek)?,
-        fmc: match product {
-            Product::Milan | Product::Genoa => None,
-            Product::Turin => Some(FMC.number(vek)?),
-        },
-    };
+    let tcb = tcb_of(vek, product)?;
     let public_key = vek
         .public_key()
         .ok()
@@ -211,6 +202,32 @@ fn read_vek(vek: &Certificate, ask: &Certificate, grade: Grade) -> Result<Vek, E
         revocation_checked: false,
         grade,
     })
+}
+
+fn tcb_of(vek: &Certificate, product: Product) -> Result<TcbVersion, Error> {
+    Ok(TcbVersion {
+        boot_loader: BOOT_LOADER.number(vek)?,
+        tee: TEE.number(vek)?,
+        snp: SNP.number(vek)?,
+        microcode: MICROCODE.number(vek)?,
+        fmc: match product {
+            Product::Milan | Product::Genoa => None,
+            Product::Turin => Some(FMC.number(vek)?),
+        },
+    })
+}
+
+/// Whether a certificate says that it is of the machine and firmware that made a report. Nothing is
+/// verified: good to choose among certificates.
+pub(crate) fn is_of_machine(certificate: &Certificate, report: &Report) -> bool {
+    let fits = || {
+        let product = Product::from_name(PRODUCT_NAME.text(certificate)?);
+        let product = product.ok_or(Error::UnknownProduct)?;
+        let is_chip = HARDWARE_ID.get(certificate).is_none()
+            || HARDWARE_ID.chip_id(certificate, product)? == report.chip_id();
+        Ok::<_, Error>(is_chip && tcb_of(certificate, product)? == report.reported_tcb(product)?)
+    };
+    fits().unwrap_or(false)
 }
 
 fn serial(certificate: &Certificate) -> Result<BoundedVec<u8, ConstU32<20>>, Error> {

@@ -10,13 +10,13 @@ use casemate_attestation::{
     bundle::Bundle,
     dcap::{self, PckCa, PckHint, Quote},
     policy::{self, Policy},
-    sev_snp::{self, AmdCrl, Product, RawEndorsements, Report, TcbVersion},
+    sev_snp::{self, AmdCrl, Product, Report, TcbVersion},
     x509::Certificate,
 };
 use casemate_client::chain::IntelCollateral;
-use casemate_evidence::{Endorsements, RawEvidence};
+use casemate_evidence::RawEvidence;
 use casemate_primitives::{AccountBytes, TeeKind};
-use casemate_ra_tls::{Appraisal, Appraiser, Refusal};
+use casemate_ra_tls::{Appraisal, Appraiser, Refusal, own_endorsements};
 
 use super::{Check, Outcome};
 
@@ -227,29 +227,31 @@ impl Judge {
         evidence: &RawEvidence,
         now: UnixSeconds,
     ) -> Result<(Verified<Report>, &'static str), NotGenuine> {
-        let own = match &evidence.endorsements {
-            Some(Endorsements::AmdTable(table)) => RawEndorsements::from_certificate_table(table),
-            Some(Endorsements::Json(json)) => serde_json::from_slice(json).ok(),
-            None => None,
-        };
-        let (raw, mut source) = match (self.files.for_sev_snp(&report), own) {
+        let own = own_endorsements(evidence);
+        let (raw, mut source) = match own {
             // The machine's own certificates; files add what no machine has, the revocation list.
-            (Ok(files), Some(mut own)) if files.crl.is_some() => {
-                own.crl = files.crl;
-                (own, FROM_FILES)
-            }
-            (_, Some(own)) => (own, FROM_EVIDENCE),
-            (Ok(files), None) => (files, FROM_FILES),
-            (Err(missing), None) => return Err(NotGenuine::collateral(missing.to_string())),
+            Some(own) => match self.files.for_sev_snp_with(&report, &own) {
+                Ok(raw) if raw.crl != own.crl => (raw, FROM_FILES),
+                Ok(raw) => (raw, FROM_EVIDENCE),
+                Err(broken) => return Err(NotGenuine::collateral(broken.to_string())),
+            },
+            None => match self.files.for_sev_snp(&report) {
+                Ok(files) => (files, FROM_FILES),
+                Err(missing) => return Err(NotGenuine::collateral(missing.to_string())),
+            },
         };
         let mut vek = raw.verify(&self.roots, now).map_err(|err| NotGenuine::of(&err))?;
         let mut minimum = None;
         if let Some(chain) = &self.chain {
             minimum = chain.amd_minimum(vek.product).map_err(NotGenuine::collateral)?;
-            if !vek.revocation_checked
-                && let Some(crl) =
-                    chain.amd_crl(vek.grade, vek.root).map_err(NotGenuine::collateral)?
-            {
+            if !vek.revocation_checked {
+                let crl = chain.amd_crl(vek.grade, vek.root).map_err(NotGenuine::collateral)?;
+                let crl = crl.ok_or_else(|| {
+                    NotGenuine::collateral(
+                        "the chain does not know AMD's revocation list: bring it there (`casemate \
+                         attest submit`), or give it with --collateral",
+                    )
+                })?;
                 vek = vek.under(&crl, now).map_err(|err| NotGenuine::of(&err))?;
                 source = FROM_CHAIN;
             }

@@ -23,7 +23,10 @@ pub(super) async fn run(context: &Context, args: AttestArgs) -> anyhow::Result<(
     }
 }
 
-pub(super) use self::{url::facts, verify::rfc3339};
+pub(super) use self::{
+    url::facts,
+    verify::{collateral_files, rfc3339},
+};
 
 /// Kind and grade of a TEE in a few words.
 pub(super) fn tee_text(claims: &Claims) -> String {

@@ -130,7 +130,8 @@ fn remove(context: &Context, name: &SecretName, app: Option<&str>) -> anyhow::Re
     }
     change(context, |content| Ok(content.remove(app, name)?))?;
     context.printer.note(format!("Secret `{name}` is forgotten"));
-    Ok(())
+    let info = serde_json::json!({ "app": app, "removed": name.as_str() });
+    context.printer.data(&info, String::new)
 }
 
 fn key(context: &Context) -> anyhow::Result<()> {

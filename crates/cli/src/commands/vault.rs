@@ -8,8 +8,7 @@ mod grant;
 mod init;
 mod own;
 mod show;
-
-use std::time::Duration;
+mod sync;
 
 use casemate_ra_tls::SecretName;
 use casemate_vault::{
@@ -25,10 +24,6 @@ use crate::{
     printer::printable,
 };
 use own::TIMEOUT;
-
-/// A vault gives a snapshot every two seconds to who asks for many.
-const BUSY_PAUSE: Duration = Duration::from_secs(2);
-const BUSY_TRIES: u32 = 10;
 
 pub(super) async fn run(context: &Context, command: VaultCommand) -> anyhow::Result<()> {
     match command {
@@ -73,6 +68,7 @@ async fn revoke(
         };
         let mut keys = vec![key];
         if forget {
+            keys.extend(own.collateral_of(name.as_str()));
             keys.extend(grant.secrets.iter().filter_map(|given| match &given.from {
                 Source::Secret(name) => Some(Key::Secret(name.clone())),
                 Source::Master | Source::Snapshot => None,
@@ -85,74 +81,37 @@ async fn revoke(
                 Entry { vault, version, key, body: None }.sign(&own.publisher)
             })
             .collect();
-        own.add(&entries);
+        own.add(&entries)?;
         Ok(entries)
     })?
     .split();
-    own.tell(context, vault, entries).await?;
-    let info = serde_json::json!({ "vault": vault.as_str(), "revoked": name.as_str() });
-    context.printer.data(&info, || format!("grant `{name}` is revoked; pods keep what they have"))
-}
-
-/// Tries on while a vault says that it is asked too often (RFC 6585, section 4).
-fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
-    for _ in 0..BUSY_TRIES {
-        match ask() {
-            Err(ClientError::Refused { status: 429, .. }) => std::thread::sleep(BUSY_PAUSE),
-            result => return result,
-        }
-    }
-    ask()
+    let told = own.tell(context, vault, entries).await;
+    let info = serde_json::json!({
+        "vault": vault.as_str(), "revoked": name.as_str(), "everywhere": told.is_ok(),
+    });
+    context
+        .printer
+        .data(&info, || format!("grant `{name}` is revoked; pods keep what they have"))?;
+    told
 }
 
 async fn sync(context: &Context, vault: &SecretName) -> anyhow::Result<()> {
-    let own = own::read(context, vault)?;
-    // Each is given what this machine has, and what the others have.
-    let mut snapshots = vec![own.sealed_snapshot()?];
-    let mut infos = Vec::new();
-    for round in 0..2 {
-        infos.clear();
-        for address in &own.addresses {
-            let (client, given) = (own.client(address)?, snapshots.clone());
-            let result = tokio::task::spawn_blocking(move || {
-                let mut added = 0;
-                for snapshot in &given {
-                    added += patiently(|| client.merge(snapshot))?;
-                }
-                Ok::<_, ClientError>((added, patiently(|| client.snapshot())?))
-            })
-            .await?;
-            let info = match result {
-                Ok((added, snapshot)) => {
-                    if round == 0 {
-                        snapshots.push(snapshot);
-                    }
-                    serde_json::json!({ "address": address, "added": added })
-                }
-                Err(err) => {
-                    serde_json::json!({ "address": address, "error": printable(&err.to_string()) })
-                }
-            };
-            infos.push(info);
-        }
-    }
-    let failed = infos.iter().filter(|info| info.get("error").is_some()).count();
-    context.printer.data(&infos, || {
-        infos
-            .iter()
-            .map(|info| match info.get("error").and_then(|error| error.as_str()) {
-                Some(error) => format!("{}: {error}\n", info["address"].as_str().unwrap_or("")),
-                None => format!("{}: up to date\n", info["address"].as_str().unwrap_or("")),
-            })
-            .collect()
-    })?;
+    let synced = sync::sync(&own::read(context, vault)?).await?;
+    context
+        .printer
+        .data(&synced, || synced.iter().map(|replica| format!("{replica}\n")).collect())?;
+    let failed = synced.iter().filter(|replica| replica.error.is_some()).count();
     if failed == 0 {
         return Ok(());
     }
     fail(
-        Failure::new(format!("{failed} of {} replicas were not reached", infos.len()))
+        Failure::new(format!("{failed} of {} replicas are not up to date", synced.len()))
             .hint("they get it with their next start, or by this command"),
     )
+}
+
+fn told(err: ClientError) -> String {
+    printable(&format!("{:#}", anyhow::Error::new(err)))
 }
 
 /// Sends entries to one replica.
@@ -165,6 +124,6 @@ fn put(
         Ok(Reply::Taken(_)) => Ok(()),
         Ok(Reply::Problem { code, error }) => Err(printable(&format!("{error} ({code})"))),
         Ok(_) => Err("the answer is to another question".to_owned()),
-        Err(err) => Err(printable(&format!("{:#}", anyhow::Error::new(err)))),
+        Err(err) => Err(told(err)),
     }
 }

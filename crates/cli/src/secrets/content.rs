@@ -163,6 +163,12 @@ impl Content {
         self.secrets.get(&own).or_else(|| self.secrets.get(&(None, name.clone())))
     }
 
+    /// An app's own secret, not one for all apps.
+    pub(crate) fn own(&self, app: &str, name: &SecretName) -> Option<&[u8]> {
+        let key = (Some(app.to_owned()), name.clone());
+        self.secrets.get(&key).map(|stored| stored.value.as_slice())
+    }
+
     /// Which of these an app would not get.
     pub(crate) fn missing<'n>(&self, app: &str, names: &'n [SecretName]) -> Vec<&'n SecretName> {
         names.iter().filter(|name| self.get(app, name).is_none()).collect()

@@ -13,9 +13,9 @@ use casemate_attestation::{
     x509::Certificate,
 };
 use casemate_client::collateral::{MachineCollateral, of_amd, of_intel};
-use casemate_evidence::{Endorsements, RawEvidence};
+use casemate_evidence::RawEvidence;
 use casemate_primitives::TeeKind;
-use casemate_ra_tls::CollateralSource;
+use casemate_ra_tls::{CollateralSource, own_endorsements};
 use casemate_software_tee::client::Control;
 use serde::Deserialize;
 
@@ -98,39 +98,10 @@ impl CollateralSource for Software {
 }
 
 /// What lies in a folder.
-#[derive(Debug)]
-struct Folder {
-    bundle: Bundle,
-    files: Vec<Vec<u8>>,
-}
-
-impl CollateralSource for Folder {
-    fn dcap(&self, quote: &Quote) -> Result<RawCollateral, String> {
-        self.bundle.for_dcap(quote).map_err(|err| err.to_string())
-    }
-
-    fn sev_snp(
-        &self,
-        report: &Report,
-        own: Option<RawEndorsements>,
-    ) -> Result<RawEndorsements, String> {
-        let Some(own) = own else {
-            return self.bundle.for_sev_snp(report).map_err(|err| err.to_string());
-        };
-        // The machine's own certificates come first: others' may lie in the folder, too. It adds the
-        // revocation list, which no machine has.
-        let mut bundle = Bundle::default();
-        for part in [&own.vek, &own.ask, &own.ark].into_iter().chain(&self.files) {
-            bundle.add(part).map_err(|err| err.to_string())?;
-        }
-        bundle.for_sev_snp(report).map_err(|err| err.to_string())
-    }
-}
-
-fn read_folder(folder: &Path) -> Result<Folder, String> {
+fn read_folder(folder: &Path) -> Result<Bundle, String> {
     let io = |what: &Path, err| format!("cannot read `{}`: {err}", what.display());
     let mut bundle = Bundle::default();
-    let mut files = Vec::new();
+    let mut is_empty = true;
     for entry in fs::read_dir(folder).map_err(|err| io(folder, err))? {
         let path = entry.map_err(|err| io(folder, err))?.path();
         let metadata = fs::metadata(&path).map_err(|err| io(&path, err))?;
@@ -139,19 +110,19 @@ fn read_folder(folder: &Path) -> Result<Folder, String> {
         }
         let bytes = fs::read(&path).map_err(|err| io(&path, err))?;
         match bundle.add(&bytes) {
-            Ok(()) => files.push(bytes),
+            Ok(()) => is_empty = false,
             // A README must not keep pods from being paid.
             Err(err) => tracing::debug!(path = %path.display(), %err, "not read as collateral"),
         }
     }
-    if files.is_empty() {
+    if is_empty {
         return Err(format!(
             "no file in `{}` is collateral; put the vendor's certificates, revocation lists, TCB \
              info and QE identity there (`tee.collateral` in the configuration)",
             folder.display()
         ));
     }
-    Ok(Folder { bundle, files })
+    Ok(bundle)
 }
 
 /// What the chain needs to verify this evidence, and by what it finds the machine's certificate.
@@ -181,15 +152,6 @@ pub(super) fn for_chain(
             Ok(of_amd(to_der(&raw)?)?)
         }
         TeeKind::NvidiaGpu => Err(unusable("a GPU runs no agent")),
-    }
-}
-
-/// The certificates that came with the evidence.
-pub(crate) fn own_endorsements(evidence: &RawEvidence) -> Option<RawEndorsements> {
-    match &evidence.endorsements {
-        Some(Endorsements::AmdTable(table)) => RawEndorsements::from_certificate_table(table),
-        Some(Endorsements::Json(json)) => serde_json::from_slice(json).ok(),
-        None => None,
     }
 }
 

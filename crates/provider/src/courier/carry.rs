@@ -161,7 +161,7 @@ fn collateral_for(source: &dyn CollateralSource, cmw: &[u8]) -> Vec<Vec<u8>> {
             TeeKind::AmdSevSnp => {
                 let report =
                     casemate_attestation::sev_snp::Report::parse(&evidence.evidence).ok()?;
-                let own = crate::attestation::own_endorsements(&evidence);
+                let own = casemate_ra_tls::own_endorsements(&evidence);
                 serde_json::to_vec(&source.sev_snp(&report, own).ok()?).ok()
             }
             TeeKind::NvidiaGpu => None,

@@ -252,7 +252,7 @@ fn serve_vault(keys: &Keys, dir: &std::path::Path, workload: &str) -> SocketAddr
         secrets: vec![Given { name: "DB".into(), from: Source::Secret("db".into()) }],
         policy: policy.to_string(),
         roots: network().roots.clone(),
-        minimum_tcb: None,
+        minimum_tcb: vec![],
         until: u64::MAX,
     };
     let body = Some(Body::Grant(Box::new(grant)));

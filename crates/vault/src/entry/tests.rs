@@ -21,7 +21,7 @@ fn grant(policy: &str) -> Grant {
         secrets: vec![Given { name: "A".into(), from: Source::Secret("shop.a".into()) }],
         policy: policy.into(),
         roots: TrustRoots::vendors(),
-        minimum_tcb: None,
+        minimum_tcb: vec![],
         until: 9,
     }
 }

@@ -227,3 +227,26 @@ proptest! {
         prop_assert_eq!(case.open().unwrap().1, wanted);
     }
 }
+
+#[test]
+fn a_file_written_anew_may_be_longer_than_a_batch() {
+    use crate::entry::{Body, Entry, Key};
+    let case = Case::new();
+    let (mut store, _) = case.open().unwrap();
+    let publisher = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+    let records: Vec<Record> = (0..100)
+        .map(|n| {
+            let key = Key::Collateral(format!("c{n}"));
+            let body = Some(Body::Collateral(vec![7; 200_000]));
+            let entry = Entry { vault: case.keys.id(), version: n, key, body };
+            Record::Entry(Box::new(entry.sign(&publisher)))
+        })
+        .collect();
+    assert!(records.encoded_size() > BATCH_BYTES_MAX);
+    store.rewrite(&case.keys, &records).unwrap();
+    store.append(&[line(1)]).unwrap();
+    drop(store);
+    let (_, mut found) = case.open().unwrap();
+    assert_eq!(found.pop(), Some(line(1)));
+    assert_eq!(found, records);
+}

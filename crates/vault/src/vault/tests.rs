@@ -85,6 +85,17 @@ fn an_entry_of_the_far_future_is_refused() {
 }
 
 #[test]
+fn nor_does_one_come_with_a_snapshot() {
+    let case = Case::new();
+    let vault = case.open("a");
+    let far = case.secret((NOW + 90_000) * 1000, "A", "a");
+    let sealed =
+        Snapshot { entries: vec![case.secret(1, "B", "b"), far] }.seal(&case.keys).unwrap();
+    assert_eq!(vault.merge(&sealed).unwrap_err().code(), "future");
+    assert_eq!((vault.list(), vault.status().time), (vec![], NOW));
+}
+
+#[test]
 fn the_clock_does_not_go_back_behind_what_the_store_has_seen() {
     let case = Case::new();
     let vault = case.open("a");

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Master;
+use crate::{Master, entry::Entry};
 
 fn keys() -> Keys {
     Master::read(&[7; 32]).unwrap().keys()
@@ -22,6 +22,40 @@ fn an_answer_belongs_to_its_command_and_to_this_vault() {
     // One kind of message is none of another kind.
     assert!(open_command(&keys(), &sealed_reply).is_err());
     assert!(Snapshot::open(&keys(), &sealed).is_err());
+}
+
+#[test]
+fn a_snapshot_takes_what_a_vault_would_take_and_no_more() {
+    let publisher = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+    let stranger = ed25519_dalek::SigningKey::from_bytes(&[6; 32]);
+    let secret = |version, name: &str, length| {
+        Entry::secret(&keys(), version, name, &vec![1; length]).unwrap()
+    };
+    let mut snapshot = Snapshot::default();
+    let mut add = |entries: &[SignedEntry]| {
+        let before = snapshot.clone();
+        let result = snapshot.add(&keys(), &publisher.verifying_key(), entries);
+        if result.is_err() {
+            assert_eq!(snapshot, before);
+        }
+        result.map(|()| snapshot.entries.clone())
+    };
+    let first = secret(2, "a", 10).sign(&publisher);
+    assert_eq!(add(std::slice::from_ref(&first)).unwrap(), [first.clone()]);
+    // One that is older, and one that is there.
+    assert_eq!(
+        add(&[secret(1, "a", 20).sign(&publisher), first.clone()]).unwrap(),
+        [first.clone()]
+    );
+    let good = secret(3, "b", 1).sign(&publisher);
+    let code = |result: Result<_, EntryError>| result.unwrap_err().code();
+    let long = secret(4, "c", 256 * 1024).sign(&publisher);
+    assert_eq!(code(add(&[good.clone(), long])), "full");
+    assert_eq!(code(add(&[good.clone(), secret(5, "d", 1).sign(&stranger)])), "badSignature");
+    let many: Vec<_> = (0..5).map(|n| secret(10 + n, &format!("s{n}"), 200_000)).collect();
+    let many: Vec<_> = many.into_iter().map(|entry| entry.sign(&publisher)).collect();
+    assert_eq!(code(add(&many)), "full");
+    assert_eq!(add(std::slice::from_ref(&good)).unwrap(), [first, good]);
 }
 
 proptest! {

@@ -18,7 +18,7 @@ use casemate_vault::{
     client::{Client, ClientError},
     courier::{CarryError, carry},
     server,
-    wire::{Command, Reply},
+    wire::{Command, Reply, Snapshot},
 };
 
 use crate::network::{Pod, World, identity, network};
@@ -132,6 +132,13 @@ fn whoever_asks_too_often_waits() {
     let snapshots: Vec<bool> = (0..20).map(|_| client.snapshot().is_ok()).collect();
     assert!(snapshots[0] && !snapshots[19], "{snapshots:?}");
     assert!((0..5000).any(is_busy));
-    // Its health can still be asked for.
+    // Its health can still be asked for, and its publisher is no stranger.
     client.health().unwrap();
+    for _ in 0..300 {
+        let reply = client.command(&world.keys, &Command::Put(vec![world.secret("a", b"new")]));
+        assert_eq!(reply.unwrap(), Reply::Taken(1));
+    }
+    assert_eq!(client.entries(&world.keys).unwrap().len(), 1);
+    assert_eq!(client.merge(&Snapshot::default().seal(&world.keys).unwrap()).unwrap(), 0);
+    assert!((0..5000).any(is_busy));
 }

@@ -243,7 +243,7 @@ impl World {
             }],
             policy: policy(),
             roots: network().roots.clone(),
-            minimum_tcb: None,
+            minimum_tcb: vec![],
             until: self.now() + 1000,
         };
         change(&mut grant);

@@ -2,14 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
-use casemate_attestation::TrustRoots;
+use casemate_attestation::{
+    TrustRoots,
+    sev_snp::{Product, TcbVersion},
+};
 use casemate_primitives::LeaseId;
 use casemate_ra_tls::Purpose;
 use casemate_software_tee::wire::Kind;
 use casemate_vault::{
     Refused,
     audit::Event,
-    entry::{Entry, Given, Key, Source},
+    entry::{Body, Entry, Given, Key, Source},
     wire::{Command, Reply},
 };
 use ed25519_dalek::SigningKey;
@@ -50,6 +53,49 @@ fn software_where_hardware_is_asked_for_and_other_roots() {
     vault.put(vec![world.grant("shop", |grant| grant.roots = TrustRoots::vendors())]).unwrap();
     assert_eq!(refused(release(&vault, &pod)), "refused");
     vault.put(vec![world.grant("shop", |_| ())]).unwrap();
+    release(&vault, &pod).unwrap();
+}
+
+#[test]
+fn an_amd_machine_without_its_revocation_list_or_below_the_least_firmware() {
+    let world = World::new();
+    let vault = world.vault("a");
+    vault.put(world.shop()).unwrap();
+    let pod = Pod::with(identity(5, 0), &world.keys, Kind::AmdSevSnp, &[]);
+    let without_list: Vec<Vec<u8>> = network()
+        .collateral
+        .iter()
+        .map(|piece| {
+            let mut piece: serde_json::Value = serde_json::from_slice(piece).unwrap();
+            piece.as_object_mut().unwrap().remove("crl");
+            piece.to_string().into_bytes()
+        })
+        .collect();
+    let reason = |collateral: &[Vec<u8>]| match vault
+        .release(&pod.evidence(vault.nonce().unwrap()), collateral)
+    {
+        Err(Refused::Appraisal { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(reason(&without_list).contains("revocation list"), "{}", reason(&without_list));
+    // The publisher may have given it: the carrier need not.
+    let list = network().collateral[2].clone();
+    vault
+        .put(vec![world.entry(Key::Collateral("amd".into()), Some(Body::Collateral(list)))])
+        .unwrap();
+    vault.release(&pod.evidence(vault.nonce().unwrap()), &without_list).unwrap();
+
+    let least = |microcode, product| {
+        let least = TcbVersion { boot_loader: 0, tee: 0, snp: 0, microcode, fmc: None };
+        vec![world.grant("shop", |grant| grant.minimum_tcb = vec![(product, least)])]
+    };
+    let product = Product::ALL.into_iter().find(|product| {
+        vault.put(least(255, *product)).unwrap();
+        vault.release(&pod.evidence(vault.nonce().unwrap()), &network().collateral).is_err()
+    });
+    let product = product.expect("one line's least firmware counts");
+    assert!(reason(&network().collateral).contains("firmware"));
+    vault.put(least(0, product)).unwrap();
     release(&vault, &pod).unwrap();
 }
 

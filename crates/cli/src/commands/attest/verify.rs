@@ -336,9 +336,23 @@ pub(super) fn trust_roots(
 
 pub(super) fn read_collateral(paths: &[PathBuf]) -> anyhow::Result<Bundle> {
     let mut bundle = Bundle::default();
+    for piece in collateral_files(paths)? {
+        bundle.add(&piece).or_fail(|| Failure::usage("the collateral is too much"))?;
+    }
+    Ok(bundle)
+}
+
+/// The files that are collateral, each as it is.
+pub(in crate::commands) fn collateral_files(paths: &[PathBuf]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut pieces = Vec::new();
     for path in paths {
         if !path.is_dir() {
-            add(&mut bundle, path)?;
+            let bytes = read(path)?;
+            Bundle::default().add(&bytes).or_fail(|| {
+                Failure::usage(format!("`{}` is no collateral", path.display()))
+                    .hint("docs/book/attestation.md lists what is read")
+            })?;
+            pieces.push(bytes);
             continue;
         }
         let mut files = fs::read_dir(path)
@@ -351,18 +365,14 @@ pub(super) fn read_collateral(paths: &[PathBuf]) -> anyhow::Result<Bundle> {
             .or_fail(|| unreadable(path))?;
         files.sort();
         for file in files.iter().filter(|file| file.is_file()) {
+            let bytes = read(file)?;
             // Other things may lie in a folder.
-            let _ = bundle.add(&read(file)?);
+            if Bundle::default().add(&bytes).is_ok() {
+                pieces.push(bytes);
+            }
         }
     }
-    Ok(bundle)
-}
-
-fn add(bundle: &mut Bundle, path: &Path) -> anyhow::Result<()> {
-    bundle.add(&read(path)?).or_fail(|| {
-        Failure::usage(format!("`{}` is no collateral", path.display()))
-            .hint("docs/book/attestation.md lists what is read")
-    })
+    Ok(pieces)
 }
 
 /// Binary, or hex or base64 of it.

@@ -91,10 +91,9 @@ pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Resu
     let timeout = args.timeout.duration();
     let account = (&signer, &passphrase);
     let followed = follow(context, &chain, account, lease.id, &prepared, &args.release, timeout);
-    let Followed { infos, result } = followed.await;
-    result?;
-    if args.wait {
-        wait_ready(context, &client, lease.id, version, timeout).await?;
+    let Followed { infos, mut result } = followed.await;
+    if args.wait && result.is_ok() {
+        result = wait_ready(context, &client, lease.id, version, timeout).await.map(drop);
     }
     let hash = format!("0x{}", hex::encode(prepared.reference.hash));
     let value = serde_json::json!({
@@ -102,12 +101,14 @@ pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Resu
         "version": version,
         "manifestHash": hash,
         "block": block,
-        "ready": args.wait,
+        "ready": args.wait && result.is_ok(),
         "secrets": infos,
     });
+    // The change is made, whatever came of the rest.
     context.printer.data(&value, || {
         fields(&[("lease", lease.id.to_string()), ("version", version.to_string()), ("hash", hash)])
-    })
+    })?;
+    result
 }
 
 pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<()> {

@@ -1,6 +1,12 @@
 //! `casemate vault grant`
 
-use casemate_attestation::{TrustRoots, policy::Policy};
+use std::collections::BTreeMap;
+
+use casemate_attestation::{
+    TrustRoots,
+    policy::Policy,
+    sev_snp::{Product, TcbVersion},
+};
 use casemate_client::chain::LeaseView;
 use casemate_manifest::Manifest;
 use casemate_primitives::{Hash256, blake2_256};
@@ -13,7 +19,7 @@ use crate::{
     chain_ops::Chain,
     cli::VaultGrantArgs,
     commands::{
-        attest::demands,
+        attest::{collateral_files, demands},
         lease::{find, notes},
         secret::{names_of, unix_now},
     },
@@ -30,6 +36,8 @@ struct Wanted {
     names: Vec<SecretName>,
     policy: Policy,
     roots: TrustRoots,
+    collateral: Vec<Vec<u8>>,
+    minimum_tcb: Vec<(Product, TcbVersion)>,
 }
 
 pub(super) async fn run(context: &Context, args: &VaultGrantArgs) -> anyhow::Result<()> {
@@ -55,9 +63,11 @@ pub(super) async fn run(context: &Context, args: &VaultGrantArgs) -> anyhow::Res
         return fail(Failure::new(format!("the manifest of `{app}` asks for no secrets")));
     }
     let (policy, _) = demands(context, &args.appraisal)?;
+    let collateral = collateral_files(&args.appraisal.collateral)?;
     let roots = trusted(&chain.trust_roots().await?);
     let genesis_hash = chain.genesis_hash();
-    let wanted = Wanted { app, genesis_hash, lease, names, policy, roots };
+    let minimum_tcb = amd_minima(&chain).await?;
+    let wanted = Wanted { app, genesis_hash, lease, names, policy, roots, collateral, minimum_tcb };
     let (own, entries) = own::change_with(context, &args.vault, |own, content, versions| {
         let secrets = if args.replica {
             Secrets::new()
@@ -67,21 +77,53 @@ pub(super) async fn run(context: &Context, args: &VaultGrantArgs) -> anyhow::Res
             })?
         };
         let entries = entries(own, versions, &wanted, &secrets, args)?;
-        own.add(&entries);
+        own.add(&entries)?;
         Ok(entries)
     })?
     .split();
-    own.tell(context, &args.vault, entries).await?;
-    context.printer.note(format!(
-        "Vault `{}` releases to `{}` for {} days; its manifest must name the vault under releasedBy",
-        args.vault, wanted.app, args.days
-    ));
+    let told = own.tell(context, &args.vault, entries).await;
+    if told.is_ok() {
+        context.printer.note(format!(
+            "Vault `{}` releases to `{}` for {} days; its manifest must name the vault under \
+             releasedBy",
+            args.vault, wanted.app, args.days
+        ));
+    }
     let info = serde_json::json!({
         "vault": args.vault.as_str(), "grant": wanted.app,
         "releaseKey": hex::encode(own.keys.id()),
         "names": wanted.names.iter().map(SecretName::as_str).collect::<Vec<_>>(),
+        "collateral": wanted.collateral.len(), "everywhere": told.is_ok(),
     });
-    context.printer.data(&info, || wanted.app.clone())
+    context.printer.data(&info, || wanted.app.clone())?;
+    told
+}
+
+/// Least firmware of AMD's machines, as far as the chain's governance has named it.
+async fn amd_minima(chain: &Chain) -> anyhow::Result<Vec<(Product, TcbVersion)>> {
+    let mut minima = Vec::new();
+    for product in Product::ALL {
+        if let Some(minimum) = chain.amd_minimum(product).await? {
+            minima.push((product, minimum));
+        }
+    }
+    Ok(minima)
+}
+
+/// What was given now, in the place of what was given before.
+fn collateral(own: &Own, versions: &mut Versions, wanted: &Wanted) -> Vec<SignedEntry> {
+    if wanted.collateral.is_empty() {
+        return Vec::new();
+    }
+    let key = |n: usize| Key::Collateral(format!("{}.{n}", wanted.app));
+    let mut bodies: BTreeMap<Key, Option<Body>> =
+        own.collateral_of(&wanted.app).into_iter().map(|key| (key, None)).collect();
+    let pieces = wanted.collateral.iter().enumerate();
+    bodies.extend(pieces.map(|(n, piece)| (key(n), Some(Body::Collateral(piece.clone())))));
+    let sign = |(key, body)| {
+        Entry { vault: own.keys.id(), version: versions.next(), key, body }.sign(&own.publisher)
+    };
+    bodies.into_iter().map(sign).collect()
 }
 
 fn entries(
@@ -100,6 +142,7 @@ fn entries(
             .map_err(|err| Failure::new(err.to_string()))?;
         entries.push(entry.sign(&own.publisher));
     }
+    entries.extend(collateral(own, versions, wanted));
     let secrets = if args.replica {
         vec![given(MASTER, Source::Master), given(SNAPSHOT, Source::Snapshot)]
     } else {
@@ -115,7 +158,7 @@ fn entries(
         policy: serde_json::to_string(&wanted.policy)
             .map_err(|err| Failure::new(err.to_string()))?,
         roots: wanted.roots.clone(),
-        minimum_tcb: None,
+        minimum_tcb: wanted.minimum_tcb.clone(),
         until: unix_now().saturating_add(seconds),
     };
     let grant = Entry {

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write as _};
 
-use super::own::{MASTER, Own, SNAPSHOT};
+use super::own::{self, MASTER, Own, SNAPSHOT};
 use crate::{
     cli::VaultInitArgs,
     commands::secret::change,
@@ -37,18 +37,18 @@ pub(super) fn run(context: &Context, args: &VaultInitArgs) -> anyhow::Result<()>
             .hint("choose another file: --file FILE")
     };
     let mut file = File::create_new(&args.file).or_fail(failed)?;
-    let made = change(context, |content| Own::make(content, &args.vault));
-    let own = match made {
-        Ok(Some(own)) => own,
-        Ok(None) => {
-            let _ = std::fs::remove_file(&args.file);
-            return fail(Failure::new(format!("there is a vault `{name}` already")));
-        }
-        Err(err) => {
-            let _ = std::fs::remove_file(&args.file);
-            return Err(err);
-        }
-    };
+    let made = change(context, |content| Own::make(content, &args.vault))
+        .and_then(|made| match made {
+            Some(own) => Ok(own),
+            None => {
+                context.printer.note(format!(
+                    "There is a vault `{name}`: its manifest is written, its master stays"
+                ));
+                own::read(context, &args.vault)
+            }
+        })
+        .inspect_err(|_| drop(std::fs::remove_file(&args.file)));
+    let own = made?;
     let publisher = hex::encode(own.publisher.verifying_key().to_bytes());
     let vault = hex::encode(own.keys.id());
     let text = manifest(args, &publisher, &vault);

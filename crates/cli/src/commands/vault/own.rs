@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use casemate_ra_tls::{SecretName, Secrets};
+use casemate_ra_tls::SecretName;
 use casemate_vault::{
     Keys, Master,
     client::Client,
-    entry::{Key, SignedEntry},
+    entry::{EntryError, Key, SignedEntry},
     wire::Snapshot,
 };
 use ed25519_dalek::SigningKey;
@@ -131,27 +131,25 @@ fn now_ms() -> u64 {
 
 impl Own {
     fn load(content: &Content, vault: &SecretName) -> Result<Self, Failure> {
-        let names = [MASTER, SNAPSHOT, ADDRESSES].map(name);
-        let values: Secrets = content.select(vault.as_str(), &names).map_err(|_| unknown(vault))?;
+        // Its own alone: a secret for all apps that is called `master` is no vault's.
+        let value = |which| content.own(vault.as_str(), &name(which)).ok_or_else(|| unknown(vault));
         let spoilt = |what: &str| {
             Failure::new(format!("the {what} of vault `{vault}` in your secret store is none"))
                 .hint("put a backup of the store in its place")
         };
-        let value = |name: &str| values.get(name).unwrap_or_default();
-        let keys = Master::read(value(MASTER)).map_err(|_| spoilt("master"))?.keys();
-        let snapshot = Snapshot::open(&keys, value(SNAPSHOT)).map_err(|_| spoilt("snapshot"))?;
-        let addresses = String::from_utf8_lossy(value(ADDRESSES));
+        let keys = Master::read(value(MASTER)?).map_err(|_| spoilt("master"))?.keys();
+        let snapshot = Snapshot::open(&keys, value(SNAPSHOT)?).map_err(|_| spoilt("snapshot"))?;
+        let addresses = String::from_utf8_lossy(value(ADDRESSES)?);
         let addresses = addresses.split_whitespace().map(str::to_owned).collect();
         Ok(Self { keys, publisher: content.release_key().clone(), snapshot, addresses })
     }
 
-    /// Puts a new vault into the store.
+    /// Puts a new vault into the store. `None` where there is one.
     pub(super) fn make(
         content: &mut Content,
         vault: &SecretName,
     ) -> Result<Option<Self>, StoreError> {
-        let is_known = content.missing(vault.as_str(), &[name(MASTER)]).is_empty();
-        if is_known {
+        if content.own(vault.as_str(), &name(MASTER)).is_some() {
             return Ok(None);
         }
         let random = |_| StoreError::Random(getrandom::Error::UNSUPPORTED);
@@ -177,20 +175,35 @@ impl Own {
         Ok(())
     }
 
-    pub(super) fn sealed_snapshot(&self) -> anyhow::Result<Vec<u8>> {
-        self.snapshot.seal(&self.keys).or_fail(|| Failure::new("cannot seal the vault's entries"))
-    }
-
     pub(super) fn find(&self, key: &Key) -> Option<&SignedEntry> {
         self.snapshot.entries.iter().find(|signed| signed.entry.key == *key)
     }
 
-    /// Takes entries that are newer than all before.
-    pub(super) fn add(&mut self, entries: &[SignedEntry]) {
-        for new in entries {
-            self.snapshot.entries.retain(|old| old.entry.key != new.entry.key);
-            self.snapshot.entries.push(new.clone());
-        }
+    /// Takes entries that are newer than all before, if a vault would take them: one that it refuses
+    /// would keep all later ones out.
+    pub(super) fn add(&mut self, entries: &[SignedEntry]) -> Result<(), Failure> {
+        let publisher = self.publisher.verifying_key();
+        self.snapshot.add(&self.keys, &publisher, entries).map_err(|err| {
+            let failure = Failure::new(format!("nothing was changed: {err}"));
+            match err {
+                EntryError::Full(_) => failure.hint(
+                    "make another vault, or drop what no pod needs: casemate vault revoke --forget",
+                ),
+                _ => failure,
+            }
+        })
+    }
+
+    /// Collateral that was given with a grant.
+    pub(super) fn collateral_of(&self, grant: &str) -> Vec<Key> {
+        let is_its = |name: &str| {
+            name.strip_prefix(grant).and_then(|rest| rest.strip_prefix('.')).is_some_and(|number| {
+                !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+            })
+        };
+        let present = self.snapshot.entries.iter().filter(|signed| signed.entry.body.is_some());
+        let keys = present.map(|signed| signed.entry.key.clone());
+        keys.filter(|key| matches!(key, Key::Collateral(name) if is_its(name))).collect()
     }
 
     pub(super) fn client(&self, address: &str) -> anyhow::Result<Client> {
