@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use crate::{ResultError, ResultKey, SigningKey, TOKEN_BYTES_MAX, base64url, from_base64url};
 
 const ALGORITHM: &str = "ES256";
+const PARTS: ResultError = ResultError::NotCompact("it has not three parts with dots between");
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -44,18 +45,17 @@ pub fn verify(token: &[u8], key: &ResultKey) -> Result<Vec<u8>, ResultError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(ResultError::TooLarge);
     }
-    let not_compact = ResultError::NotCompact;
-    let token = std::str::from_utf8(token).map_err(|_| not_compact("it is no text"))?.trim();
-    let (signed, signature) =
-        token.rsplit_once('.').ok_or(not_compact("it has not three parts with dots between"))?;
-    let (header, payload) = signed
-        .split_once('.')
-        .filter(|(_, payload)| !payload.contains('.'))
-        .ok_or(not_compact("it has not three parts with dots between"))?;
-    let header = from_base64url(header).ok_or(not_compact("its header is no base64url"))?;
-    let header: Header =
-        serde_json::from_slice(&header).map_err(|_| not_compact("its header is no JSON"))?;
-    let payload = from_base64url(payload).ok_or(not_compact("its payload is no base64url"))?;
+    let token =
+        std::str::from_utf8(token).map_err(|_| ResultError::NotCompact("it is no text"))?.trim();
+    let (signed, signature) = token.rsplit_once('.').ok_or(PARTS)?;
+    let (header, payload) =
+        signed.split_once('.').filter(|(_, payload)| !payload.contains('.')).ok_or(PARTS)?;
+    let header =
+        from_base64url(header).ok_or(ResultError::NotCompact("its header is no base64url"))?;
+    let header: Header = serde_json::from_slice(&header)
+        .map_err(|_| ResultError::NotCompact("its header is no JSON"))?;
+    let payload =
+        from_base64url(payload).ok_or(ResultError::NotCompact("its payload is no base64url"))?;
     if header.alg != ALGORITHM {
         return Err(ResultError::Algorithm(short(&header.alg)));
     }
@@ -67,8 +67,8 @@ pub fn verify(token: &[u8], key: &ResultKey) -> Result<Vec<u8>, ResultError> {
     {
         return Err(ResultError::Type(short(kind)));
     }
-    let signature =
-        from_base64url(signature).ok_or(not_compact("its signature is no base64url"))?;
+    let signature = from_base64url(signature)
+        .ok_or(ResultError::NotCompact("its signature is no base64url"))?;
     if !key.verifies(signed.as_bytes(), &signature) {
         return Err(match header.kid {
             Some(kid) if kid != key.id() => {

@@ -67,7 +67,7 @@ impl SigningKey {
     /// ECDSA with SHA-256, as RFC 7518, 3.4 has it: `r || s`. Deterministic (RFC 6979).
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let signature: Signature = self.key.sign(message);
-        signature.to_vec()
+        signature.to_bytes().to_vec()
     }
 }
 

@@ -204,7 +204,7 @@ fn check_time(ear: &Ear, demands: &Demands<'_>) -> Result<(), ResultError> {
 struct Seconds(UnixSeconds);
 
 impl<'de> Deserialize<'de> for Seconds {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+    #[expect(clippy::cast_possible_truncation, reason = "checked")]
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let number = Number::deserialize(d)?;
         // Below 2^53 each whole number has its own float.

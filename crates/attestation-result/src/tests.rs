@@ -291,7 +291,8 @@ fn what_is_signed_must_still_be_a_result() {
         let token = signed(|claims| claims["eat_profile"] = profile.clone());
         assert!(matches!(check(&token), Err(ResultError::Profile { .. })), "{profile}");
     }
-    let changes: [(&str, fn(&mut Value)); 8] = [
+    type Change = (&'static str, fn(&mut Value));
+    let changes: [Change; 8] = [
         ("no time", |claims| claims["iat"] = Value::Null),
         ("half a second", |claims| claims["iat"] = json!(1.5)),
         ("before 1970", |claims| claims["iat"] = json!(-1)),

@@ -54,7 +54,6 @@ struct Submodule<'a> {
 }
 
 /// The draft wants a vector with at least one claim, or none.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_silent(vector: &&TrustVector) -> bool {
     vector.claims().next().is_none()
 }
