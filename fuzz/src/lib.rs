@@ -14,6 +14,7 @@ mod client;
 mod image;
 mod manifest;
 mod primitives;
+mod result;
 mod scratch;
 mod targets;
 mod vault;

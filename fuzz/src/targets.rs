@@ -1,6 +1,6 @@
 //! The registry: one line for each target, in the order of the alphabet.
 
-use crate::{agent, attestation, client, image, manifest, primitives, vault};
+use crate::{agent, attestation, client, image, manifest, primitives, result, vault};
 
 /// Name and function of each target.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -14,6 +14,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("attestation_nvidia_rim", attestation::nvidia_rim),
     ("attestation_policy", attestation::policy),
     ("attestation_release_evidence", attestation::release_evidence),
+    ("attestation_result", result::result),
     ("attestation_sealed_secrets", attestation::sealed_secrets),
     ("attestation_sev_snp_endorsements", attestation::sev_snp_endorsements),
     ("attestation_sev_snp_report", attestation::sev_snp_report),

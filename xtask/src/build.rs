@@ -1,18 +1,21 @@
-//! The two builds: everything, and again statically what runs inside images.
+//! The builds: everything, again statically what runs inside images, and the module for browsers.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     elf,
-    paths::{Paths, TRIPLE},
+    paths::{Paths, TRIPLE, WEB_PROFILE},
     process::{Step, command, run_command},
-    wasm::Wasm,
+    wasm::{self, Wasm},
 };
 
 /// Packages whose programs run inside containers, where there may be no libc.
 const STATIC_PACKAGES: &[&str] = &["casemate-agent", "casemate-vault", "guestbook"];
+
+/// The verifiers of evidence for browsers.
+const WEB_PACKAGE: &str = "casemate-attestation-wasm";
 
 /// Builds all programs.
 pub(crate) fn all(paths: &Paths, wasm: Wasm) -> Result<()> {
@@ -43,6 +46,26 @@ pub(crate) fn static_programs(paths: &Paths, wasm: Wasm) -> Result<()> {
         elf::check_static(&paths.static_dir().join(package))?;
     }
     step.done();
+    Ok(())
+}
+
+/// Builds the module for browsers, and says how large it is.
+pub(crate) fn web_module(paths: &Paths, wasm: Wasm) -> Result<()> {
+    let step = Step::start("building the verifiers for browsers");
+    let mut build = cargo(paths, wasm);
+    // Cargo takes a toolchain as its first argument only.
+    build.args(wasm.toolchain());
+    build.args(["build", "--locked", "-p", WEB_PACKAGE]);
+    build.args(["--profile", WEB_PROFILE, "--target", wasm::TARGET]);
+    // They are meant for this machine's processor.
+    build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    run_command(&mut build, BUILD_HINT)?;
+    let module = paths.web_dir().join(WEB_PACKAGE.replace('-', "_")).with_extension("wasm");
+    let size = fs::metadata(&module)
+        .with_context(|| format!("cargo built no `{}`", module.display()))?
+        .len();
+    step.done();
+    println!("{}: {size} bytes", module.display());
     Ok(())
 }
 

@@ -8,8 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::wasm;
+
 /// The one triple that is built and tested.
 pub(crate) const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// Cargo's profile for what browsers load.
+pub(crate) const WEB_PROFILE: &str = "web";
 
 /// Folders that the commands work in.
 #[derive(Clone, Debug)]
@@ -64,6 +69,11 @@ impl Paths {
     /// Where the statically linked programs are.
     pub(crate) fn static_dir(&self) -> PathBuf {
         self.target.join(TRIPLE).join("debug")
+    }
+
+    /// Where the module for browsers is.
+    pub(crate) fn web_dir(&self) -> PathBuf {
+        self.target.join(wasm::TARGET).join(WEB_PROFILE)
     }
 }
 

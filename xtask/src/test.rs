@@ -78,6 +78,10 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
     timed("build", from);
 
     let from = Instant::now();
+    build::web_module(paths, wasm)?;
+    timed("build for browsers", from);
+
+    let from = Instant::now();
     let programs = compile(paths, wasm)?;
     timed("build of the tests", from);
 
@@ -188,6 +192,7 @@ fn run_program(paths: &Paths, program: &TestProgram, options: &Options) -> Resul
     // Through `env`, because sudo may drop variables.
     test.arg(format!("CASEMATE_BIN_DIR={}", paths.bin_dir().display()));
     test.arg(format!("CASEMATE_STATIC_DIR={}", paths.static_dir().display()));
+    test.arg(format!("CASEMATE_WASM_DIR={}", paths.web_dir().display()));
     test.arg(format!("CARGO_MANIFEST_DIR={}", program.dir.display()));
     test.arg(&program.executable).current_dir(&program.dir);
     if program.e2e {

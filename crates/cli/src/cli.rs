@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use attest::{
-    AppraisalArgs, AttestArgs, AttestCommand, AttestLeaseArgs, AttestSubmitArgs, AttestUrlArgs,
-    AttestVerifyArgs, EvidenceKind,
+    AppraisalArgs, AttestArgs, AttestCommand, AttestKeyArgs, AttestLeaseArgs, AttestResultArgs,
+    AttestSubmitArgs, AttestUrlArgs, AttestVerifyArgs, EvidenceKind,
 };
 pub(crate) use dev::DevArgs;
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};

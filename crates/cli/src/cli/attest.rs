@@ -78,6 +78,48 @@ pub(crate) enum AttestCommand {
     Submit(AttestSubmitArgs),
     /// Show what the chain knows of a lease's agents: TEE, measurement, and until when they are paid
     Lease(AttestLeaseArgs),
+    /// Make a key to sign results with: FILE, for its owner only, and FILE.pub for everybody else
+    Key(AttestKeyArgs),
+    /// Check a result that `verify --result` wrote and somebody signed, and show what it says
+    ///
+    /// Exit status: 0 affirmed and signed by the key, 1 refused, 2 not readable.
+    Result(AttestResultArgs),
+}
+
+/// `casemate attest key`
+#[derive(Args, Debug)]
+pub(crate) struct AttestKeyArgs {
+    /// Where the key goes (PKCS#8 PEM, P-256); a file that is there is not changed
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// `casemate attest result`
+#[derive(Args, Debug)]
+pub(crate) struct AttestResultArgs {
+    /// The signed result (EAR, a JWT)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Public key of the verifier that you trust: the FILE.pub that `casemate attest key` made
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Policy under which the evidence must have been appraised, as JSON [default: whatever the
+    /// verifier chose]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// What the evidence must have been demanded to carry (report data, or the nonce of a GPU), in
+    /// hex
+    #[arg(long, value_name = "HEX")]
+    pub(crate) nonce: Option<String>,
+    /// Oldest appraisal that counts, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60)]
+    pub(crate) max_age: u64,
+    /// Time of the check, such as 2026-10-15T00:00:00Z [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    pub(crate) at: Option<String>,
+    /// Also accept what is affirmed with a warning: firmware with open advisories, or a software TEE
+    #[arg(long)]
+    pub(crate) allow_warning: bool,
 }
 
 /// `casemate attest submit`
@@ -131,6 +173,12 @@ pub(crate) struct AttestVerifyArgs {
     /// must allow the grade `software`, too
     #[arg(long, value_name = "FILE")]
     pub(crate) software_root: Vec<PathBuf>,
+    /// Write the outcome, accepted or not, as a signed attestation result (EAR, a JWT) for others
+    #[arg(long, value_name = "FILE", requires = "sign_with")]
+    pub(crate) result: Option<PathBuf>,
+    /// Key to sign the result with, from `casemate attest key`
+    #[arg(long, value_name = "FILE", requires = "result")]
+    pub(crate) sign_with: Option<PathBuf>,
 }
 
 /// Kinds of evidence on the command line.

@@ -1,6 +1,8 @@
 //! `casemate attest`
 
+mod key;
 pub(super) mod lease;
+mod result;
 mod submit;
 mod url;
 mod verify;
@@ -19,6 +21,8 @@ pub(super) async fn run(context: &Context, args: AttestArgs) -> anyhow::Result<(
         Some(AttestCommand::Verify(args)) => verify::run(context, &args),
         Some(AttestCommand::Submit(args)) => submit::run(context, &args).await,
         Some(AttestCommand::Lease(args)) => lease::run(context, &args).await,
+        Some(AttestCommand::Key(args)) => key::run(context, &args),
+        Some(AttestCommand::Result(args)) => result::run(context, &args),
         None => url::run(context, &args.url).await,
     }
 }

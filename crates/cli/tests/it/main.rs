@@ -10,6 +10,7 @@ mod images;
 mod keys;
 mod manifests;
 mod registry;
+mod results;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod run;

@@ -7,15 +7,20 @@ use std::{
 };
 
 use casemate_attestation::{
-    Claims, Grade, TrustRoot, TrustRoots, UnixSeconds, Vendor,
+    Claims, Grade, TeeKind, TrustRoot, TrustRoots, UnixSeconds, Vendor,
     bundle::Bundle,
     dcap, nvidia,
     policy::{Context as Appraisal, Policy, Verdict},
     sev_snp, x509,
 };
+use casemate_attestation_result::Appraisal as Stated;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::{
+    key::signing_key,
+    result::{Written, check_not_ahead, write},
+};
 use crate::{
     cli::{AttestVerifyArgs, EvidenceKind},
     context::Context,
@@ -50,6 +55,9 @@ struct Appraised {
     /// What was checked by the policy, where the evidence is genuine.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Verdict>,
+    /// The signed result, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Written>,
 }
 
 pub(super) fn run(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<()> {
@@ -72,6 +80,10 @@ pub(super) fn run(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<
     let roots = trust_roots(context, &[vendor], &args.software_root)?;
     let bundle = read_collateral(&args.collateral)?;
     let evidence = read_evidence(&args.evidence)?;
+    let signing = args.sign_with.as_deref().map(signing_key).transpose()?;
+    if signing.is_some() {
+        check_not_ahead(now)?;
+    }
     let appraisal = Appraisal { now, report_data: report_data.as_ref(), provider: None };
     let outcome = match args.kind {
         EvidenceKind::Tdx | EvidenceKind::Sgx => {
@@ -80,12 +92,23 @@ pub(super) fn run(context: &Context, args: &AttestVerifyArgs) -> anyhow::Result<
         EvidenceKind::SevSnp => snp(args, &evidence, &bundle, &roots, &policy, &appraisal)?,
         EvidenceKind::Gpu => gpu(args, &evidence, &bundle, &roots, nonce, &policy, &appraisal)?,
     };
-    print(context, args.kind, now, outcome)
+    let demanded = nonce.as_ref().map(<[u8; 32]>::as_slice);
+    let demanded = demanded.or(report_data.as_ref().map(<[u8; 64]>::as_slice));
+    let written = match (&args.result, &signing) {
+        (Some(path), Some(key)) => Some(write(path, key, outcome.stated, demanded)?),
+        _ => None,
+    };
+    print(context, args.kind, now, outcome.finding, written)
 }
 
-/// The end of an appraisal: the claims of genuine evidence with the policy's verdict, or why it is
-/// not genuine.
-enum Outcome {
+/// The end of an appraisal, for people and for a result.
+struct Outcome {
+    finding: Finding,
+    stated: Stated,
+}
+
+/// The claims of genuine evidence with the policy's verdict, or why it is not genuine.
+enum Finding {
     Genuine(Claims, Verdict),
     NotGenuine { name: String, reason: String },
 }
@@ -93,26 +116,31 @@ enum Outcome {
 impl Outcome {
     fn of<E, R: std::fmt::Debug + std::fmt::Display>(
         verified: Result<casemate_attestation::Verified<E>, R>,
+        kind: TeeKind,
         policy: &Policy,
         appraisal: &Appraisal<'_>,
     ) -> Self {
         match verified {
             Ok(verified) => {
-                let verdict = match policy.appraise(&verified, appraisal) {
-                    Ok(accepted) => accepted.verdict().clone(),
-                    Err(verdict) => verdict,
-                };
-                Self::Genuine(verified.into_claims(), verdict)
+                let stated = Stated::of(&verified, policy, appraisal);
+                let verdict = stated.verdict().cloned().unwrap_or_default();
+                Self { finding: Finding::Genuine(verified.into_claims(), verdict), stated }
             }
-            Err(error) => Self::not_genuine(&error),
+            Err(error) => Self::not_genuine(&error, kind, policy, appraisal.now),
         }
     }
 
-    fn not_genuine(error: &(impl std::fmt::Debug + std::fmt::Display)) -> Self {
-        Self::NotGenuine {
-            name: format!("{error:?}").chars().take_while(|c| c.is_alphanumeric()).collect(),
-            reason: error.to_string(),
-        }
+    fn not_genuine(
+        error: &(impl std::fmt::Debug + std::fmt::Display),
+        kind: TeeKind,
+        policy: &Policy,
+        now: UnixSeconds,
+    ) -> Self {
+        let name: String =
+            format!("{error:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+        let reason = error.to_string();
+        let stated = Stated::not_genuine(kind, policy, now, name.as_str(), reason.as_str());
+        Self { finding: Finding::NotGenuine { name, reason }, stated }
     }
 }
 
@@ -126,8 +154,8 @@ fn dcap(
 ) -> anyhow::Result<Outcome> {
     let quote = dcap::Quote::parse(evidence).or_fail(|| not_readable(&args.evidence, "quote"))?;
     let wanted = match args.kind {
-        EvidenceKind::Tdx => casemate_attestation::TeeKind::IntelTdx,
-        _ => casemate_attestation::TeeKind::IntelSgx,
+        EvidenceKind::Tdx => TeeKind::IntelTdx,
+        _ => TeeKind::IntelSgx,
     };
     if quote.tee_kind() != wanted {
         return fail(
@@ -141,7 +169,7 @@ fn dcap(
     }
     let collateral = bundle.for_dcap(&quote).or_fail(|| not_enough(&args.collateral))?;
     let verified = dcap::verify_with_collateral(quote, &collateral, roots, appraisal.now);
-    Ok(Outcome::of(verified, policy, appraisal))
+    Ok(Outcome::of(verified, wanted, policy, appraisal))
 }
 
 fn snp(
@@ -157,7 +185,7 @@ fn snp(
     let endorsements = bundle.for_sev_snp(&report).or_fail(|| not_enough(&args.collateral))?;
     let verified =
         sev_snp::verify_with_endorsements(report, &endorsements, roots, None, appraisal.now);
-    Ok(Outcome::of(verified, policy, appraisal))
+    Ok(Outcome::of(verified, TeeKind::AmdSevSnp, policy, appraisal))
 }
 
 fn gpu(
@@ -174,13 +202,15 @@ fn gpu(
     let chain = bundle.for_nvidia().or_fail(|| not_enough(&args.collateral))?;
     if bundle.rims().is_empty() {
         let verified = nvidia::verify(report, chain.as_bytes(), roots, nonce, None, appraisal.now);
-        return Ok(Outcome::of(verified, policy, appraisal));
+        return Ok(Outcome::of(verified, TeeKind::NvidiaGpu, policy, appraisal));
     }
     let mut rims = Vec::new();
     for rim in bundle.rims() {
         match nvidia::Rim::verify(rim, roots, appraisal.now) {
             Ok(rim) => rims.push(rim),
-            Err(error) => return Ok(Outcome::not_genuine(&error)),
+            Err(error) => {
+                return Ok(Outcome::not_genuine(&error, TeeKind::NvidiaGpu, policy, appraisal.now));
+            }
         }
     }
     // A folder may hold the manifests of many versions. Where the right one is not among them, all
@@ -194,14 +224,15 @@ fn gpu(
     }
     let verified =
         nvidia::verify(report, chain.as_bytes(), roots, nonce, Some(&rims), appraisal.now);
-    Ok(Outcome::of(verified, policy, appraisal))
+    Ok(Outcome::of(verified, TeeKind::NvidiaGpu, policy, appraisal))
 }
 
 fn print(
     context: &Context,
     kind: EvidenceKind,
     now: UnixSeconds,
-    outcome: Outcome,
+    finding: Finding,
+    result: Option<Written>,
 ) -> anyhow::Result<()> {
     let kind = match kind {
         EvidenceKind::Tdx => "tdx",
@@ -210,8 +241,8 @@ fn print(
         EvidenceKind::Gpu => "gpu",
     };
     let at = rfc3339(now);
-    let appraised = match outcome {
-        Outcome::Genuine(claims, verdict) => Appraised {
+    let appraised = match finding {
+        Finding::Genuine(claims, verdict) => Appraised {
             accepted: verdict.accepted(),
             kind,
             at,
@@ -223,8 +254,9 @@ fn print(
             workload: Some(hex::encode(claims.measurements.workload())),
             claims: Some(claims),
             checks: Some(verdict),
+            result,
         },
-        Outcome::NotGenuine { name, reason } => Appraised {
+        Finding::NotGenuine { name, reason } => Appraised {
             accepted: false,
             kind,
             at,
@@ -233,8 +265,15 @@ fn print(
             claims: None,
             workload: None,
             checks: None,
+            result,
         },
     };
+    if let Some(written) = &appraised.result {
+        context.printer.note(format!(
+            "The signed result is in `{}`; its status is `{}`",
+            written.file, written.status
+        ));
+    }
     context.printer.data(&appraised, || text(&appraised))?;
     if appraised.accepted {
         return Ok(());
@@ -387,7 +426,7 @@ pub(super) fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(casemate_attestation::bundle::from_base64(&compact).unwrap_or(bytes))
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let size = fs::metadata(path).or_fail(|| unreadable(path))?.len();
     if size > FILE_BYTES_MAX {
         return fail(Failure::usage(format!(
