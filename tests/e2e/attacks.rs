@@ -14,6 +14,7 @@ use casemate_client::{
     chain::{AttestedKeys, Call, ChainClient, ChainError, Submission},
 };
 use casemate_primitives::{AgentPublicKey, CASE, LeaseId, ReplicaIndex};
+use casemate_ra_tls::SECRETS_PATH;
 use casemate_tests::{
     Careless, Cluster, Ledger, Options, Provider, Run, Service, User, until, with_cluster,
 };
@@ -28,7 +29,7 @@ use crate::{
     attestation::says,
     common::{deploy, deployed, paid_more},
     middle::{Middle, Way, identity, ordinary},
-    rogue::{Rogue, binding_of, certificate, cmw_in, session_answer},
+    rogue::{Rogue, binding_of, certificate, evidence_in, session_answer},
     secrets::{SOFTWARE, canary, in_memory, keep, named, with_password, write},
 };
 
@@ -139,26 +140,23 @@ fn who_ends_tls_in_the_middle_is_refused_and_hears_no_secret() {
         let (ann, provider) = (&cluster.publishers[0], &cluster.providers[0]);
         let decoy = canary()?;
 
-        // The tools work: the careless reach the real app through him, and he reads along.
+        // The tools work: the careless reach the real agent through him, and he reads along.
         middle.now(Way::Ends(ordinary(HOST)?, provider.tls()));
-        let (status, _) = Careless::connect(middle.address(), HOST)?.request(
-            "PUT",
-            "/entries",
-            decoy.as_bytes(),
-        )?;
-        // The app has no secrets and does not run: its agent says so.
-        ensure!(status >= 400 && middle.has_seen(&decoy), "nothing was passed on: {status}");
+        let mut careless = Careless::connect(middle.address(), &pod.name)?;
+        let (status, body) = careless.request("PUT", SECRETS_PATH, decoy.as_bytes())?;
+        let body = String::from_utf8_lossy(&body);
+        ensure!(status == 400 && body.contains("no sealed secrets"), "{status} {body}");
+        ensure!(middle.has_seen(&decoy), "he has not read along");
 
         // His own certificate, the real agent's without its key, and the real agent's evidence in his
         // own certificate.
         let shown = pod.connect(provider)?.certificate()?;
         let key = rcgen::KeyPair::generate()?;
-        let evidence = cmw_in(&session_answer(&mut pod.connect(provider)?, [7; 32])?)?;
-        let copied = certificate(&key, &evidence)?;
+        let copied = certificate(&key, &evidence_in(&shown)?)?;
         for (certificate, words) in [
             (ordinary(HOST)?, "proves nothing"),
             (identity(shown, &key)?, "handshake"),
-            (identity(copied, &key)?, "the certificate"),
+            (identity(copied, &key)?, "another TLS key"),
         ] {
             middle.now(Way::Ends(certificate, provider.tls()));
             let visited = pod.visited(ann, &middle)?;
@@ -170,9 +168,9 @@ fn who_ends_tls_in_the_middle_is_refused_and_hears_no_secret() {
 
         // Without him it works, and what goes through his hands is sealed.
         middle.now(Way::Through(provider.tls()));
-        ensure!(pod.visited(ann, &middle)?.json()?["accepted"] == true);
         ensure!(pod.release(ann)?.code == 0, "it is not released to the real agent either");
         pod.has_password(provider).await?;
+        ensure!(pod.visited(ann, &middle)?.json()?["accepted"] == true, "visitors are refused");
         ensure!(!middle.has_seen(&pod.password), "the proxy has seen it");
         Ok(())
     });

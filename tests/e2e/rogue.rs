@@ -46,9 +46,22 @@ fn binding_in(answer: &[u8]) -> Result<Binding> {
     Ok(Binding::decode_all(&mut &*bytes)?)
 }
 
-/// The evidence of an answer as a certificate would carry it.
-pub(crate) fn cmw_in(answer: &[u8]) -> Result<Vec<u8>> {
-    Ok(serde_json::from_slice::<Document>(answer)?.cmw()?)
+/// The evidence that a certificate carries.
+pub(crate) fn evidence_in(certificate: &CertificateDer<'_>) -> Result<Vec<u8>> {
+    // `id-pe-cmw` in DER; it is not critical.
+    let oid = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x23];
+    let at = certificate.windows(oid.len()).position(|window| window == oid);
+    let at = at.context("the certificate carries no evidence")?;
+    // The extension's value, and in it the one of RFC 9999.
+    Ok(in_octet_string(in_octet_string(&certificate[at + oid.len()..])?)?.to_vec())
+}
+
+fn in_octet_string(der: &[u8]) -> Result<&[u8]> {
+    let Some(([0x04, 0x82, high, low], rest)) = der.split_first_chunk() else {
+        anyhow::bail!("the certificate is of another form");
+    };
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    rest.get(..length).context("the certificate is cut off")
 }
 
 /// A guest of the provider's own that presents itself as somebody's agent, with the agent's public
