@@ -284,7 +284,7 @@ fn guest_evidence(
 }
 
 /// Waits until one of the provider's events about a lease has these words.
-async fn says(
+pub(crate) async fn says(
     provider: &Provider,
     user: &User,
     chain: &ChainClient,

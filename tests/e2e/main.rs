@@ -5,14 +5,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod attestation;
 mod bad_input;
 mod bad_quotes;
 mod common;
+mod crashes;
 mod full_disk;
 mod kills;
+mod middle;
 mod retire;
 mod road;
+mod rogue;
 mod secrets;
 mod tenants;
 mod update;

@@ -131,7 +131,7 @@ pub(crate) fn keep(user: &User, value: &str) -> Result<()> {
     Ok(())
 }
 
-fn with_password(cluster: &Cluster) -> Service {
+pub(crate) fn with_password(cluster: &Cluster) -> Service {
     let mut service = Service::new("book", &cluster.first);
     service.secrets.push(("GUESTBOOK_PASSWORD".to_owned(), NAME.to_owned()));
     service
@@ -180,7 +180,7 @@ fn programs(pod: &[i32]) -> Result<BTreeMap<i32, String>> {
 }
 
 /// Whether one of the processes has these bytes in what it can write: heap, stacks, environment.
-fn in_memory(processes: &[i32], wanted: &str) -> Result<bool> {
+pub(crate) fn in_memory(processes: &[i32], wanted: &str) -> Result<bool> {
     for process in processes {
         // It may have ended.
         let Ok(maps) = fs::read_to_string(format!("/proc/{process}/maps")) else { continue };
@@ -212,7 +212,7 @@ fn in_memory(processes: &[i32], wanted: &str) -> Result<bool> {
 }
 
 /// The first file below a folder that has these bytes.
-fn in_files(folder: &Path, wanted: &[u8]) -> Result<Option<PathBuf>> {
+pub(crate) fn in_files(folder: &Path, wanted: &[u8]) -> Result<Option<PathBuf>> {
     // What is deleted meanwhile has nothing.
     let Ok(entries) = fs::read_dir(folder) else { return Ok(None) };
     for entry in entries.filter_map(Result::ok) {
@@ -232,7 +232,7 @@ fn in_files(folder: &Path, wanted: &[u8]) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn in_file(path: &Path, wanted: &[u8]) -> Result<bool> {
+pub(crate) fn in_file(path: &Path, wanted: &[u8]) -> Result<bool> {
     let Ok(mut file) = File::open(path) else { return Ok(false) };
     let (mut buffer, mut kept) = (vec![0; CHUNK_BYTES], 0);
     loop {
@@ -260,7 +260,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// Files of this name.
-fn named(folder: &Path, name: &str, found: &mut Vec<PathBuf>) -> Result<()> {
+pub(crate) fn named(folder: &Path, name: &str, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
         let kind = entry.file_type()?;

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod binaries;
+mod careless;
 mod chance;
 mod cluster;
 mod http;
@@ -29,6 +30,7 @@ mod user;
 mod wasm;
 
 pub use binaries::Binaries;
+pub use careless::Careless;
 pub use chance::Chance;
 pub use cluster::{Cluster, Options, print_log, with_cluster};
 pub use http::{Connection, Response, get};

@@ -49,6 +49,8 @@ pub struct ProviderOptions {
     pub agent: Option<PathBuf>,
     /// What its software TEE imitates, as the configuration has it.
     pub tee_kind: &'static str,
+    /// Where it says that TLS to pods is reached, if not where it listens.
+    pub tls_public: Option<SocketAddr>,
 }
 
 impl ProviderOptions {
@@ -63,6 +65,7 @@ impl ProviderOptions {
             path: None,
             agent: None,
             tee_kind: "intelTdx",
+            tls_public: None,
         }
     }
 }
@@ -126,6 +129,7 @@ impl Provider {
     fn write_config(&self, at: Surroundings<'_>) -> Result<()> {
         let Surroundings { binaries, rpc, registry, software_tee, index, .. } = at;
         let Self { api_port, ingress_port, tls_port, tcp_ports, .. } = self;
+        let tls_public = self.options.tls_public.unwrap_or_else(|| self.tls());
         let ProviderOptions { quote_ttl, claim_interval, drain, tee_kind, .. } = &self.options;
         let Prices {
             cpu_millicore_second,
@@ -143,7 +147,7 @@ impl Provider {
             "chain_url = \"{rpc}\"\nkey_file = \"{key_file}\"\ndata_dir = \"{data_dir}\"\n\n\
              [api]\nlisten = \"127.0.0.1:{api_port}\"\n\n\
              [ingress]\nlisten = \"127.0.0.1:{ingress_port}\"\n\
-             tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"127.0.0.1:{tls_port}\"\n\
+             tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"{tls_public}\"\n\
              tcp_ports = [{tcp_ports}, {tcp_last}]\ndrain = \"{drain}\"\n\n\
              [tee]\nsoftware = \"{software_tee}\"\nkind = \"{tee_kind}\"\n\n\
              [backend]\nagent = \"{agent}\"\nsubnet = \"10.{subnet}.{index}.0/24\"\n\n\

@@ -3,6 +3,7 @@
 mod attestation;
 mod ingress;
 mod publish;
+mod secret;
 mod series;
 mod start;
 
@@ -130,6 +131,7 @@ const BENCHES: &[(&str, Needs, Bench)] = &[
     ("leases", Needs::Network, series::leases),
     ("attestation.native", Needs::Nothing, attestation::native),
     ("attestation.runtime", Needs::Nothing, attestation::runtime),
+    ("secret.release", Needs::Network, secret::release),
 ];
 
 pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {

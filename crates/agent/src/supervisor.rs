@@ -76,6 +76,11 @@ pub(crate) enum Message {
     Secrets,
 }
 
+/// Room for a core dump: none, and not even one that the kernel pipes into a program of the host's.
+/// That one it starts whatever the limit is, 0 among them, but for this very number (`fs/coredump.c`:
+/// it marks such a program's own crash).
+const CORE_BYTES_MAX: u64 = 1;
+
 /// Runs the app to its end; returns the exit code for the agent.
 ///
 /// # Errors
@@ -84,7 +89,7 @@ pub fn run(config_path: &Path) -> Result<i32, AgentError> {
     // First of all: from here on no other process of the same user can look into this one.
     system("make the agent undumpable", prctl::set_dumpable(false).map_err(io::Error::from))?;
     // The app inherits it: a dump would put its memory, secrets and all, on the host's disk.
-    let core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let core = setrlimit(Resource::RLIMIT_CORE, CORE_BYTES_MAX, CORE_BYTES_MAX);
     system("switch core dumps off", core.map_err(io::Error::from))?;
     spawn::close_on_exec_all();
     let signals = signals();

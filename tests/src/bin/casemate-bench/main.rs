@@ -9,6 +9,7 @@ mod claims;
 mod evidence;
 mod first_answer;
 mod leases;
+mod release;
 
 use std::{path::Path, process::ExitCode};
 
@@ -16,6 +17,7 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: casemate-bench claims NODE_PROGRAM ROUNDS
        casemate-bench leases COUNT ROUNDS
+       casemate-bench release ROUNDS COUNT
        casemate-bench first-answer RPC_URL INGRESS_ADDRESS HOST PATH";
 
 fn main() -> ExitCode {
@@ -39,6 +41,8 @@ fn run() -> Result<()> {
         ["leases", count, rounds] => {
             runtime.block_on(Box::pin(leases::run(count.parse()?, rounds.parse()?)))?
         }
+        // It makes a runtime of its own, with a network.
+        ["release", rounds, count] => release::run(rounds.parse()?, count.parse()?)?,
         ["first-answer", rpc, ingress, host, path] => {
             runtime.block_on(Box::pin(first_answer::run(rpc, ingress.parse()?, host, path)))?
         }
