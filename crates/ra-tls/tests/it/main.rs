@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake;
-mod mutual;
 mod rogue;
 
 use std::sync::{Arc, atomic::Ordering};
