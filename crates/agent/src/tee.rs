@@ -26,7 +26,7 @@ use std::{
 };
 
 use casemate_evidence::{Sources, detect};
-use casemate_primitives::AgentPublicKey;
+use casemate_primitives::{AgentPublicKey, chain_of};
 use casemate_ra_tls::{
     EvidenceIssuer, KeyError, Keys, PodIdentity, Resolver,
     sealed::Receiver,
@@ -282,7 +282,7 @@ impl Retry<'_> {
             match attempt() {
                 Ok(value) => return value,
                 Err(err) => {
-                    let reason = chain(&err);
+                    let reason = reason_of(&err);
                     if self.told != reason {
                         self.told.clone_from(&reason);
                         self.output.emit(EventKind::EvidenceUnavailable { reason });
@@ -295,13 +295,7 @@ impl Retry<'_> {
     }
 }
 
-/// An error and its causes in one line.
-fn chain(err: &dyn std::error::Error) -> String {
-    let mut reason = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        reason.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    reason.chars().take(1000).collect()
+/// An error and its causes, as the host is told.
+fn reason_of(err: &dyn std::error::Error) -> String {
+    chain_of(err).chars().take(1000).collect()
 }

@@ -15,7 +15,7 @@ use std::{
 
 use casemate_ra_tls::{Renewal, Resolver};
 
-use super::chain;
+use super::reason_of;
 use crate::event::EventKind;
 
 /// What the host was told, and who tells it.
@@ -51,7 +51,7 @@ impl Standing {
                 }
             }
             Renewal::Failed { cause, serves } => {
-                let reason = chain(cause);
+                let reason = reason_of(cause);
                 if !serves && told.as_ref() != Some(&reason) {
                     *told = Some(reason.clone());
                     (self.tell)(EventKind::EvidenceUnavailable { reason });
