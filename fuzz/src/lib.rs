@@ -11,6 +11,7 @@ mod agent;
 mod attestation;
 mod bundle;
 mod client;
+mod http;
 mod image;
 mod manifest;
 mod primitives;

@@ -1,9 +1,10 @@
 //! The registry: one line for each target, in the order of the alphabet.
 
-use crate::{agent, attestation, client, image, manifest, primitives, result, vault};
+use crate::{agent, attestation, client, http, image, manifest, primitives, result, vault};
 
 /// Name and function of each target.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("agent_check", agent::check_of_host),
     ("agent_events", agent::events),
     ("attestation_bundle", attestation::bundle),
     ("attestation_cmw", attestation::cmw),
@@ -34,6 +35,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("primitives_quote", primitives::quote),
     ("primitives_registry", primitives::registry),
     ("primitives_usage_record", primitives::usage_record),
+    ("ra_tls_http", http::message),
     ("vault_entry", vault::entry),
     ("vault_message", vault::message),
 ];

@@ -156,6 +156,7 @@ impl Provider {
              storage_mib_second = {storage_mib_second}\ngpu_second = {gpu_second}\n\
              egress_mib = {egress_mib}\nnotice = \"1m\"\ngrace = \"1m\"\n\
              quote_ttl = \"{quote_ttl}\"\n\n\
+             [rules]\nprivate_vaults = true\n\n\
              [images]\ninsecure_registries = [\"{registry}\"]\n\n\
              [timing]\nrecord_interval = \"1s\"\nclaim_interval = \"{claim_interval}\"\n\
              update_max = \"1m\"\n"

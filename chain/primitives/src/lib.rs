@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+mod error;
 mod hash;
 mod ids;
 mod price;
@@ -16,6 +18,8 @@ mod quote;
 mod resources;
 mod usage;
 
+#[cfg(feature = "std")]
+pub use error::chain_of;
 pub use hash::{blake2_256, Hash256};
 pub use ids::{AccountBytes, DeploymentId, LeaseId, ReplicaIndex};
 pub use price::{Asset, Prices};

@@ -92,7 +92,7 @@ pub enum EventKind {
         /// 64 bytes of hex.
         signature: String,
     },
-    /// Evidence can be had: the agent serves it on its port.
+    /// Evidence can be had (again): the agent serves it on its port.
     EvidenceAvailable {
         /// Kind of TEE whose format the evidence has. Its root tells the software TEE from hardware.
         tee: TeeKind,
@@ -103,7 +103,8 @@ pub enum EventKind {
         /// SHA-256 of the TLS key's SubjectPublicKeyInfo, in hex.
         tls_spki_sha256: String,
     },
-    /// There is no evidence yet; the agent goes on trying. Told when the reason changes.
+    /// There is no evidence, not yet or no longer; the agent goes on trying, and says when there is
+    /// some. Told when the reason changes, and not while what it has serves.
     EvidenceUnavailable {
         /// Why, for people.
         reason: String,

@@ -15,14 +15,8 @@ fn main() {
     match casemate_agent::run(&path) {
         Ok(code) => exit(code),
         Err(err) => {
-            let mut text = format!("error: {err}");
-            let mut source = std::error::Error::source(&err);
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            let _ =
-                std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+            let text = format!("error: {}\n", casemate_primitives::chain_of(&err));
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
             // Neither an app's exit code nor a signal's.
             exit(125)
         }

@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use crate::{
     children::Children,
     config::{AppConfig, Probe, ProbeAction},
-    spawn,
+    spawn::{self, StartedWith},
     supervisor::Message,
 };
 
@@ -56,6 +56,7 @@ pub(crate) struct Prober {
     pub(crate) kind: ProbeKind,
     pub(crate) probe: Probe,
     pub(crate) app: AppConfig,
+    pub(crate) secrets: StartedWith,
     pub(crate) children: Arc<Children>,
     pub(crate) commands: Receiver<ProbeCommand>,
     pub(crate) verdicts: Sender<Message>,
@@ -140,6 +141,7 @@ impl Prober {
 
     fn exec(&self, argv: &[String], timeout: Duration) -> Result<(), String> {
         let mut command = spawn::command(&self.app, argv);
+        self.secrets.give(&mut command);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let spawned = self
             .children

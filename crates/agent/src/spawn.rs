@@ -2,9 +2,11 @@
 //! no new privileges. All `unsafe` of the agent is here.
 
 use std::{
+    ffi::OsStr,
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use nix::{
@@ -17,7 +19,37 @@ use nix::{
     unistd::{Gid, Uid, setgid, setgroups, setuid},
 };
 
+use zeroize::Zeroizing;
+
 use crate::config::AppConfig;
+
+/// Variables that hold secrets.
+pub(crate) type SecretVariables = Vec<(String, Zeroizing<Vec<u8>>)>;
+
+/// The variables that the app's newest start was given, for programs that run beside it: a release
+/// since then has not reached the app. They are wiped at the next start.
+#[derive(Clone, Default)]
+pub(crate) struct StartedWith(Arc<Mutex<SecretVariables>>);
+
+impl std::fmt::Debug for StartedWith {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StartedWith").finish_non_exhaustive()
+    }
+}
+
+impl StartedWith {
+    /// For a new start.
+    pub(crate) fn set(&self, variables: SecretVariables) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = variables;
+    }
+
+    /// Adds them to a program's environment.
+    pub(crate) fn give(&self, command: &mut Command) {
+        for (name, value) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            command.env(name, OsStr::from_bytes(value));
+        }
+    }
+}
 
 /// Half of the memory limit on top of the app's own size: when memory is short, the kernel ends the
 /// app and not the agent. Raising needs no privilege.

@@ -1,9 +1,7 @@
 //! The agent's main loop: one app, its signals, its restarts, its probes, its records.
 
 use std::{
-    ffi::OsStr,
     io,
-    os::unix::ffi::OsStrExt as _,
     path::Path,
     process::Stdio,
     sync::{
@@ -34,7 +32,7 @@ use crate::{
     net_dev::SentBytes,
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
-    spawn,
+    spawn::{self, StartedWith},
     tee::{Tee, TeeError},
 };
 
@@ -183,6 +181,8 @@ struct Supervisor {
     probes: Vec<(ProbeKind, Sender<ProbeCommand>)>,
     signer: Option<Signer>,
     tee: Option<Tee>,
+    /// Variables that the app and its probes get.
+    secrets: StartedWith,
     start: Instant,
     next_record: Option<Instant>,
     sent: SentBytes,
@@ -202,6 +202,7 @@ impl Supervisor {
         sender: &Sender<Message>,
     ) -> Result<Self, AgentError> {
         let children = Arc::new(Children::default());
+        let secrets = StartedWith::default();
         let mut probes = Vec::new();
         let all: [(ProbeKind, &Option<Probe>); 3] = [
             (ProbeKind::Startup, &config.probes.startup),
@@ -215,6 +216,7 @@ impl Supervisor {
                 kind,
                 probe,
                 app: config.app.clone(),
+                secrets: secrets.clone(),
                 children: Arc::clone(&children),
                 commands: receiver,
                 verdicts: sender.clone(),
@@ -246,6 +248,7 @@ impl Supervisor {
             probes,
             signer,
             tee,
+            secrets,
             start: Instant::now(),
             next_record: None,
             sent: SentBytes::starting_at(&read_net_dev()),
@@ -346,9 +349,8 @@ impl Supervisor {
         let since = Instant::now();
         let mut command = spawn::command(&self.config.app, &self.config.app.command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        for (name, value) in self.tee.iter().flat_map(Tee::environment) {
-            command.env(name, OsStr::from_bytes(&value));
-        }
+        self.secrets.set(self.tee.as_ref().map(Tee::environment).unwrap_or_default());
+        self.secrets.give(&mut command);
         let mut app = match self.children.spawn(&mut command) {
             Ok(app) => app,
             Err(err) => {

@@ -14,18 +14,19 @@ mod delivery;
 mod forward;
 mod slots;
 mod socket;
+mod standing;
 
 use std::{
     io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    sync::{Arc, mpsc::Sender},
     thread,
     time::Duration,
 };
 
 use casemate_evidence::{Sources, detect};
-use casemate_primitives::AgentPublicKey;
+use casemate_primitives::{AgentPublicKey, chain_of};
 use casemate_ra_tls::{
     EvidenceIssuer, KeyError, Keys, PodIdentity, Resolver,
     sealed::Receiver,
@@ -33,22 +34,23 @@ use casemate_ra_tls::{
     system_clock,
 };
 use rustls::ServerConfig;
-use zeroize::Zeroizing;
 
 use crate::{
     config::{AttestationConfig, Config, TlsConfig},
     event::EventKind,
     output::Output,
+    spawn::SecretVariables,
     supervisor::Message,
 };
 use delivery::Delivery;
 use slots::Slots;
+use standing::Standing;
 
 /// Connections for evidence at once. Each makes one piece of evidence at a time, and quoting
 /// services answer one after the other anyway.
 const ATTESTATION_CONNECTIONS_MAX: u16 = 16;
 
-/// Time for a handshake, and for an app's client to say its first word.
+/// Time for a handshake, and then for an app's client to say its first word.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Time for all requests of a connection for evidence and secrets: slow quoting services included.
@@ -151,7 +153,7 @@ impl Tee {
     }
 
     /// Variables of the app's environment that hold secrets.
-    pub(crate) fn environment(&self) -> Vec<(String, Zeroizing<Vec<u8>>)> {
+    pub(crate) fn environment(&self) -> SecretVariables {
         self.delivery.as_ref().map(|delivery| delivery.environment()).unwrap_or_default()
     }
 }
@@ -191,15 +193,20 @@ impl Server {
         let issuer = Arc::new(EvidenceIssuer::new(attester, pod, self.agent_key, keys));
         let resolver = retry.until_ok(|| Resolver::new(Arc::clone(&issuer), system_clock()));
         retry.until_ok(|| resolver.renew());
-        let (output, told) = (Arc::clone(&self.output), Mutex::new(String::new()));
-        resolver.observe(move |err| {
-            let reason = chain(err);
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if *told != reason {
-                told.clone_from(&reason);
-                output.emit(EventKind::EvidenceUnavailable { reason });
-            }
+        let available = EventKind::EvidenceAvailable {
+            tee: issuer.kind(),
+            port: self.attestation.port,
+            hpke_key: hex::encode(issuer.keys().hpke_key()),
+            tls_spki_sha256: hex::encode(issuer.keys().tls_spki_sha256()),
+        };
+        let output = Arc::clone(&self.output);
+        let failures = Standing::observe(&resolver, available.clone(), move |event| {
+            output.emit(event);
         });
+        let renewed = Arc::clone(&resolver);
+        if let Err(err) = spawn(move || standing::retry(&renewed, &failures, RETRY)) {
+            self.output.say(&format!("no thread to renew evidence that has failed: {err}"));
+        }
         let config = retry.until_ok(|| tls_config(&resolver));
         let mut endpoints = Endpoints::new(Arc::clone(&issuer), resolver);
         if let Some(delivery) = &self.delivery {
@@ -208,12 +215,7 @@ impl Server {
             endpoints = endpoints.with_secrets(receiver, sink);
         }
         let endpoints = Arc::new(endpoints);
-        self.output.emit(EventKind::EvidenceAvailable {
-            tee: issuer.kind(),
-            port: self.attestation.port,
-            hpke_key: hex::encode(issuer.keys().hpke_key()),
-            tls_spki_sha256: hex::encode(issuer.keys().tls_spki_sha256()),
-        });
+        self.output.emit(available);
         if let Some((listener, tls)) = tls {
             let (config, endpoints) = (Arc::clone(&config), Arc::clone(&endpoints));
             let slots = Slots::new(tls.connections_max);
@@ -280,7 +282,7 @@ impl Retry<'_> {
             match attempt() {
                 Ok(value) => return value,
                 Err(err) => {
-                    let reason = chain(&err);
+                    let reason = reason_of(&err);
                     if self.told != reason {
                         self.told.clone_from(&reason);
                         self.output.emit(EventKind::EvidenceUnavailable { reason });
@@ -293,13 +295,7 @@ impl Retry<'_> {
     }
 }
 
-/// An error and its causes in one line.
-fn chain(err: &dyn std::error::Error) -> String {
-    let mut reason = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        reason.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    reason.chars().take(1000).collect()
+/// An error and its causes, as the host is told.
+fn reason_of(err: &dyn std::error::Error) -> String {
+    chain_of(err).chars().take(1000).collect()
 }

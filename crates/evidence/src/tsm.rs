@@ -138,7 +138,7 @@ impl<F: Files> Attester for ConfigfsTsm<F> {
             // paravisor. Policies judge the level; it is in the report.
             let level = request.text("privlevel_floor")?;
             if !matches!(level.as_str(), "0" | "1" | "2" | "3") {
-                let path = request.dir.join("privlevel_floor");
+                let path = request.attribute("privlevel_floor");
                 return Err(EvidenceError::Content { path, expected: "a level from 0 to 3" });
             }
             request.write("privlevel", level.as_bytes())?;
@@ -196,25 +196,30 @@ impl<'a, F: Files> Request<'a, F> {
         let count = REQUESTS.fetch_add(1, Ordering::Relaxed);
         let dir = tsm.dir.join(format!("casemate-{}-{nanos}-{count}", std::process::id()));
         tsm.files.make_dir(&dir).map_err(|source| EvidenceError::Io {
-            action: "make the request for evidence",
-            path: dir.clone(),
+            action: "make a request for evidence in",
+            path: tsm.dir.clone(),
             source,
         })?;
         Ok(Self { tsm, dir })
     }
 
+    /// An attribute as errors name it: the same for each request, so that who tells people of errors
+    /// can see which are new.
+    fn attribute(&self, name: &str) -> PathBuf {
+        self.tsm.dir.join("*").join(name)
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), EvidenceError> {
-        let path = self.dir.join(name);
-        self.tsm.files.write(&path, bytes).map_err(|source| EvidenceError::Io {
+        self.tsm.files.write(&self.dir.join(name), bytes).map_err(|source| EvidenceError::Io {
             action: "write",
-            path,
+            path: self.attribute(name),
             source,
         })
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, EvidenceError> {
-        let path = self.dir.join(name);
-        match self.tsm.files.read(&path) {
+        let path = self.attribute(name);
+        match self.tsm.files.read(&self.dir.join(name)) {
             Ok(bytes) if bytes.len() > EVIDENCE_BYTES_MAX => Err(EvidenceError::TooLong { path }),
             Ok(bytes) => Ok(bytes),
             Err(source) => Err(EvidenceError::Io { action: "read", path, source }),
@@ -227,7 +232,7 @@ impl<'a, F: Files> Request<'a, F> {
 
     fn generation(&self) -> Result<u64, EvidenceError> {
         self.text("generation")?.parse().map_err(|_| EvidenceError::Content {
-            path: self.dir.join("generation"),
+            path: self.attribute("generation"),
             expected: "a number",
         })
     }

@@ -1,10 +1,8 @@
 //! [`Digest`]: what a blob is called, and the only reason to believe that it is that blob.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    str::FromStr,
-};
+#[cfg(feature = "store")]
+use std::io::{self, Write};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
@@ -82,12 +80,14 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Hashes and counts what passes through to a writer.
+#[cfg(feature = "store")]
 pub(crate) struct HashWriter<W> {
     inner: W,
     hasher: Sha256,
     written: u64,
 }
 
+#[cfg(feature = "store")]
 impl<W: Write> HashWriter<W> {
     pub(crate) fn new(inner: W) -> Self {
         Self { inner, hasher: Sha256::new(), written: 0 }
@@ -102,6 +102,7 @@ impl<W: Write> HashWriter<W> {
     }
 }
 
+#[cfg(feature = "store")]
 impl<W: Write> Write for HashWriter<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = self.inner.write(buf)?;

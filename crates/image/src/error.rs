@@ -1,9 +1,8 @@
 //! [`Error`]: what went wrong, with which image or blob, and what to do about it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+#[cfg(feature = "store")]
+use std::{fs, path::Path};
+use std::{io, path::PathBuf};
 
 use crate::{Digest, ParseDigestError, ParseReferenceError};
 
@@ -200,6 +199,7 @@ pub enum Error {
 
 impl Error {
     /// Maps an I/O error with what was done to what; a full disk gets its own variant.
+    #[cfg(feature = "store")]
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -213,12 +213,14 @@ impl Error {
         Self::Json { what: what.into(), reason: printable(source.to_string().as_bytes(), 300) }
     }
 
+    #[cfg(feature = "store")]
     pub(crate) fn limit(what: impl Into<String>, found: u64, limit: u64) -> Self {
         Self::LimitExceeded { what: what.into(), found, limit }
     }
 }
 
 /// Makes sure that nothing is overwritten.
+#[cfg(feature = "store")]
 pub(crate) fn check_absent_or_empty(dir: &Path) -> Result<()> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),

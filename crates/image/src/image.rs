@@ -169,6 +169,7 @@ impl Image {
 /// A configuration that fits its manifest.
 pub(crate) struct ParsedConfig {
     pub(crate) config: ImageConfig,
+    #[cfg(feature = "store")]
     pub(crate) diff_ids: Vec<Digest>,
 }
 
@@ -209,6 +210,7 @@ pub(crate) fn parse_config(bytes: &[u8], manifest: &Manifest, what: &str) -> Res
             exposed_ports: exposed_ports.keys().filter_map(|port| port.parse().ok()).collect(),
             stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         },
+        #[cfg(feature = "store")]
         diff_ids: file.rootfs.diff_ids,
     })
 }
@@ -361,6 +363,7 @@ pub(crate) fn nested(what: &str) -> Error {
 }
 
 /// How a layer is compressed.
+#[cfg(feature = "store")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Compression {
     None,
@@ -368,6 +371,7 @@ pub(crate) enum Compression {
     Zstd,
 }
 
+#[cfg(feature = "store")]
 impl Compression {
     pub(crate) fn of(media_type: &str, layer: &Digest) -> Result<Self> {
         Ok(match media_type {

@@ -21,7 +21,6 @@
 //! is left reads and checks an image's [`Documents`], for a program inside a TEE.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-#![cfg_attr(not(feature = "store"), allow(dead_code))]
 
 #[cfg(feature = "store")]
 mod builder;

@@ -102,6 +102,7 @@ pub(crate) struct RootFs {
 }
 
 /// One image of a `docker save` archive.
+#[cfg(feature = "store")]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DockerArchiveEntry {
@@ -113,10 +114,15 @@ pub(crate) struct DockerArchiveEntry {
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+#[cfg(feature = "store")]
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+#[cfg(feature = "store")]
 pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+#[cfg(feature = "store")]
 pub(crate) const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+#[cfg(feature = "store")]
 pub(crate) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+#[cfg(feature = "store")]
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";

@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+pub(crate) use casemate_primitives::chain_of as chain;
 use casemate_provider_core::BackendError;
 
 pub(crate) type Result<T, E = BackendError> = std::result::Result<T, E>;
@@ -20,16 +21,4 @@ pub(crate) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error
 
 pub(crate) fn engine(what: impl Into<String>, reason: impl Into<String>) -> BackendError {
     BackendError::Engine { what: what.into(), reason: reason.into() }
-}
-
-/// An error with all of its causes, on one line.
-pub(crate) fn chain(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -365,7 +365,7 @@ fn log_line(cursor: u64, event: Event) -> Option<LogLine> {
             (LogStream::Agent, text)
         }
         EventKind::EvidenceUnavailable { reason } => {
-            (LogStream::Agent, format!("no attestation evidence yet: {reason}"))
+            (LogStream::Agent, format!("no attestation evidence: {reason}"))
         }
         EventKind::AwaitingSecrets { names } => {
             (LogStream::Agent, format!("Waiting: secrets ({})", names.join(", ")))

@@ -66,7 +66,7 @@ pub(crate) fn attestor(config: &Config, key: &Keypair, clock: Clock) -> PodAttes
 
 /// What goes to vaults for the pods.
 pub(crate) fn carrier(config: &Config, key: &Keypair, clock: Clock) -> PodCarrier {
-    let reach = Reach::of_ingress(config.ingress.listen.ip());
+    let reach = if config.rules.private_vaults { Reach::Private } else { Reach::Public };
     PodCarrier::new(collateral(config), key.public_key().0, clock, reach)
 }
 

@@ -193,6 +193,10 @@ pub struct RulesConfig {
     pub pod_resources_max: Option<Resources>,
     /// Whether host names outside the ingress domain are taken (their owner points the name here).
     pub custom_hosts: bool,
+    /// Whether secrets are fetched from vaults at private addresses and on this machine too, where
+    /// manifests name such. Their authors are strangers, and hear of what answers there: say yes only
+    /// where nothing else can be reached at these addresses, as on a development machine.
+    pub private_vaults: bool,
     /// Host names that nobody gets.
     pub reserved_hosts: Vec<String>,
     /// Most quotes that one account may have open.
@@ -213,6 +217,7 @@ impl Default for RulesConfig {
             replicas_max: REPLICAS_MAX,
             pod_resources_max: None,
             custom_hosts: true,
+            private_vaults: false,
             reserved_hosts: Vec::new(),
             quotes_per_account_max: 4,
             quotes_max: 1000,

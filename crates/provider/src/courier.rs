@@ -2,8 +2,10 @@
 //!
 //! Who must not choose what: the daemon carries a nonce, evidence and sealed secrets, reads none of
 //! them and can change none of them. What it may do is stay away, so it tells the publisher what it
-//! tried. The addresses of vaults are the publisher's words: by default they must not lead into the
-//! provider's own network ([`Reach`]).
+//! tried. The addresses of vaults are the publisher's words: unless the operator says otherwise they
+//! must not lead into the provider's own network ([`Reach`]).
+//!
+//! Fair: the pod that has waited longest goes first, and pods of one publisher leave slots to others.
 //!
 //! Level-triggered: [`Errand`]s are made of what is seen, again and again; an errand that is still
 //! there after it was done is done again, after a pause.
@@ -16,7 +18,7 @@ pub use carry::{PodCarrier, Reach};
 pub(crate) use waiting::follow;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -24,10 +26,14 @@ use std::{
 
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::AttestedKeys;
-use casemate_primitives::{Hash256, LeaseId};
+use casemate_primitives::{AccountBytes, Hash256, LeaseId};
 use casemate_provider_core::PodId;
 use futures::future::BoxFuture;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+    time::Instant,
+};
 
 use crate::{
     Chain, Clock,
@@ -44,6 +50,8 @@ pub struct Errand {
     pub manifest_hash: Hash256,
     /// Its agent's keys: other keys are another start, which waits anew.
     pub keys: AttestedKeys,
+    /// Who pays for it.
+    pub publisher: AccountBytes,
     /// Addresses of vaults, in the order in which they are tried.
     pub vaults: Vec<String>,
 }
@@ -90,7 +98,8 @@ pub enum TripError {
 /// Who goes. A trait, so that tests need neither vaults nor agents.
 pub trait Carry: Send + Sync + 'static {
     /// Fetches from the vault what is sealed for the pod, and brings it to the pod's agent. Gives the
-    /// number of the release.
+    /// number of the release. Comes to an end by itself within minutes: until then it is not given up,
+    /// so that its slot is not used twice.
     fn carry(&self, trip: Trip) -> BoxFuture<'_, Result<u64, TripError>>;
 }
 
@@ -119,24 +128,23 @@ impl<C> std::fmt::Debug for Parts<C> {
 pub struct Courier<C> {
     parts: Parts<C>,
     paces: BTreeMap<PodId, Pace>,
-    busy: BTreeSet<PodId>,
-    trips: JoinSet<Outcome>,
+    busy: HashMap<Id, Going>,
+    trips: JoinSet<Result<u64, TripError>>,
 }
 
+/// A trip under way.
 #[derive(Debug)]
-struct Outcome {
+struct Going {
     pod: PodId,
     keys: AttestedKeys,
-    /// The vault that was tried, unless the trip did not begin.
+    publisher: AccountBytes,
     vault: String,
-    result: Result<u64, TripError>,
 }
 
 impl<C: Chain> Courier<C> {
     /// One that has done nothing yet.
     pub fn new(parts: Parts<C>) -> Self {
-        let (paces, busy) = (BTreeMap::new(), BTreeSet::new());
-        Self { parts, paces, busy, trips: JoinSet::new() }
+        Self { parts, paces: BTreeMap::new(), busy: HashMap::new(), trips: JoinSet::new() }
     }
 
     /// Carries until `shutdown` turns true. Trips under way are given up: the next start makes them
@@ -150,62 +158,82 @@ impl<C: Chain> Courier<C> {
                     }
                     None
                 }
-                Some(done) = self.trips.join_next() => Some(done),
+                Some(done) = self.trips.join_next_with_id() => Some(done),
                 () = tokio::time::sleep(TICK) => None,
                 _ = shutdown.wait_for(|stop| *stop) => return,
             };
-            match done {
-                Some(Ok(outcome)) => self.finished(outcome).await,
-                Some(Err(err)) => {
-                    tracing::error!(%err, "a trip to a vault broke off");
-                    self.busy.clear();
-                }
-                None => (),
+            let now = Instant::now();
+            if let Some(done) = done {
+                self.finished(done, now).await;
             }
             let errands = Arc::clone(&self.parts.errands.borrow_and_update());
-            self.look(&errands);
+            self.look(&errands, now);
         }
     }
 
-    fn look(&mut self, errands: &Errands) {
+    fn look(&mut self, errands: &Errands, now: Instant) {
         self.paces.retain(|pod, _| errands.contains_key(pod));
-        let now = Instant::now();
+        let mut due = Vec::new();
         for (pod, errand) in errands {
-            if self.busy.contains(pod) || self.trips.len() >= TRIPS_MAX {
-                continue;
-            }
             let pace = self.paces.entry(*pod).or_default();
-            pace.of(&errand.keys);
-            let Some(vault) = pace.next(&errand.vaults, now) else { continue };
-            self.busy.insert(*pod);
-            let (chain, carrier) = (Arc::clone(&self.parts.chain), Arc::clone(&self.parts.carrier));
-            let (pod, errand) = (*pod, errand.clone());
-            self.trips.spawn(async move {
-                let keys = errand.keys;
-                let trip = async {
-                    let roots = chain.trust_roots().await.map_err(|err| {
-                        TripError::Pod(format!("the chain does not answer: {err}"))
-                    })?;
-                    let genesis_hash = chain.genesis_hash();
-                    let vault = vault.clone();
-                    carrier.carry(Trip { genesis_hash, pod, errand, vault, roots }).await
-                };
-                let result = tokio::time::timeout(TRIP_LIMIT, trip).await;
-                let result = result.unwrap_or(Err(TripError::BrokeOff));
-                Outcome { pod, keys, vault, result }
-            });
+            pace.of(&errand.keys, now);
+            let is_new = |going: &Going| going.pod != *pod || going.keys != errand.keys;
+            if self.busy.values().all(is_new)
+                && let Some((since, vault)) = pace.next(&errand.vaults, now)
+            {
+                due.push((since, *pod, errand, vault));
+            }
+        }
+        due.sort_by_key(|(since, pod, ..)| (*since, *pod));
+        for (_, pod, errand, vault) in due {
+            if self.trips.len() >= TRIPS_MAX {
+                return;
+            }
+            let publisher = errand.publisher;
+            let of_publisher = self.busy.values().filter(|going| going.publisher == publisher);
+            if of_publisher.count() < PUBLISHER_TRIPS_MAX {
+                self.set_out(pod, errand.clone(), vault);
+            }
         }
     }
 
-    async fn finished(&mut self, outcome: Outcome) {
-        let Outcome { pod, keys, vault, result } = outcome;
-        self.busy.remove(&pod);
-        let pace = self.paces.entry(pod).or_default();
-        pace.of(&keys);
-        let now = Instant::now();
+    fn set_out(&mut self, pod: PodId, errand: Errand, vault: String) {
+        let (keys, publisher) = (errand.keys, errand.publisher);
+        let going = Going { pod, keys, publisher, vault: vault.clone() };
+        let (chain, carrier) = (Arc::clone(&self.parts.chain), Arc::clone(&self.parts.carrier));
+        let trip = self.trips.spawn(async move {
+            let broken =
+                |reason: String| TripError::Pod(format!("the chain does not answer{reason}"));
+            let roots = tokio::time::timeout(CHAIN_LIMIT, chain.trust_roots())
+                .await
+                .map_err(|_| broken(" in time".to_owned()))?
+                .map_err(|err| broken(format!(": {err}")))?;
+            let genesis_hash = chain.genesis_hash();
+            carrier.carry(Trip { genesis_hash, pod, errand, vault, roots }).await
+        });
+        self.busy.insert(trip.id(), going);
+    }
+
+    async fn finished(
+        &mut self,
+        done: Result<(Id, Result<u64, TripError>), JoinError>,
+        now: Instant,
+    ) {
+        let (id, result) = match done {
+            Ok(done) => done,
+            Err(err) => {
+                tracing::error!(%err, "a trip to a vault broke off");
+                (err.id(), Err(TripError::BrokeOff))
+            }
+        };
+        let Some(Going { pod, keys, vault, .. }) = self.busy.remove(&id) else { return };
+        // Of a pod that waits no more, or has started anew since then, there is none.
+        let pace = self.paces.get_mut(&pod).filter(|pace| pace.is_of(&keys));
         let (kind, message) = match result {
             Ok(sequence) => {
-                pace.succeeded(now);
+                if let Some(pace) = pace {
+                    pace.succeeded(now);
+                }
                 let told = format!(
                     "the vault at {vault} has released the pod's secrets (release {sequence})"
                 );
@@ -215,7 +243,7 @@ impl<C: Chain> Courier<C> {
                 tracing::debug!(%pod, vault, %err, "a vault has released nothing");
                 let told = format!("no secrets from the vault at {vault}: {err}");
                 // The same words again tell nothing new.
-                if !pace.failed(now, &told) {
+                if !pace.is_some_and(|pace| pace.failed(now, &told)) {
                     return;
                 }
                 ("unreleased", told)
@@ -236,8 +264,10 @@ impl<C: Chain> Courier<C> {
 const TICK: Duration = Duration::from_millis(500);
 /// Trips at a time: each has a thread, and hardware makes a few pieces of evidence a second.
 const TRIPS_MAX: usize = 16;
-/// A nonce is good for two minutes.
-const TRIP_LIMIT: Duration = Duration::from_secs(180);
+/// Of them for one publisher's pods: their vaults may all be slow.
+const PUBLISHER_TRIPS_MAX: usize = 4;
+/// Time for the chain's node to say what is trusted.
+const CHAIN_LIMIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -40,20 +40,10 @@ pub use config::Config;
 use std::sync::Arc;
 
 use casemate_primitives::UnixSeconds;
+pub(crate) use casemate_primitives::chain_of;
 
 /// The wall clock, passed in so that tests own time.
 pub type Clock = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
-
-/// An error with its causes, in one line.
-pub(crate) fn chain_of(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        text = format!("{text}: {err}");
-        cause = err.source();
-    }
-    text
-}
 
 /// The machine's clock.
 pub fn system_clock() -> Clock {

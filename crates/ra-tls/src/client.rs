@@ -4,7 +4,7 @@ use std::{
     io,
     net::{TcpStream, ToSocketAddrs as _},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use casemate_primitives::Hash256;
@@ -16,11 +16,10 @@ use rustls::{
 
 use crate::{
     ATTESTATION_PATH, Appraiser, Binding, Clock, Document, EXPORTER_LABEL, Expected, Issued, Peer,
-    PeerError, PodIdentity, Problem, REGISTRATION_PATH, RELEASE_PATH, Resolver, SECRETS_PATH,
+    PeerError, PodIdentity, Problem, Purpose, REGISTRATION_PATH, RELEASE_PATH, SECRETS_PATH,
     Secrets, Verifier,
     deadline::DeadlineStream,
     http, peer,
-    resolver::Shared,
     sealed::{Header, SealError, SealedSecrets},
     system_clock,
     wire::Taken,
@@ -36,10 +35,10 @@ pub struct Options {
     pub expected: Expected,
     /// Time for connecting and handshake, and for each request after it.
     pub timeout: Duration,
+    /// When all of it must be done; each step has only what is left until then.
+    pub end: Option<Instant>,
     /// Where the time comes from.
     pub clock: Clock,
-    /// Our own certificate, where the server wants attested clients.
-    pub identity: Option<Arc<Resolver>>,
 }
 
 impl std::fmt::Debug for Options {
@@ -54,7 +53,14 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// For a pod, with half a minute for each step (a quote from hardware may take seconds).
     pub fn new(expected: Expected) -> Self {
-        Self { expected, timeout: Duration::from_secs(30), clock: system_clock(), identity: None }
+        let timeout = Duration::from_secs(30);
+        Self { expected, timeout, end: None, clock: system_clock() }
+    }
+
+    /// Time for the next step.
+    fn left(&self) -> Duration {
+        let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(self.timeout, |left| left.min(self.timeout))
     }
 }
 
@@ -150,7 +156,11 @@ impl Session {
         let connect = |source| SessionError::Connect { address: address.to_owned(), source };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for resolved in address.to_socket_addrs().map_err(connect)? {
-            match TcpStream::connect_timeout(&resolved, options.timeout) {
+            let left = options.left();
+            if left.is_zero() {
+                return Err(connect(io::ErrorKind::TimedOut.into()));
+            }
+            match TcpStream::connect_timeout(&resolved, left) {
                 Ok(stream) => return Self::over(stream, address, appraiser, options),
                 Err(err) => last = err,
             }
@@ -176,13 +186,12 @@ impl Session {
             options.expected.clone(),
             Arc::clone(&options.clock),
         );
-        let config = client_config(Arc::clone(&verifier), options.identity.as_ref())
-            .map_err(SessionError::Tls)?;
+        let config = client_config(Arc::clone(&verifier)).map_err(SessionError::Tls)?;
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .or_else(|_| ServerName::try_from("agent.invalid"))
             .map_err(|err| handshake(io::Error::other(err)))?;
-        let mut stream = DeadlineStream::new(stream, options.timeout);
+        let mut stream = DeadlineStream::new(stream, options.left());
         let mut tls = ClientConnection::new(config, name).map_err(SessionError::Tls)?;
         while tls.is_handshaking() {
             if let Err(err) = tls.complete_io(&mut stream) {
@@ -238,7 +247,7 @@ impl Session {
     /// Where it does not come, or is of another agent or block.
     pub fn registration(&mut self, block_hash: Hash256) -> Result<Issued, SessionError> {
         let cmw = self.evidence(REGISTRATION_PATH, &block_hash)?.1;
-        Ok(peer::check_registration(&cmw, &self.peer.binding, &block_hash)?)
+        Ok(peer::check_passed_on(&cmw, Purpose::Registration, &self.peer.binding, &block_hash)?)
     }
 
     /// Asks for the evidence that a vault releases secrets for, over the vault's nonce, and gives it
@@ -248,7 +257,7 @@ impl Session {
     /// Where it does not come, or is of another agent than the certificate's, or over another nonce.
     pub fn release_evidence(&mut self, nonce: &[u8; 32]) -> Result<Vec<u8>, SessionError> {
         let cmw = self.evidence(RELEASE_PATH, nonce)?.1;
-        peer::check_release(&cmw, &self.peer.binding, nonce)?;
+        peer::check_passed_on(&cmw, Purpose::Release, &self.peer.binding, nonce)?;
         Ok(cmw)
     }
 
@@ -286,7 +295,7 @@ impl Session {
         target: &str,
         body: &[u8],
     ) -> Result<Vec<u8>, SessionError> {
-        self.stream.sock.extend(self.options.timeout);
+        self.stream.sock.extend(self.options.left());
         http::request(&mut self.stream, method, target, &self.host, body)
             .map_err(|err| SessionError::Http(err.to_string()))?;
         let answer = http::read(&mut self.stream, &mut self.read_ahead, ANSWER_BYTES_MAX, false)
@@ -306,20 +315,14 @@ impl Session {
     }
 }
 
-fn client_config(
-    verifier: Arc<Verifier>,
-    identity: Option<&Arc<Resolver>>,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
+fn client_config(verifier: Arc<Verifier>) -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // "Dangerous" is what rustls calls every verifier that is not its own.
-    let builder = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let mut config = match identity {
-        Some(resolver) => builder.with_client_cert_resolver(Arc::new(Shared(Arc::clone(resolver)))),
-        None => builder.with_no_client_auth(),
-    };
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     // A resumed session would not show the verifier a certificate.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))

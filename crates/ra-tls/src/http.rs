@@ -77,6 +77,10 @@ pub fn read<S: Read + Write>(
     }
     let head: Vec<u8> = read_ahead.drain(..end + 4).take(end).collect();
     let head = String::from_utf8(head).map_err(|_| HttpError::Malformed)?;
+    // Others could take these for the end of a line, or of a text.
+    if head.split("\r\n").any(|line| line.contains(['\r', '\n', '\0'])) {
+        return Err(HttpError::Malformed);
+    }
     let mut lines = head.split("\r\n");
     let start = lines.next().unwrap_or_default();
     let mut parts = start.splitn(3, ' ').map(str::to_owned);
@@ -90,10 +94,16 @@ pub fn read<S: Read + Write>(
     let (mut length, mut close, mut expects) = (None, false, false);
     for line in lines {
         let (name, value) = line.split_once(':').ok_or(HttpError::Malformed)?;
+        // "A server MUST reject [...] whitespace between a header field name and colon" (section 5.1).
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(HttpError::Malformed);
+        }
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => {
-                let parsed: usize = value.parse().map_err(|_| HttpError::Malformed)?;
+                // Not `+5`, which the standard library takes.
+                let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+                let parsed = value.parse().ok().filter(|_| digits).ok_or(HttpError::Malformed)?;
                 if length.replace(parsed).is_some() {
                     return Err(HttpError::Malformed);
                 }
@@ -170,4 +180,40 @@ pub fn request(
     );
     stream.write_all(&[head.as_bytes(), body].concat())?;
     stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length_of(fields: &str) -> Option<usize> {
+        let text = format!("PUT /x HTTP/1.1\r\n{fields}\r\n\r\n12345678");
+        let mut ahead = text.into_bytes();
+        let mut silent = io::Cursor::new(Vec::new());
+        read(&mut silent, &mut ahead, 100, false).ok().map(|message| message.body.len())
+    }
+
+    #[test]
+    fn heads_that_could_be_read_in_two_ways_are_refused() {
+        assert_eq!(length_of("Content-Length: 5"), Some(5));
+        assert_eq!(length_of("x-a: b\r\ncontent-length:\t5 "), Some(5));
+        assert_eq!(length_of("x-a:"), Some(0));
+        for bad in [
+            "content-length: +5",
+            "content-length: -5",
+            "content-length: 5, 5",
+            "content-length:",
+            "content-length: 5\r\ncontent-length: 5",
+            "content-length : 5",
+            " content-length: 5",
+            ": 5",
+            "x-a: b\ncontent-length: 5",
+            "x-a: b\rcontent-length: 5",
+            "x-a: b\0",
+            "x-a: b\r\n folded",
+            "transfer-encoding: chunked",
+        ] {
+            assert_eq!(length_of(bad), None, "{bad:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub use keys::{KeyError, Keys};
 pub use peer::{Expected, Peer, PeerError};
 pub use policy_appraiser::{CollateralSource, PolicyAppraiser, own_endorsements};
 pub use release::ReleaseEvidence;
-pub use resolver::{CertificateError, Resolver};
+pub use resolver::{CertificateError, Renewal, Resolver};
 pub use secrets::{SecretName, SecretNameError, Secrets};
 pub use verifier::Verifier;
 pub use wire::{Document, Problem};

@@ -239,29 +239,16 @@ pub(crate) fn check_session(
     appraise(issued, appraiser, now)
 }
 
-/// Checks that evidence to register a key is of the peer whose certificate was accepted.
-pub(crate) fn check_registration(
+/// Checks that evidence for another verifier, which appraises it, is of the peer whose certificate was
+/// accepted: to register a key, or for a vault.
+pub(crate) fn check_passed_on(
     cmw: &[u8],
+    purpose: Purpose,
     certificate: &Binding,
     nonce: &[u8; 32],
 ) -> Result<Issued, PeerError> {
     let issued = read(cmw)?;
-    check_purpose(&issued.binding, Purpose::Registration)?;
-    if issued.binding.nonce != *nonce {
-        return Err(PeerError::Nonce);
-    }
-    check_same_agent(&issued.binding, certificate)?;
-    Ok(issued)
-}
-
-/// Checks that evidence for a vault is of the peer whose certificate was accepted.
-pub(crate) fn check_release(
-    cmw: &[u8],
-    certificate: &Binding,
-    nonce: &[u8; 32],
-) -> Result<Issued, PeerError> {
-    let issued = read(cmw)?;
-    check_purpose(&issued.binding, Purpose::Release)?;
+    check_purpose(&issued.binding, purpose)?;
     if issued.binding.nonce != *nonce {
         return Err(PeerError::Nonce);
     }

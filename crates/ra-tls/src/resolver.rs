@@ -8,8 +8,6 @@ use std::sync::{
 use casemate_attestation::UnixSeconds;
 use casemate_evidence::EvidenceError;
 use rustls::{
-    SignatureScheme,
-    client::ResolvesClientCert,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
     sign::{CertifiedKey, SigningKey},
@@ -46,14 +44,29 @@ pub struct Resolver {
     key: Arc<dyn SigningKey>,
     clock: Clock,
     current: Mutex<Option<Current>>,
-    /// Held while one is made, so that waiting handshakes make one together.
-    making: Mutex<()>,
+    /// Held while one is made, so that waiting handshakes make one together. Knows when that has
+    /// failed last.
+    making: Mutex<Option<UnixSeconds>>,
     renewing: AtomicBool,
     observer: OnceLock<Observer>,
 }
 
-/// Hears of each renewal that failed.
-type Observer = Box<dyn Fn(&CertificateError) + Send + Sync>;
+/// Hears of each renewal.
+type Observer = Box<dyn Fn(Renewal<'_>) + Send + Sync>;
+
+/// How a renewal has ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Renewal<'a> {
+    /// There is a new certificate.
+    Done,
+    /// There is none.
+    Failed {
+        /// Why.
+        cause: &'a CertificateError,
+        /// Whether the certificate before it is valid still, so that handshakes go well.
+        serves: bool,
+    },
+}
 
 #[derive(Clone)]
 struct Current {
@@ -89,9 +102,10 @@ impl Resolver {
         }))
     }
 
-    /// Lets `observer` hear of each renewal that fails; only the first one that is set. Renewals are
-    /// made while handshakes wait or in the background, where there is nobody to tell otherwise.
-    pub fn observe(&self, observer: impl Fn(&CertificateError) + Send + Sync + 'static) {
+    /// Lets `observer` hear of each renewal, one after the other; only the first one that is set.
+    /// Renewals are made while handshakes wait or in the background, where there is nobody to tell
+    /// otherwise. It must not call the resolver.
+    pub fn observe(&self, observer: impl Fn(Renewal<'_>) + Send + Sync + 'static) {
         let _ = self.observer.set(Box::new(observer));
     }
 
@@ -105,20 +119,34 @@ impl Resolver {
     /// # Errors
     /// Where it can't be made; the old one stays.
     pub fn renew(&self) -> Result<(), CertificateError> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.clock)();
         if self.valid(now).is_some_and(|current| !is_old(&current, now)) {
             return Ok(());
         }
-        let made = certificate::make(&self.issuer, now);
-        if let (Err(err), Some(observer)) = (&made, self.observer.get()) {
-            observer(err);
+        self.make(now, &mut failed)
+    }
+
+    fn make(
+        &self,
+        now: UnixSeconds,
+        failed: &mut Option<UnixSeconds>,
+    ) -> Result<(), CertificateError> {
+        let made = certificate::make(&self.issuer, now).map(|(der, not_after)| {
+            let key = Arc::new(CertifiedKey::new(vec![der], Arc::clone(&self.key)));
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Current { key, not_after });
+        });
+        // Evidence may have taken long.
+        let now = (self.clock)();
+        *failed = made.is_err().then_some(now);
+        if let Some(observer) = self.observer.get() {
+            observer(match &made {
+                Ok(()) => Renewal::Done,
+                Err(cause) => Renewal::Failed { cause, serves: self.valid(now).is_some() },
+            });
         }
-        let (der, not_after) = made?;
-        let key = Arc::new(CertifiedKey::new(vec![der], Arc::clone(&self.key)));
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Current { key, not_after });
-        Ok(())
+        made
     }
 
     fn valid(&self, now: UnixSeconds) -> Option<Current> {
@@ -134,22 +162,48 @@ impl Resolver {
     fn get(self: &Arc<Self>) -> Option<Arc<CertifiedKey>> {
         let now = (self.clock)();
         if let Some(current) = self.valid(now) {
-            if is_old(&current, now) && !self.renewing.swap(true, Ordering::AcqRel) {
-                let this = Arc::clone(self);
-                let thread = std::thread::Builder::new().spawn(move || {
-                    // On failure the next handshake tries again.
-                    let _ = this.renew();
-                    this.renewing.store(false, Ordering::Release);
-                });
-                if thread.is_err() {
-                    self.renewing.store(false, Ordering::Release);
-                }
+            if is_old(&current, now) {
+                self.renew_in_background(now);
             }
             return Some(current.key);
         }
-        self.renew().ok()?;
+        let mut failed = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.clock)();
+        if self.valid(now).is_none() {
+            // Those who have waited for it would fail as slowly, one after the other.
+            if has_just_failed(*failed, now) {
+                return None;
+            }
+            self.make(now, &mut failed).ok()?;
+        }
+        drop(failed);
         self.valid((self.clock)()).map(|current| current.key)
     }
+
+    fn renew_in_background(self: &Arc<Self>, now: UnixSeconds) {
+        // Where it is locked, one is being made.
+        let idle = self.making.try_lock().is_ok_and(|failed| !has_just_failed(*failed, now));
+        if !idle || self.renewing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = Arc::clone(self);
+        let thread = std::thread::Builder::new().spawn(move || {
+            // On failure a later handshake tries again.
+            let _ = this.renew();
+            this.renewing.store(false, Ordering::Release);
+        });
+        if thread.is_err() {
+            self.renewing.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// How long handshakes are answered from the last failure, in seconds.
+const FAILED_SECONDS: u64 = 1;
+
+fn has_just_failed(failed: Option<UnixSeconds>, now: UnixSeconds) -> bool {
+    // A clock that was set back must not keep a failure alive.
+    failed.is_some_and(|at| now.abs_diff(at) <= FAILED_SECONDS)
 }
 
 fn is_old(current: &Current, now: UnixSeconds) -> bool {
@@ -163,15 +217,5 @@ pub(crate) struct Shared(pub(crate) Arc<Resolver>);
 impl ResolvesServerCert for Shared {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.get()
-    }
-}
-
-impl ResolvesClientCert for Shared {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.get()
-    }
-
-    fn has_certs(&self) -> bool {
-        true
     }
 }

@@ -13,7 +13,7 @@ use rustls::{
 
 use crate::{
     ATTESTATION_PATH, Document, EXPORTER_LABEL, EvidenceError, EvidenceIssuer, Issued, Problem,
-    REGISTRATION_PATH, RELEASE_PATH, Resolver, SECRETS_PATH, Verifier,
+    REGISTRATION_PATH, RELEASE_PATH, Resolver, SECRETS_PATH,
     deadline::DeadlineStream,
     http::{self, HttpError, Message},
     resolver::Shared,
@@ -29,34 +29,15 @@ const REQUESTS_MAX: usize = 32;
 /// # Errors
 /// Where TLS can't be set up.
 pub fn tls_config(resolver: &Arc<Resolver>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let builder = builder()?.with_no_client_auth();
-    Ok(finish(builder.with_cert_resolver(Arc::new(Shared(Arc::clone(resolver))))))
-}
-
-/// TLS for one connection of a server whose clients must be attested too.
-///
-/// # Errors
-/// Where TLS can't be set up.
-pub fn mutual_tls_config(
-    resolver: &Arc<Resolver>,
-    verifier: Arc<Verifier>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let builder = builder()?.with_client_cert_verifier(verifier);
-    Ok(finish(builder.with_cert_resolver(Arc::new(Shared(Arc::clone(resolver))))))
-}
-
-type Builder = rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>;
-
-fn builder() -> Result<Builder, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13])
-}
-
-fn finish(mut config: ServerConfig) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shared(Arc::clone(resolver))));
     // A resumed session would not show the certificate, and its evidence, again.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Arc::new(config)
+    Ok(Arc::new(config))
 }
 
 /// A connection after its handshake.

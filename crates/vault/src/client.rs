@@ -2,9 +2,9 @@
 
 use std::{
     io,
-    net::{IpAddr, TcpStream, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use casemate_ra_tls::{DeadlineStream, Problem, http};
@@ -19,6 +19,9 @@ use crate::{
         to_base64,
     },
 };
+
+/// Most addresses of a name that are tried. Whoever owns a name may give it hundreds.
+const ADDRESSES_MAX: usize = 4;
 
 /// Why a vault has not done what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +86,10 @@ pub struct Client {
     /// `host:port`.
     address: String,
     host: String,
+    /// For each request, from the name's resolution to the answer's end.
     timeout: Duration,
+    /// When all requests must be done.
+    end: Option<Instant>,
     /// Which addresses it goes to.
     takes: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
@@ -96,7 +102,8 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// `http://HOST[:PORT]`. Plain HTTP, because what goes over it is sealed and signed: whoever sits
-    /// in between can delay.
+    /// in between can delay. Each request must be done within `timeout`, which only the system's
+    /// resolver may overrun: it can't be interrupted.
     ///
     /// # Errors
     /// [`ClientError::Address`].
@@ -111,7 +118,14 @@ impl Client {
             port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
         });
         let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-        Ok(Self { address, host: authority.to_owned(), timeout, takes: Arc::new(|_| true) })
+        let (host, takes) = (authority.to_owned(), Arc::new(|_| true));
+        Ok(Self { address, host, timeout, end: None, takes })
+    }
+
+    /// The same, but no request goes on after `end`.
+    #[must_use]
+    pub fn until(self, end: Instant) -> Self {
+        Self { end: Some(end), ..self }
     }
 
     /// The same, but it connects to no address that `takes` does not take: for who goes where others
@@ -202,9 +216,12 @@ impl Client {
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|_| ClientError::Answer)?;
         let body = if method == "GET" { Vec::new() } else { body };
-        let stream = self.connect()?;
+        let end = Instant::now() + self.timeout;
+        let end = self.end.map_or(end, |all| all.min(end));
+        let stream = self.connect(end)?;
         let failed = |reason: String| ClientError::Http { address: self.address.clone(), reason };
-        let mut stream = DeadlineStream::new(stream, self.timeout);
+        let left = end.saturating_duration_since(Instant::now());
+        let mut stream = DeadlineStream::new(stream, left);
         http::request(&mut stream, method, path, &self.host, &body)
             .map_err(|err| failed(err.to_string()))?;
         let answer = http::read(&mut stream, &mut Vec::new(), REQUEST_BYTES_MAX, false)
@@ -223,25 +240,49 @@ impl Client {
         }
     }
 
-    fn connect(&self) -> Result<TcpStream, ClientError> {
+    fn connect(&self, end: Instant) -> Result<TcpStream, ClientError> {
         let failed = |source| ClientError::Connect { address: self.address.clone(), source };
-        let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        let mut last = failed(none);
-        for address in resolvable(&self.address).to_socket_addrs().map_err(failed)? {
-            if !(self.takes)(address.ip()) {
-                last = ClientError::Forbidden(address.ip());
-                continue;
+        let mut forbidden = None;
+        let mut takes = |address: &SocketAddr| {
+            let takes = (self.takes)(address.ip());
+            if !takes {
+                forbidden = Some(address.ip());
             }
-            match TcpStream::connect_timeout(&address, self.timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(failed)?;
-                    return Ok(stream);
-                }
-                Err(err) => last = failed(err),
-            }
+            takes
+        };
+        let found = resolvable(&self.address).to_socket_addrs().map_err(failed)?;
+        let addresses: Vec<SocketAddr> =
+            found.filter(|address| takes(address)).take(ADDRESSES_MAX).collect();
+        if let (true, Some(address)) = (addresses.is_empty(), forbidden) {
+            return Err(ClientError::Forbidden(address));
         }
-        Err(last)
+        let stream = first(&addresses, end, TcpStream::connect_timeout).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(stream)
     }
+}
+
+/// The first of `addresses` that answers. One that does not leaves their share of the time to the
+/// others.
+fn first<T>(
+    addresses: &[SocketAddr],
+    end: Instant,
+    dial: impl Fn(&SocketAddr, Duration) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let time = end.saturating_duration_since(Instant::now());
+        if time.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let share = time / u32::try_from(left).unwrap_or(u32::MAX);
+        // Not none at all, which is an error of the caller's.
+        match dial(address, share.max(Duration::from_millis(1))) {
+            Ok(stream) => return Ok(stream),
+            Err(err) => last = err,
+        }
+    }
+    Err(last)
 }
 
 /// Names below `localhost` are this machine's (RFC 6761, section 6.3), which not every resolver knows.
@@ -254,7 +295,52 @@ fn resolvable(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::RefCell, net::TcpListener};
+
     use super::*;
+
+    #[test]
+    fn addresses_that_do_not_answer_share_the_time_and_the_next_is_tried() {
+        let addresses: Vec<SocketAddr> =
+            (1..=3).map(|n| SocketAddr::from(([127, 0, 0, n], 1))).collect();
+        let tried = RefCell::new(Vec::new());
+        let dial = |wanted: u8| {
+            let tried = &tried;
+            move |address: &SocketAddr, time| {
+                tried.borrow_mut().push(time);
+                let good = address.ip() == IpAddr::from([127, 0, 0, wanted]);
+                if good { Ok(wanted) } else { Err(io::ErrorKind::TimedOut.into()) }
+            }
+        };
+        let hour = Duration::from_secs(3600);
+        let end = || Instant::now() + hour;
+        assert_eq!(first(&addresses, end(), dial(3)).unwrap(), 3);
+        let times = tried.take();
+        assert_eq!(times.len(), 3);
+        assert!(times[0] <= hour / 3 && times[1] <= hour / 2, "{times:?}");
+        first(&addresses, end(), dial(9)).unwrap_err();
+        assert_eq!(tried.take().len(), 3);
+        // No time, no try.
+        first(&addresses, Instant::now(), dial(1)).unwrap_err();
+        assert_eq!(tried.take().len(), 0);
+        first(&[], end(), dial(1)).unwrap_err();
+    }
+
+    #[test]
+    fn a_vault_that_says_nothing_is_waited_for_until_the_end_only() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let client = Client::new(&url, Duration::from_secs(3600)).unwrap();
+        let soon = Instant::now() + Duration::from_millis(50);
+        let err = client.clone().until(soon).health().unwrap_err();
+        assert!(matches!(err, ClientError::Http { .. }), "{err}");
+        // The end was before it began: nobody is called.
+        silent.accept().unwrap();
+        let err = client.until(soon).health().unwrap_err();
+        assert!(matches!(err, ClientError::Connect { .. }), "{err}");
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.accept().is_err());
+    }
 
     #[test]
     fn names_below_localhost_are_this_machine() {

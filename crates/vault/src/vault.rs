@@ -9,6 +9,7 @@ use std::{
 
 use casemate_attestation::UnixSeconds;
 use casemate_primitives::TeeKind;
+pub(crate) use casemate_primitives::chain_of as chain;
 use casemate_ra_tls::{
     Clock, Expected, Peer, PeerError, ReleaseEvidence, SecretName, Secrets,
     sealed::{Header, SealedSecrets},
@@ -644,17 +645,6 @@ fn level_key(level: &Level) -> (u8, String) {
         TeeKind::NvidiaGpu => 3,
     };
     (kind, level.product.clone())
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        text.push_str(&format!(": {err}"));
-        cause = err.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ fn first_verdict(port: u16, failure_threshold: u32) -> Verdict {
     let app = AppConfig { command: vec![], env: vec![], working_dir: "/".into(), user: None };
     let children = Arc::new(Children::default());
     let kind = ProbeKind::Readiness;
-    let prober = Prober { kind, probe, app, children, commands, verdicts };
+    let prober =
+        Prober { kind, probe, app, secrets: StartedWith::default(), children, commands, verdicts };
     std::thread::spawn(move || prober.run());
     to.send(ProbeCommand::Run(1)).unwrap();
     match from.recv_timeout(LONG).unwrap() {

@@ -14,7 +14,10 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use zeroize::Zeroizing;
 
 use super::TeeError;
-use crate::{config::SecretsConfig, event::EventKind, output::Output, supervisor::Message};
+use crate::{
+    config::SecretsConfig, event::EventKind, output::Output, spawn::SecretVariables,
+    supervisor::Message,
+};
 
 /// `RAMFS_MAGIC` of linux/magic.h: like tmpfs, but never swapped.
 const RAMFS: i64 = 0x8584_58f6;
@@ -63,7 +66,7 @@ impl Delivery {
         waits.then(|| self.config.items.iter().map(|item| item.name.clone()).collect())
     }
 
-    pub(super) fn environment(&self) -> Vec<(String, Zeroizing<Vec<u8>>)> {
+    pub(super) fn environment(&self) -> SecretVariables {
         let Some(current) = self.current() else { return Vec::new() };
         let value = |name: &str| current.secrets.get(name).map(|v| Zeroizing::new(v.to_vec()));
         let items = self.config.items.iter();

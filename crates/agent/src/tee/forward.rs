@@ -37,7 +37,8 @@ pub(super) fn handle(
     let Ok(mut connection) = Connection::accept(stream, config, HANDSHAKE) else { return };
     let mut first = Vec::new();
     if tls.http {
-        connection.extend(Duration::from_millis(tls.idle_ms));
+        // Not the idle time: a client that says nothing holds a slot, which others wait for.
+        connection.extend(HANDSHAKE.min(Duration::from_millis(tls.idle_ms)));
         match is_ours(&mut connection, &mut first) {
             Ok(true) => {
                 connection.extend(REQUESTS);

@@ -25,6 +25,13 @@ impl Slots {
         *free -= 1;
         Slot(self.clone())
     }
+
+    /// Takes one where one is free.
+    pub(super) fn try_take(&self) -> Option<Slot> {
+        let mut free = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = free.checked_sub(1)?;
+        Some(Slot(self.clone()))
+    }
 }
 
 impl Drop for Slot {

@@ -184,6 +184,99 @@ fn a_later_release_changes_files_and_wakes_who_waits_without_a_restart() {
 }
 
 #[test]
+fn who_waits_for_a_release_keeps_nobody_from_the_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = serve(dir.path());
+    let asks = json!({ "secrets": [{ "name": "A" }] });
+    let (config, given) = pod_with(&socket, shell("sleep 1000"), &asks);
+    let mut agent = Agent::start_in_pod(&config, &given);
+    let mut attested = attest(&agent, &config);
+    release(&mut attested, &config, &[("A", "one")], 1).unwrap();
+    let path = agent.path(SECRETS_SOCKET);
+    let connection = || {
+        let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    // As many as may wait, and then one that is told so: then all of them do.
+    let fill = || {
+        let mut waiting = Vec::new();
+        loop {
+            let mut stream = connection();
+            stream.write_all(b"{\"wait\":1}\n").unwrap();
+            stream.set_nonblocking(true).unwrap();
+            waiting.push(stream);
+            assert!(waiting.len() < 100, "waits are not bounded");
+            if waiting.len() < 17 {
+                continue;
+            }
+            let start = std::time::Instant::now();
+            loop {
+                let mut answer = [0; 10];
+                if let Some(refused) =
+                    (0..waiting.len()).find(|i| waiting[*i].read(&mut answer).is_ok())
+                {
+                    assert_eq!(&answer[..8], b"{\"error\"");
+                    waiting.remove(refused);
+                    return waiting;
+                }
+                assert!(start.elapsed() < PATIENCE, "nothing is answered");
+                thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+    };
+    let waiting = fill();
+    assert_eq!(waiting.len(), 16);
+    assert_eq!(ask(&mut connection(), &json!({ "get": "A" }))["sequence"], 1);
+    // Those that hang up make room for others.
+    drop(waiting);
+    agent.expect_when(|_| {
+        let mut stream = connection();
+        stream.write_all(b"{\"wait\":1}\n").unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        stream.read(&mut [0; 10]).is_err()
+    });
+    // One that has said all that it has to say still gets its answer.
+    let mut stream = connection();
+    stream.write_all(b"{\"wait\":1}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_millis(2500))).unwrap();
+    assert!(stream.read(&mut [0; 10]).is_err(), "it waits, and over several looks");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    release(&mut attested, &config, &[("A", "two")], 2).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"sequence\":2"), "{answer}");
+    agent.signal("TERM");
+    agent.wait();
+}
+
+#[test]
+fn programs_that_probe_get_the_variables_that_the_app_was_started_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = serve(dir.path());
+    let fields = json!({
+        "env": [{ "name": "DB", "valueFrom": { "secretRef": { "name": "PASSWORD" } } }],
+        "secrets": [{ "name": "PASSWORD", "file": "password" }],
+        "readinessProbe": {
+            "exec": { "command": shell("test \"$DB\" = one && cp /run/secrets/password /run/seen") },
+            "periodSeconds": 1,
+        },
+    });
+    let (config, given) = pod_with(&socket, shell("sleep 1000"), &fields);
+    let mut agent = Agent::start_in_pod(&config, &given);
+    let mut attested = attest(&agent, &config);
+    release(&mut attested, &config, &[("PASSWORD", "one")], 1).unwrap();
+    agent.expect(|k| *k == EventKind::Ready);
+    // The app has the old one still: so has who probes it.
+    release(&mut attested, &config, &[("PASSWORD", "two")], 2).unwrap();
+    agent.expect_when(|a| std::fs::read(a.path("/run/seen")).is_ok_and(|seen| seen == b"two"));
+    assert!(!agent.events().iter().any(|e| matches!(e.kind, EventKind::Unready { .. })));
+    agent.signal("TERM");
+    agent.wait();
+}
+
+#[test]
 fn only_the_senders_that_are_named_can_release() {
     let dir = tempfile::tempdir().unwrap();
     let socket = serve(dir.path());
@@ -413,6 +506,35 @@ fn a_server_that_speaks_first_is_heard_where_http_is_off() {
     let mut said = Vec::new();
     client.read_to_end(&mut said).unwrap();
     assert_eq!(said, b"220 ready\r\n");
+    agent.signal("TERM");
+    agent.wait();
+}
+
+#[test]
+fn clients_that_say_nothing_do_not_keep_others_away_for_the_idle_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = serve(dir.path());
+    let port = json!({ "containerPort": free_port(), "protocol": "HTTP", "host": "app.example" });
+    let (mut config, given) =
+        pod_with(&socket, shell("sleep 1000"), &json!({ "ports": [port.clone()] }));
+    let forward = port["containerPort"].as_u64().unwrap().try_into().unwrap();
+    // Ten minutes of idle time.
+    config.tls = Some(TlsConfig { connections_max: 2, ..TlsConfig::http(free_port(), forward) });
+    let mut agent = Agent::start_in_pod(&config, &given);
+    agent.expect(|k| matches!(k, EventKind::EvidenceAvailable { .. }));
+    let silent = [(); 2].map(|()| {
+        let mut client = tls_client(&config);
+        client.flush().unwrap();
+        // The end of a handshake, and then nothing.
+        while client.conn.is_handshaking() {
+            let StreamOwned { conn, sock } = &mut client;
+            conn.complete_io(sock).unwrap();
+        }
+        client
+    });
+    let session = connect(&config, config.tls.as_ref().unwrap().port);
+    session.attest(Session::nonce().unwrap()).unwrap();
+    drop(silent);
     agent.signal("TERM");
     agent.wait();
 }

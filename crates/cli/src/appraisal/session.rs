@@ -9,6 +9,7 @@ use std::{
 
 use casemate_attestation::{Binding, Claims};
 use casemate_evidence::RawEvidence;
+use casemate_primitives::chain_of;
 use casemate_ra_tls::{
     Appraiser, Expected, Peer, PeerError,
     client::{Attested, Options, Session, SessionError},
@@ -147,7 +148,7 @@ fn refused(seen: &mut Examined, judge: &Judge, err: &SessionError, stage: &str) 
         }
         _ => (stage, "given over this connection, for our nonce", Some("NoSessionEvidence")),
     };
-    seen.verdict.push(Check::new(name, told(err), wanted, Outcome::Failed));
+    seen.verdict.push(Check::new(name, chain_of(err), wanted, Outcome::Failed));
     seen.error = seen.error.take().or_else(|| error.map(str::to_owned));
 }
 
@@ -182,20 +183,6 @@ fn about(err: &PeerError) -> (&'static str, &'static str, Option<&'static str>) 
         }
         _ => ("the peer", "attested", Some("Peer")),
     }
-}
-
-/// An error with its causes.
-fn told(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        let next = err.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = err.source();
-    }
-    text
 }
 
 fn connect(

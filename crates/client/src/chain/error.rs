@@ -1,5 +1,7 @@
 //! What can go wrong with a chain.
 
+pub(super) use casemate_primitives::chain_of;
+
 /// Why something could not be read from or written to the chain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -84,18 +86,4 @@ impl ChainError {
 
 fn incompatible(text: &str) -> bool {
     text.contains("not compatible") || text.contains("incompatible")
-}
-
-/// An error and all of its causes in one line.
-pub(super) fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

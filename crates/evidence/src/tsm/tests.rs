@@ -123,3 +123,24 @@ fn a_folder_that_is_no_configfs_is_an_error_and_left_clean() {
     assert!(matches!(err, EvidenceError::Io { action: "read", .. }), "{err}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_same_failure_is_told_in_the_same_words() {
+    // Without any attribute, as a folder that is no configfs.
+    let dir = tempfile::tempdir().unwrap();
+    let told = || ConfigfsTsm::open(dir.path()).unwrap_err().to_string();
+    let first = told();
+    assert!(first.ends_with("/*/provider`"), "{first}");
+    assert_eq!(told(), first);
+    // A level that is none.
+    let fake = Fake { floor: "9", ..fake("sev_guest") };
+    let tsm = ConfigfsTsm::with_files(dir.path(), fake).unwrap();
+    let told = || tsm.evidence(&[1; 64]).unwrap_err().to_string();
+    let first = told();
+    assert!(first.contains("/*/privlevel_floor`"), "{first}");
+    assert_eq!(told(), first);
+    // No request at all.
+    let gone = dir.path().join("gone");
+    let told = || ConfigfsTsm::with_files(&gone, Kernel).unwrap_err().to_string();
+    assert_eq!(told(), told());
+}

@@ -230,3 +230,27 @@ fn a_refusal_is_kept_and_told() {
     pod.write("main", started(&signer()));
     assert_eq!(log.refresh().unwrap().containers["main"].refused, None);
 }
+
+#[test]
+fn evidence_that_was_gone_is_there_again_when_the_signer_says_so() {
+    let pod = pod();
+    let mut log = pod.log();
+    let available = || EventKind::EvidenceAvailable {
+        tee: TeeKind::IntelTdx,
+        port: 8443,
+        hpke_key: "05".repeat(32),
+        tls_spki_sha256: "06".repeat(32),
+    };
+    pod.write("main", started(&signer()));
+    for _ in 0..2 {
+        pod.write("main", available());
+        assert!(matches!(log.refresh().unwrap().attestation(), Attestation::Available(_)));
+        pod.write("main", EventKind::EvidenceUnavailable { reason: "busy".into() });
+        let waiting = Attestation::Waiting { reason: Some("busy".into()) };
+        assert_eq!(log.refresh().unwrap().attestation(), waiting);
+    }
+    pod.write("main", available());
+    assert!(matches!(log.refresh().unwrap().attestation(), Attestation::Available(_)));
+    let lines = log.reader().lines(&LogQuery::default()).unwrap();
+    assert_eq!(lines[0].text, "no attestation evidence: busy");
+}

@@ -24,6 +24,14 @@ fn unknown_fields_and_bad_values_are_named() {
 }
 
 #[test]
+fn vaults_are_public_unless_the_operator_says_otherwise() {
+    let sample = Config::parse(Config::SAMPLE).unwrap();
+    assert!(!sample.rules.private_vaults && !RulesConfig::default().private_vaults);
+    let text = Config::SAMPLE.replacen("private_vaults = false", "private_vaults = true", 1);
+    assert!(Config::parse(&text).unwrap().rules.private_vaults);
+}
+
+#[test]
 fn a_tee_is_either_software_or_hardware() {
     let with = |tee: &str| {
         let tee = format!("[tee]\n{tee}\n[pricing]");

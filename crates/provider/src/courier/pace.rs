@@ -21,7 +21,8 @@ pub(super) struct Pace {
     /// Index of the vault that is next.
     next: usize,
     rounds: u32,
-    not_before: Option<Instant>,
+    /// Since when a try is due, or from when on.
+    due: Option<Instant>,
     told: HashSet<String>,
     /// How many vaults the list had.
     vaults: usize,
@@ -29,35 +30,40 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Begins anew where the pod has.
-    pub(super) fn of(&mut self, keys: &AttestedKeys) {
-        if self.keys.as_ref() != Some(keys) {
-            *self = Self { keys: Some(*keys), ..Self::default() };
+    pub(super) fn of(&mut self, keys: &AttestedKeys, now: Instant) {
+        if !self.is_of(keys) {
+            *self = Self { keys: Some(*keys), due: Some(now), ..Self::default() };
         }
     }
 
-    /// The vault to try now.
-    pub(super) fn next(&mut self, vaults: &[String], now: Instant) -> Option<String> {
-        if self.not_before.is_some_and(|at| now < at) {
-            return None;
-        }
+    /// Whether it is of this start of the pod.
+    pub(super) fn is_of(&self, keys: &AttestedKeys) -> bool {
+        self.keys.as_ref() == Some(keys)
+    }
+
+    /// The vault to try now, and since when that is due.
+    pub(super) fn next(&mut self, vaults: &[String], now: Instant) -> Option<(Instant, String)> {
+        let due = self.due.filter(|due| *due <= now)?;
         self.vaults = vaults.len();
-        vaults.get(self.next % vaults.len().max(1)).cloned()
+        Some((due, vaults.get(self.next % vaults.len().max(1))?.clone()))
     }
 
     pub(super) fn succeeded(&mut self, now: Instant) {
         self.rounds = 0;
         self.told.clear();
-        self.not_before = Some(now + AFTER_SUCCESS);
+        self.due = Some(now + AFTER_SUCCESS);
     }
 
     /// Whether `told` is news.
     pub(super) fn failed(&mut self, now: Instant, told: &str) -> bool {
         self.next += 1;
+        // At the end of the queue again.
+        self.due = Some(now);
         if self.next >= self.vaults {
             self.next = 0;
             let pause = PAUSE_MIN.saturating_mul(1 << self.rounds.min(10)).min(PAUSE_MAX);
             self.rounds += 1;
-            self.not_before = Some(now + pause);
+            self.due = Some(now + pause);
         }
         self.told.len() < TOLD_MAX && self.told.insert(told.to_owned())
     }
@@ -76,12 +82,12 @@ mod tests {
         let vaults = ["a".to_owned(), "b".to_owned()];
         let mut now = Instant::now();
         let mut pace = Pace::default();
-        pace.of(&keys(1));
+        pace.of(&keys(1), now);
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            assert_eq!(pace.next(&vaults, now).as_deref(), Some("a"));
+            assert_eq!(pace.next(&vaults, now).unwrap().1, "a");
             pace.failed(now, "x");
-            assert_eq!(pace.next(&vaults, now).as_deref(), Some("b"));
+            assert_eq!(pace.next(&vaults, now).unwrap().1, "b");
             pace.failed(now, "x");
             let start = now;
             while pace.next(&vaults, now).is_none() {
@@ -98,14 +104,14 @@ mod tests {
         let vaults = ["a".to_owned()];
         let now = Instant::now();
         let mut pace = Pace::default();
-        pace.of(&keys(1));
+        pace.of(&keys(1), now);
         pace.next(&vaults, now).unwrap();
         assert!(pace.failed(now, "no"));
         assert!(!pace.failed(now, "no"));
         assert!(pace.failed(now, "another reason"));
-        pace.of(&keys(1));
+        pace.of(&keys(1), now);
         assert_eq!(pace.next(&vaults, now), None);
-        pace.of(&keys(2));
+        pace.of(&keys(2), now);
         assert!(pace.next(&vaults, now).is_some());
         pace.succeeded(now);
         assert_eq!(pace.next(&vaults, now), None);

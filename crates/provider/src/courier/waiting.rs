@@ -50,7 +50,8 @@ fn errands_of(world: &World, facts: &FactsCache) -> Errands {
             tls_spki_sha256: endpoint.tls_spki_sha256,
         };
         let address = SocketAddr::new(pod.address?, endpoint.port);
-        Some((pod.id, Errand { address, manifest_hash, keys, vaults }))
+        let publisher = world.snapshot.leases.get(&pod.id.lease)?.publisher;
+        Some((pod.id, Errand { address, manifest_hash, keys, publisher, vaults }))
     };
     world.pods.iter().filter_map(errand).collect()
 }

@@ -36,7 +36,10 @@ pub(crate) struct FakeTee {
     /// Report data that it puts in instead of what was asked for.
     pub(crate) lie: Mutex<Option<[u8; 64]>>,
     pub(crate) broken: Mutex<bool>,
+    /// How many pieces it has made.
     pub(crate) count: AtomicU64,
+    /// How often it was asked.
+    pub(crate) tried: AtomicU64,
 }
 
 impl FakeTee {
@@ -46,6 +49,7 @@ impl FakeTee {
             lie: Mutex::default(),
             broken: Mutex::default(),
             count: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
         })
     }
 }
@@ -56,6 +60,7 @@ impl Attester for FakeTee {
     }
 
     fn evidence(&self, report_data: &[u8; 64]) -> Result<RawEvidence, EvidenceError> {
+        self.tried.fetch_add(1, Ordering::SeqCst);
         if *self.broken.lock().unwrap() {
             return Err(EvidenceError::Provider("broken".into()));
         }

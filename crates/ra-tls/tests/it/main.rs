@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake;
-mod mutual;
 mod rogue;
 
 use std::sync::{Arc, atomic::Ordering};
 
 use casemate_primitives::LeaseId;
 use casemate_ra_tls::{
-    Expected, LIFETIME_SECONDS, PeerError, Purpose, SecretName, Secrets,
+    Expected, LIFETIME_SECONDS, PeerError, Purpose, Renewal, SecretName, Secrets,
     client::{Release, Session, SessionError},
 };
 use fake::{Agent, FakeTee, FakeVerifier, NOW, POD, verifier};
@@ -173,15 +172,37 @@ fn certificates_are_renewed_before_they_end_and_kept_until_then() {
 }
 
 #[test]
-fn without_evidence_there_is_no_handshake() {
+fn without_evidence_there_is_no_handshake_and_waiting_ones_share_one_failure() {
     let agent = Agent::start();
     let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
     let hears = heard.clone();
-    agent.resolver.observe(move |err| hears.lock().unwrap().push(err.to_string()));
+    agent.resolver.observe(move |renewal| {
+        hears.lock().unwrap().push(match renewal {
+            Renewal::Done => "done".to_owned(),
+            Renewal::Failed { cause, serves } => format!("{serves}: {cause}"),
+        });
+    });
+    let tried = || agent.tee.tried.load(Ordering::SeqCst);
     *agent.tee.broken.lock().unwrap() = true;
-    let err = connect(&agent).unwrap_err();
-    assert!(matches!(err, SessionError::Handshake { .. }), "{err}");
-    assert!(heard.lock().unwrap()[0].contains("evidence"));
+    for _ in 0..5 {
+        let err = connect(&agent).unwrap_err();
+        assert!(matches!(err, SessionError::Handshake { .. }), "{err}");
+    }
+    assert_eq!(tried(), 1);
+    assert!(heard.lock().unwrap()[0].starts_with("false: failed to get evidence"), "{heard:?}");
+    // Who asks later has it tried again.
+    *agent.tee.broken.lock().unwrap() = false;
+    agent.clock.set(NOW + 2);
+    connect(&agent).unwrap();
+    assert_eq!((tried(), heard.lock().unwrap()[1].as_str()), (2, "done"));
+
+    // What fails while the certificate is valid is known to be harmless.
+    agent.clock.set(NOW + LIFETIME_SECONDS - 10);
+    *agent.tee.broken.lock().unwrap() = true;
+    agent.resolver.renew().unwrap_err();
+    connect(&agent).unwrap();
+    assert_eq!(tried(), 3, "no handshake tries at once what has just failed");
+    assert!(heard.lock().unwrap()[2].starts_with("true: "), "{heard:?}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) struct ProviderConfig {
     api: Listen,
     ingress: Ingress,
     pricing: Pricing,
+    rules: Rules,
     images: Images,
     timing: Timing,
     tee: Tee,
@@ -54,6 +55,11 @@ struct Pricing {
     egress_mib: u64,
     notice: &'static str,
     grace: &'static str,
+}
+
+#[derive(Serialize)]
+struct Rules {
+    private_vaults: bool,
 }
 
 #[derive(Serialize)]
@@ -121,6 +127,8 @@ impl ProviderConfig {
                 notice: "2m",
                 grace: "2m",
             },
+            // A developer's vaults are on the same machine.
+            rules: Rules { private_vaults: true },
             images: Images { insecure_registries: parts.insecure_registries.to_vec() },
             // Short, so that a developer sees records and claims while looking.
             timing: Timing { record_interval: "2s", claim_interval: "10s", update_max: "2m" },
@@ -156,6 +164,7 @@ mod tests {
         assert_eq!(value["metrics_listen"].as_str(), Some("127.0.0.1:4"));
         assert_eq!(value["backend"]["agent"].as_str(), Some("/bin/agent"));
         assert_eq!(value["tee"]["software"].as_str(), Some("/net/software-tee.sock"));
+        assert_eq!(value["rules"]["private_vaults"].as_bool(), Some(true));
         assert_eq!(value["images"]["insecure_registries"][0].as_str(), Some("127.0.0.1:5000"));
         // Amounts are integers in the chain's smallest unit, and fit TOML's.
         assert_eq!(value["pricing"]["cpu_millicore_second"].as_integer(), Some(10_000));
