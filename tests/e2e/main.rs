@@ -8,6 +8,7 @@
 mod attestation;
 mod bad_input;
 mod bad_quotes;
+mod clusters;
 mod common;
 mod full_disk;
 mod kills;

@@ -47,6 +47,8 @@ pub struct ProviderOptions {
     pub path: Option<String>,
     /// Another agent than the one that the chain has approved.
     pub agent: Option<PathBuf>,
+    /// Whether its control plane shows evidence of the software TEE.
+    pub attests_cluster: bool,
 }
 
 impl ProviderOptions {
@@ -60,6 +62,7 @@ impl ProviderOptions {
             data_dir: None,
             path: None,
             agent: None,
+            attests_cluster: true,
         }
     }
 }
@@ -134,6 +137,11 @@ impl Provider {
         let (key_file, data_dir) = (self.user.secret.display(), self.data_dir.display());
         let agent = self.options.agent.as_ref().unwrap_or(&binaries.agent).display();
         let (software_tee, tcp_last) = (software_tee.display(), tcp_ports + TCP_PORTS - 1);
+        let cluster_tee = if self.options.attests_cluster {
+            format!("[cluster_tee]\nsoftware = \"{software_tee}\"\n\n")
+        } else {
+            String::new()
+        };
         // Other test programs of this machine have other subnets, mostly; the backend looks, too.
         let subnet = 128 + std::process::id() % 100;
         let text = format!(
@@ -142,7 +150,7 @@ impl Provider {
              [ingress]\nlisten = \"127.0.0.1:{ingress_port}\"\n\
              tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"127.0.0.1:{tls_port}\"\n\
              tcp_ports = [{tcp_ports}, {tcp_last}]\ndrain = \"{drain}\"\n\n\
-             [tee]\nsoftware = \"{software_tee}\"\n\n\
+             [tee]\nsoftware = \"{software_tee}\"\n\n{cluster_tee}\
              [backend]\nagent = \"{agent}\"\nsubnet = \"10.{subnet}.{index}.0/24\"\n\n\
              [pricing]\ncpu_millicore_second = {cpu_millicore_second}\n\
              memory_mib_second = {memory_mib_second}\n\
