@@ -150,6 +150,14 @@ fn a_chain_that_does_not_know_the_root_refuses() {
             .refuses(&["did not take the root CA revocation list", "Endorsements.NotVerified"])?;
         assert_eq!(refused.code, 1);
 
+        // The provider's own cluster is not attested either, and the provider runs all the same.
+        let log = std::fs::read_to_string(provider.log())?;
+        ensure!(log.contains("the control plane is not attested"), "{log}");
+        let view = chain.provider(&provider.account()).await?.context("it is registered")?;
+        ensure!(view.cluster.is_none(), "{view:?}");
+        let asking = ["deploy", &file, "--attested-cluster"];
+        ann.run(&asking)?.refuses(&["its cluster is not attested", "no provider takes"])?;
+
         // The provider says so to the publisher, and is never paid.
         says(provider, ann, &chain, opened.lease, "root").await?;
         never_attested(ann, &chain, opened.lease).await?;

@@ -183,6 +183,15 @@ impl Node {
         Ok(())
     }
 
+    /// Sets the clock of a development chain, from its next start on.
+    pub fn set_clock(&mut self, seconds: u64) {
+        const FLAG: &str = "--development-clock";
+        if let Some(at) = self.args.iter().position(|arg| arg == FLAG) {
+            self.args.drain(at..(at + 2).min(self.args.len()));
+        }
+        self.args.extend([FLAG.to_owned(), seconds.to_string()]);
+    }
+
     /// SIGKILL.
     ///
     /// # Errors

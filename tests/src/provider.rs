@@ -51,6 +51,8 @@ pub struct ProviderOptions {
     pub tee_kind: &'static str,
     /// Where it says that TLS to pods is reached, if not where it listens.
     pub tls_public: Option<SocketAddr>,
+    /// Whether its control plane shows evidence of the software TEE.
+    pub attests_cluster: bool,
 }
 
 impl ProviderOptions {
@@ -66,6 +68,7 @@ impl ProviderOptions {
             agent: None,
             tee_kind: "intelTdx",
             tls_public: None,
+            attests_cluster: true,
         }
     }
 }
@@ -141,6 +144,11 @@ impl Provider {
         let (key_file, data_dir) = (self.user.secret.display(), self.data_dir.display());
         let agent = self.options.agent.as_ref().unwrap_or(&binaries.agent).display();
         let (software_tee, tcp_last) = (software_tee.display(), tcp_ports + TCP_PORTS - 1);
+        let cluster_tee = if self.options.attests_cluster {
+            format!("[cluster_tee]\nsoftware = \"{software_tee}\"\n\n")
+        } else {
+            String::new()
+        };
         // Other test programs of this machine have other subnets, mostly; the backend looks, too.
         let subnet = 128 + std::process::id() % 100;
         let text = format!(
@@ -149,7 +157,7 @@ impl Provider {
              [ingress]\nlisten = \"127.0.0.1:{ingress_port}\"\n\
              tls_listen = \"127.0.0.1:{tls_port}\"\ntls_public = \"{tls_public}\"\n\
              tcp_ports = [{tcp_ports}, {tcp_last}]\ndrain = \"{drain}\"\n\n\
-             [tee]\nsoftware = \"{software_tee}\"\nkind = \"{tee_kind}\"\n\n\
+             [tee]\nsoftware = \"{software_tee}\"\nkind = \"{tee_kind}\"\n\n{cluster_tee}\
              [backend]\nagent = \"{agent}\"\nsubnet = \"10.{subnet}.{index}.0/24\"\n\n\
              [pricing]\ncpu_millicore_second = {cpu_millicore_second}\n\
              memory_mib_second = {memory_mib_second}\n\

@@ -134,6 +134,11 @@ impl Chain {
         Ok(self.client.chain_type().await?)
     }
 
+    /// Whether the chain itself says that it is for development.
+    pub(crate) async fn is_development(&self) -> anyhow::Result<bool> {
+        Ok(self.client.is_development().await?)
+    }
+
     /// The chain's clock.
     pub(crate) async fn time(&self) -> anyhow::Result<UnixSeconds> {
         Ok(self.client.time().await?)

@@ -2,6 +2,7 @@
 
 mod account;
 mod attest;
+mod cluster;
 mod dev;
 mod image;
 mod init;

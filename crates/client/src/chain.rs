@@ -5,6 +5,7 @@
 
 mod attestation;
 mod client;
+mod cluster;
 mod collateral;
 mod error;
 mod read;
@@ -15,6 +16,7 @@ mod watch;
 
 pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
 pub use client::ChainClient;
+pub use cluster::ClusterView;
 pub use collateral::IntelCollateral;
 pub use error::ChainError;
 pub use submit::{Call, ChainEvent, EventStream, Included};

@@ -2,7 +2,7 @@
 //!
 //! The doc comments become the descriptions in the JSON Schema, which editors show.
 
-use crate::{CpuMillicores, ImageReference, Mebibytes, ReleaseKey};
+use crate::{CpuMillicores, ImageReference, Mebibytes, Placement, ReleaseKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -82,6 +82,9 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub released_by: Vec<ReleaseKey>,
+    /// Which providers are taken.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
 }
 
 /// When an app that ended is started again.

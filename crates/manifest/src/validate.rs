@@ -5,6 +5,7 @@
 mod container;
 pub mod limits;
 mod names;
+mod placement;
 mod ports;
 mod probe;
 mod secrets;
@@ -86,6 +87,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<Fault> {
     volumes(&spec.volumes, &at.at("volumes"), &mut faults);
     containers(manifest, &at.at("containers"), &mut faults);
     secrets::check(manifest, &at, &mut faults);
+    placement::check(&spec.placement, &at.at("placement"), &mut faults);
     if manifest.checked_pod_resources().is_none() {
         let allowed = "containers and volumes together less than 4294968 cores and 4096Ti";
         faults.add(at, "the resources of a pod are more than can be counted", allowed);

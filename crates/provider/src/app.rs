@@ -17,12 +17,14 @@ use tokio::{
 
 use crate::{
     Chain, Clock, Config, api,
-    attestation::Attestor,
+    attestation::{Attestor, ClusterAttestor},
+    cluster::{self, Keeper},
     courier::{self, Carry, Courier, Errands},
     facts::FactsCache,
     front::{Addresses, Front},
     ingress::Ingress,
     manifests::{ManifestStore, ManifestStoreError},
+    metrics::Metrics,
     reconciler::{self, Reconciler},
     settlement::{self, Settler},
     spool::{Spool, SpoolError},
@@ -93,6 +95,8 @@ pub struct App<C, B> {
     settler: Settler<C>,
     errands: (Arc<C>, Spool, FactsCache, Clock),
     carrier: Option<Arc<dyn Carry>>,
+    keeper: Option<Keeper<C>>,
+    all_metrics: Metrics,
     api: (TcpListener, axum::Router),
     metrics: Option<(TcpListener, axum::Router)>,
     ingress: (Ingress, TcpListener),
@@ -192,6 +196,8 @@ impl<C: Chain, B: Backend> App<C, B> {
             settler,
             errands,
             carrier: None,
+            keeper: None,
+            all_metrics: metrics.clone(),
             api: (listeners.api, router),
             metrics: listeners.metrics.map(|l| (l, api::metrics_router(metrics))),
             ingress: (ingress, listeners.ingress),
@@ -206,6 +212,19 @@ impl<C: Chain, B: Backend> App<C, B> {
     #[must_use]
     pub fn with_courier(mut self, carrier: Arc<dyn Carry>) -> Self {
         self.carrier = Some(carrier);
+        self
+    }
+
+    /// Keeps the cluster attested, on this evidence of the daemon itself. Without it publishers that
+    /// ask for an attested cluster leave the provider out.
+    #[must_use]
+    pub fn with_cluster(mut self, attestor: Arc<dyn ClusterAttestor>) -> Self {
+        self.keeper = Some(Keeper::new(cluster::Parts {
+            chain: Arc::clone(&self.errands.0),
+            attestor,
+            endorsed: self.settler.endorsed(),
+            metrics: self.all_metrics.clone(),
+        }));
         self
     }
 
@@ -246,6 +265,13 @@ impl<C: Chain, B: Backend> App<C, B> {
             tasks.spawn(async move { ingress.serve_tls(listener, shutdown).await });
         }
         tasks.spawn(self.settler.run(shutdown.clone()));
+        match self.keeper {
+            Some(keeper) => drop(tasks.spawn(keeper.run(shutdown.clone()))),
+            None => tracing::info!(
+                "the control plane is not attested, as there is no `[cluster_tee]`: publishers that \
+                 ask for an attested cluster leave this provider out"
+            ),
+        }
         if let Some(carrier) = self.carrier {
             let (chain, spool, facts, clock) = self.errands;
             let sender = watch::Sender::new(Arc::<Errands>::default());

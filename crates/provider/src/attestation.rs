@@ -1,19 +1,21 @@
-//! Evidence of the pods' agents, on its way to the chain.
+//! Evidence of the pods' agents, and of the daemon itself, on its way to the chain.
 //!
 //! Who must not choose what: an agent chooses neither the roots nor the block, and what it serves
 //! is verified here before a fee is paid for it. What the chain then decides is the chain's; this
 //! side only saves the fee for evidence that it would refuse.
 
 mod collateral;
+mod control_plane;
 mod endorsed;
 mod pod;
 
 pub use collateral::CollateralFrom;
+pub use control_plane::{ClusterAttestor, ClusterWanted, ControlPlane, Machine, SoftwareGuest};
 pub use pod::PodAttestor;
 
 pub(crate) use pod::policy as chain_policy;
 
-pub(crate) use endorsed::{Endorsed, is_missing};
+pub(crate) use endorsed::Endorsed;
 
 use std::net::SocketAddr;
 
@@ -24,6 +26,7 @@ use casemate_client::{
 };
 use casemate_primitives::{Hash256, LeaseId, ReplicaIndex};
 use casemate_ra_tls::{Refusal, client::SessionError};
+use casemate_software_tee::client::ClientError;
 use futures::future::BoxFuture;
 
 /// Whose evidence is wanted, and over what.
@@ -66,6 +69,12 @@ pub enum EvidenceError {
     /// The agent can't be reached, or who answers is not the pod's agent.
     #[error("the pod's agent gives no evidence")]
     Session(#[source] Box<SessionError>),
+    /// The machine that the daemon runs on gives none.
+    #[error("this machine gives no evidence")]
+    Machine(#[source] casemate_evidence::EvidenceError),
+    /// The software TEE does not take the daemon as a guest.
+    #[error("the software TEE does not launch the control plane's guest")]
+    Launch(#[source] ClientError),
     /// The agent's keys are not those that its events have named.
     #[error("the evidence covers other keys than the agent has named to its host")]
     OtherKeys,

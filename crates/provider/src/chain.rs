@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{AttestedKeys, ChainSnapshot, Endorsement, ProviderView, Submission};
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
 
@@ -38,6 +38,14 @@ pub trait Chain: Send + Sync + 'static {
         block: u32,
         submission: Submission,
     ) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Has the chain verify evidence of the provider's control plane over the hash of block `block`,
+    /// and list it. Gives the first second at which it counts no more.
+    fn attest_cluster(
+        &self,
+        block: u32,
+        submission: Submission,
+    ) -> impl Future<Output = Result<UnixSeconds, ChainError>> + Send;
 
     /// Brings a vendor's collateral on chain. `Ok(false)` when the chain has it, or newer, already.
     fn endorse(

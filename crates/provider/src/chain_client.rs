@@ -7,10 +7,12 @@ use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
     self, AttestedKeys, Call, ChainClient, ChainSnapshot, Endorsement, ProviderView, Submission,
 };
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex};
+use casemate_evidence::Sources;
+use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256};
 use casemate_provider::{
     Chain, ChainError, Clock, Config,
-    attestation::{CollateralFrom, PodAttestor},
+    attestation::{CollateralFrom, ControlPlane, Machine, PodAttestor, SoftwareGuest},
+    config,
     courier::{PodCarrier, Reach},
     front::Attempt,
 };
@@ -61,17 +63,45 @@ pub(crate) async fn open_backend(config: &Config) -> anyhow::Result<LocalBackend
 
 /// What asks the pods' agents for evidence.
 pub(crate) fn attestor(config: &Config, key: &Keypair, clock: Clock) -> PodAttestor {
-    PodAttestor::new(collateral(config), key.public_key().0, clock)
+    PodAttestor::new(collateral(config.tee.as_ref()), key.public_key().0, clock)
+}
+
+/// What makes evidence of this daemon, where a source of it is configured.
+pub(crate) fn control_plane(config: &Config, clock: Clock) -> Option<ControlPlane> {
+    let tee = config.cluster_tee.as_ref()?;
+    let machine = match software_guest(config) {
+        Some(guest) => Machine::Software(guest),
+        None => Machine::Hardware(Sources::default()),
+    };
+    Some(ControlPlane::new(machine, collateral(Some(tee)), clock))
+}
+
+/// This daemon as a guest of a software TEE. Its name is of its data directory, which no other daemon
+/// has while it runs.
+pub(crate) fn software_guest(config: &Config) -> Option<SoftwareGuest> {
+    let tee = config.cluster_tee.as_ref()?;
+    let control = tee.software.clone()?;
+    let data_dir = std::path::absolute(&config.data_dir).unwrap_or(config.data_dir.clone());
+    let tag = blake2_256(data_dir.as_os_str().as_encoded_bytes());
+    let (tag, _) = tag.split_at(8);
+    // Where the system does not say what runs, the launch fails, and says so.
+    let program = std::env::current_exe().unwrap_or_default();
+    Some(SoftwareGuest {
+        control,
+        kind: tee.kind,
+        id: format!("cluster-{}", hex::encode(tag)),
+        program,
+    })
 }
 
 /// What goes to vaults for the pods.
 pub(crate) fn carrier(config: &Config, key: &Keypair, clock: Clock) -> PodCarrier {
     let reach = if config.rules.private_vaults { Reach::Private } else { Reach::Public };
-    PodCarrier::new(collateral(config), key.public_key().0, clock, reach)
+    PodCarrier::new(collateral(config.tee.as_ref()), key.public_key().0, clock, reach)
 }
 
-fn collateral(config: &Config) -> CollateralFrom {
-    let tee = config.tee.clone().unwrap_or_default();
+fn collateral(tee: Option<&config::TeeConfig>) -> CollateralFrom {
+    let tee = tee.cloned().unwrap_or_default();
     match (tee.software, tee.collateral) {
         (Some(control), _) => CollateralFrom::Software(control),
         (None, Some(folder)) => CollateralFrom::Folder(folder),
@@ -112,6 +142,14 @@ impl Chain for NodeChain {
     ) -> Result<(), ChainError> {
         let attested = self.client.attest(&self.key, lease, replica, keys, block, submission);
         attested.await.map(drop).map_err(translate)
+    }
+
+    async fn attest_cluster(
+        &self,
+        block: u32,
+        submission: Submission,
+    ) -> Result<UnixSeconds, ChainError> {
+        self.client.attest_cluster(&self.key, block, submission).await.map_err(translate)
     }
 
     async fn endorse(&self, endorsement: Endorsement) -> Result<bool, ChainError> {

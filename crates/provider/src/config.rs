@@ -35,6 +35,10 @@ pub struct Config {
     /// Where the pods' evidence comes from. Without it pods run, but no chain pays them.
     #[serde(default)]
     pub tee: Option<TeeConfig>,
+    /// Where evidence of the daemon itself comes from, the control plane of the cluster. Without it
+    /// the cluster is not attested, and publishers may leave the provider out for that.
+    #[serde(default)]
+    pub cluster_tee: Option<TeeConfig>,
     /// What is charged.
     pub pricing: PricingConfig,
     /// What is taken on.
@@ -62,7 +66,7 @@ pub struct BackendConfig {
     pub subnet: Option<String>,
 }
 
-/// Evidence of what runs. One of `software` and `hardware` must be chosen.
+/// Evidence of what runs, in pods or as the control plane. One of `software` and `hardware` must be chosen.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeeConfig {
@@ -71,7 +75,7 @@ pub struct TeeConfig {
     pub software: Option<PathBuf>,
     /// Which hardware the software TEE imitates.
     pub kind: TeeKind,
-    /// Whether pods have a TEE that the agent finds by itself.
+    /// Whether there is a TEE, which is found by itself.
     pub hardware: bool,
     /// Folder with the hardware vendor's collateral. Only what comes with the evidence, if absent.
     pub collateral: Option<PathBuf>,
@@ -291,23 +295,20 @@ impl Config {
         let (first, last) = self.ingress.tcp_ports;
         let max = Period::seconds(u64::from(u32::MAX));
         let domain = &self.ingress.domain;
-        let tee = self.tee.as_ref();
+        let [pods, cluster] = [&self.tee, &self.cluster_tee].map(Option::as_ref);
+        let has_no_source = |tee: &TeeConfig| tee.hardware == tee.software.is_some();
+        let is_gpu = |tee: &TeeConfig| tee.kind == TeeKind::NvidiaGpu;
+        let has_idle_folder = |tee: &TeeConfig| tee.software.is_some() && tee.collateral.is_some();
+        let source = "needs either `software` (a control socket) or `hardware = true`";
+        let kinds = "must be intelSgx, intelTdx or amdSevSnp";
+        let idle_folder = "is for hardware: a software TEE makes its own";
         let checks = [
-            (
-                tee.is_some_and(|tee| tee.hardware == tee.software.is_some()),
-                "tee",
-                "needs either `software` (a control socket) or `hardware = true`",
-            ),
-            (
-                tee.is_some_and(|tee| tee.kind == TeeKind::NvidiaGpu),
-                "tee.kind",
-                "must be intelSgx, intelTdx or amdSevSnp",
-            ),
-            (
-                tee.is_some_and(|tee| tee.software.is_some() && tee.collateral.is_some()),
-                "tee.collateral",
-                "is for hardware: a software TEE makes its own",
-            ),
+            (pods.is_some_and(has_no_source), "tee", source),
+            (pods.is_some_and(is_gpu), "tee.kind", kinds),
+            (pods.is_some_and(has_idle_folder), "tee.collateral", idle_folder),
+            (cluster.is_some_and(has_no_source), "cluster_tee", source),
+            (cluster.is_some_and(is_gpu), "cluster_tee.kind", kinds),
+            (cluster.is_some_and(has_idle_folder), "cluster_tee.collateral", idle_folder),
             (first < 1024, "ingress.tcp_ports", "must begin at 1024 or above"),
             (first > last, "ingress.tcp_ports", "must not end before it begins"),
             (

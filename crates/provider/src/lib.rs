@@ -4,6 +4,7 @@
 //! - [`reconciler`]: finalised leases and running pods in, backend calls and routes out.
 //! - [`settlement`]: attests agents, claims, settles and closes on chain.
 //! - [`attestation`]: asks the pods' agents for the evidence that they are paid for.
+//! - `cluster`: keeps the control plane itself attested.
 //! - [`courier`]: brings secrets from vaults to pods that wait for them.
 //! - [`ingress`]: HTTP by host name, TCP by port and TLS by server name, to the pods that the
 //!   reconciler names.
@@ -19,6 +20,7 @@ pub mod api;
 pub mod app;
 pub mod attestation;
 pub mod chain;
+mod cluster;
 pub mod config;
 pub mod courier;
 pub mod facts;

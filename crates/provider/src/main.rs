@@ -72,6 +72,11 @@ fn read_config(path: &Path) -> anyhow::Result<Config> {
 /// What was signed and not yet claimed stays in the spool.
 async fn purge(config: &Config) -> anyhow::Result<()> {
     let backend = chain_client::open_backend(config).await?;
+    if let Some(guest) = chain_client::software_guest(config)
+        && let Err(err) = guest.end()
+    {
+        tracing::warn!(%err, "cannot end the control plane's guest in the software TEE");
+    }
     backend.purge().await.context("not everything could be removed; run it again")
 }
 
@@ -105,10 +110,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let clock = system_clock();
     let attestor = Arc::new(chain_client::attestor(&config, &key, Arc::clone(&clock)));
     let carrier = Arc::new(chain_client::carrier(&config, &key, Arc::clone(&clock)));
+    let control_plane = chain_client::control_plane(&config, Arc::clone(&clock));
     let deps = Deps { chain, backend, key, attestor, clock };
     let app =
         App::build_behind(front, config, deps).await.context("the provider does not start")?;
-    let app = app.with_courier(carrier);
+    let mut app = app.with_courier(carrier);
+    if let Some(control_plane) = control_plane {
+        app = app.with_cluster(Arc::new(control_plane));
+    }
     let addresses = app.addresses();
     let tls = addresses.tls.map(tracing::field::display);
     tracing::info!(api = %addresses.api, ingress = %addresses.ingress, tls, "the provider runs");

@@ -36,6 +36,10 @@ pub struct Metrics {
     pub standings: Gauge,
     /// Seconds until the earliest standing ends, on the chain's clock.
     pub standing_seconds_left: Gauge,
+    /// Attestations of the control plane by outcome: as for agents, and `failed` for all else.
+    pub cluster_attestations: Family<Kind, Counter>,
+    /// Seconds until the control plane's standing ends, on the chain's clock.
+    pub cluster_standing_seconds_left: Gauge,
     /// Ingress responses by class; the hot ones are kept apart below.
     pub requests: Family<Kind, Counter>,
     /// Ingress responses 2xx and 3xx: no look-up on the hot path.
@@ -69,6 +73,8 @@ impl Default for Metrics {
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
         let attestations = Family::default();
         let (standings, standing_seconds_left) = (Gauge::default(), Gauge::default());
+        let cluster_attestations: Family<Kind, Counter> = Family::default();
+        let cluster_standing_seconds_left: Gauge = Gauge::default();
         let (tls_connections, tls_open) = (Family::default(), Gauge::default());
         let waiting_for_node: Gauge = Gauge::default();
         let requests_ok = requests.get_or_create(&Kind { kind: "ok" }).clone();
@@ -81,6 +87,16 @@ impl Default for Metrics {
             "standing_seconds_left",
             "Seconds until the earliest standing ends; 0 without any",
             standing_seconds_left.clone(),
+        );
+        registry.register(
+            "cluster_attestations",
+            "Attestations of the control plane by outcome",
+            cluster_attestations.clone(),
+        );
+        registry.register(
+            "cluster_standing_seconds_left",
+            "Seconds until the control plane's standing ends; 0 without one",
+            cluster_standing_seconds_left.clone(),
         );
         registry.register("requests", "Ingress responses by class", requests.clone());
         registry.register(
@@ -110,6 +126,8 @@ impl Default for Metrics {
             attestations,
             standings,
             standing_seconds_left,
+            cluster_attestations,
+            cluster_standing_seconds_left,
             requests,
             requests_ok,
             tls_connections,

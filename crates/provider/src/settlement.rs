@@ -37,7 +37,7 @@ use tokio::{
 
 use crate::{
     Chain, ChainError, Clock,
-    attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted, is_missing},
+    attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted},
     chain_of,
     metrics::{Kind, Metrics},
     spool::{NewEvent, RecordKey, Spool, SpoolError},
@@ -138,6 +138,11 @@ impl<C: Chain> Settler<C> {
             jobs: JoinSet::new(),
             broke_since: BTreeMap::new(),
         }
+    }
+
+    /// What is known to be on chain, for others that bring collateral.
+    pub(crate) fn endorsed(&self) -> Arc<Endorsed> {
+        Arc::clone(&self.endorsed)
     }
 
     /// Settles until `shutdown` turns true. Calls under way are left to the chain.
@@ -408,19 +413,7 @@ impl<C: Chain> Carrier<C> {
             let submission = submission.clone();
             self.chain.attest(*lease, *replica, *keys, self.block.0, submission)
         };
-        let round = self.endorsed.round().await;
-        // Mostly the chain has the collateral from another pod or provider, and trying costs less
-        // than asking. A renewal brings newer collateral along, so that its standing is a long one.
-        if *is_renewal || round.is_some() {
-            self.endorsed.bring(&*self.chain, &endorsements, None).await?;
-        }
-        match submit().await {
-            Err(err) if is_missing(&err) => {
-                self.endorsed.bring(&*self.chain, &endorsements, round).await?;
-                Ok(submit().await?)
-            }
-            result => Ok(result?),
-        }
+        Ok(self.endorsed.submit(&*self.chain, &endorsements, *is_renewal, submit).await?)
     }
 }
 

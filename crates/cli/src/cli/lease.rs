@@ -13,6 +13,9 @@ pub(crate) struct OfferArgs {
     /// Ask this provider only
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) provider: Option<Address>,
+    /// Leave out providers whose cluster is not attested, as `placement.attestedCluster` in a manifest
+    #[arg(long)]
+    pub(crate) attested_cluster: bool,
     /// Take the manifest's service under another name
     #[arg(long)]
     pub(crate) name: Option<String>,

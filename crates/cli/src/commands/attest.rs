@@ -53,7 +53,7 @@ pub(super) fn demands(context: &Context, args: &AppraisalArgs) -> anyhow::Result
 }
 
 /// A kind of TEE as people call it.
-fn kind_text(kind: TeeKind) -> &'static str {
+pub(super) fn kind_text(kind: TeeKind) -> &'static str {
     match kind {
         TeeKind::IntelSgx => "SGX",
         TeeKind::IntelTdx => "TDX",
@@ -63,7 +63,7 @@ fn kind_text(kind: TeeKind) -> &'static str {
 }
 
 /// What a root is worth, in a word.
-fn grade_text(grade: Grade) -> &'static str {
+pub(super) fn grade_text(grade: Grade) -> &'static str {
     match grade {
         Grade::Software => "software",
         Grade::Hardware => "hardware",

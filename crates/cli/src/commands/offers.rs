@@ -15,6 +15,8 @@ use crate::{
     address::Address,
     amount::Amount,
     chain_ops::Chain,
+    cli::OfferArgs,
+    commands::cluster::ClusterDemand,
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     manifest_file::{Prepared, resources, resources_text},
@@ -75,10 +77,10 @@ pub(crate) async fn ask(
     chain: &Chain,
     signer: &Signer,
     prepared: &Prepared,
-    only: Option<Address>,
+    wanted: &OfferArgs,
     payment: Payment,
 ) -> anyhow::Result<Vec<Offer>> {
-    let providers = match only {
+    let providers = match wanted.provider {
         Some(account) => {
             let found = chain.provider(account).await?.or_fail(|| {
                 Failure::new(format!("{account} is not registered as a provider"))
@@ -94,25 +96,37 @@ pub(crate) async fn ask(
                 .hint("be one yourself: casemate provider register; or run casemate dev"),
         );
     }
+    // After the providers were read, so that what has ended since does not count.
+    let demand = ClusterDemand::read(chain, &prepared.manifest, wanted.attested_cluster).await?;
     context.printer.note(format!("Asking {}", count(providers.len(), "provider")));
-    Ok(ask_each(context, providers, chain.genesis_hash(), signer, prepared, payment).await)
+    let genesis_hash = chain.genesis_hash();
+    let asked = Asked { genesis_hash, signer, prepared, demand: demand.as_ref() };
+    Ok(ask_each(context, providers, asked, payment).await)
+}
+
+/// What providers are asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    genesis_hash: Hash256,
+    signer: &'a Signer,
+    prepared: &'a Prepared,
+    /// What must hold of their clusters.
+    demand: Option<&'a ClusterDemand>,
 }
 
 /// Asks these providers at once.
 async fn ask_each(
     context: &Context,
     providers: Vec<ProviderView>,
-    genesis_hash: Hash256,
-    signer: &Signer,
-    prepared: &Prepared,
+    asked: Asked<'_>,
     payment: Payment,
 ) -> Vec<Offer> {
-    let key = Arc::new(signer.keypair.clone());
+    let key = Arc::new(asked.signer.keypair.clone());
     let mut offers: Vec<Offer> = stream::iter(providers)
         .map(|provider| {
             let key = Arc::clone(&key);
             async move {
-                let verdict = match ask_one(context, &provider, key, genesis_hash, prepared).await {
+                let verdict = match ask_one(context, &provider, key, asked).await {
                     Ok(quote) => price(quote, payment),
                     Err(reason) => Verdict::Refused(reason),
                 };
@@ -137,9 +151,11 @@ async fn ask_one(
     context: &Context,
     provider: &ProviderView,
     key: Arc<Keypair>,
-    genesis_hash: Hash256,
-    prepared: &Prepared,
+    asked: Asked<'_>,
 ) -> Result<SignedQuote, String> {
+    let Asked { genesis_hash, prepared, demand, .. } = asked;
+    // Who is left out does not get to see the manifest.
+    demand.map_or(Ok(()), |demand| demand.check(provider))?;
     let needs = resources(&prepared.manifest);
     let replicas = prepared.manifest.spec.replicas;
     let all = needs.checked_mul(u32::from(replicas)).ok_or("it needs more than there can be")?;

@@ -3,7 +3,7 @@
 mod profile;
 
 use casemate_client::chain::ProviderView;
-use casemate_primitives::Resources;
+use casemate_primitives::{Resources, UnixSeconds};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     amount::Amount,
     chain_ops::Chain,
     cli::ProviderCommand,
-    commands::offers::duration_text,
+    commands::{cluster::ClusterInfo, offers::duration_text},
     context::Context,
     failure::{Failure, OrFail as _, fail},
     manifest_file::resources_text,
@@ -33,6 +33,7 @@ struct ProviderInfo {
     stake: Amount,
     unbonding: Vec<UnbondingInfo>,
     live_leases: u32,
+    cluster: ClusterInfo,
 }
 
 #[derive(Serialize)]
@@ -44,8 +45,9 @@ struct UnbondingInfo {
 
 use casemate_client::api::ResourcesInfo;
 
-impl From<&ProviderView> for ProviderInfo {
-    fn from(view: &ProviderView) -> Self {
+impl ProviderInfo {
+    /// At this time of the chain's clock.
+    fn of(view: &ProviderView, now: UnixSeconds) -> Self {
         let texts = |list: &[String]| list.iter().map(|text| printable(text)).collect();
         Self {
             account: Address(view.account),
@@ -62,6 +64,7 @@ impl From<&ProviderView> for ProviderInfo {
                 .map(|u| UnbondingInfo { amount: Amount(u.amount), unlocks_at: u.unlocks_at })
                 .collect(),
             live_leases: view.live_leases,
+            cluster: ClusterInfo::of(view, now),
         }
     }
 }
@@ -147,7 +150,7 @@ async fn status(context: &Context, account: Option<Address>) -> anyhow::Result<(
     let chain = Chain::connect(context).await?;
     let view = registered(&chain, account).await?;
     let now = chain.time().await?;
-    let info = ProviderInfo::from(&view);
+    let info = ProviderInfo::of(&view, now);
     context.printer.data(&info, || {
         let mut lines = vec![
             ("account", info.account.to_string()),
@@ -160,6 +163,7 @@ async fn status(context: &Context, account: Option<Address>) -> anyhow::Result<(
             ("leases", info.live_leases.to_string()),
             ("stake", info.stake.to_string()),
         ];
+        lines.extend(info.cluster.lines(now));
         for part in &info.unbonding {
             let left = part.unlocks_at.saturating_sub(now);
             let when = match left {
@@ -176,7 +180,8 @@ async fn list(context: &Context) -> anyhow::Result<()> {
     let chain = Chain::connect(context).await?;
     let mut views = chain.providers().await?;
     views.sort_by_key(|view| view.account);
-    let infos: Vec<ProviderInfo> = views.iter().map(ProviderInfo::from).collect();
+    let now = chain.time().await?;
+    let infos: Vec<ProviderInfo> = views.iter().map(|view| ProviderInfo::of(view, now)).collect();
     if infos.is_empty() {
         context.printer.note("No provider is registered. Be one: casemate provider register");
     }
@@ -194,12 +199,13 @@ async fn list(context: &Context) -> anyhow::Result<()> {
                     info.account.to_string(),
                     info.regions.join(","),
                     resources_text(&free),
+                    info.cluster.cell(),
                     info.live_leases.to_string(),
                     info.stake.to_string(),
                 ]
             })
             .collect();
-        table(&["NAME", "ACCOUNT", "REGIONS", "FREE", "LEASES", "STAKE"], &rows)
+        table(&["NAME", "ACCOUNT", "REGIONS", "FREE", "CLUSTER", "LEASES", "STAKE"], &rows)
     })
 }
 

@@ -394,6 +394,9 @@ pub(super) fn event(event: Event) -> Option<ChainEvent> {
             report_data: report_data.to_vec(),
             block_hash: [0; 32],
         }),
+        Event::ClusterAttested { provider, expires_at, .. } => {
+            ChainEvent::ClusterAttested { provider: provider.0, expires_at }
+        }
         _ => return None,
     })
 }

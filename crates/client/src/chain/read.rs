@@ -7,8 +7,8 @@ use subxt::{
 };
 
 use super::{
-    AccountBalance, AgentView, ChainClient, ChainError, DeploymentView, Deposits, LeaseState,
-    LeaseView, ProviderView, UnbondingView, client::Config, runtime,
+    AccountBalance, AgentView, ChainClient, ChainError, ClusterView, DeploymentView, Deposits,
+    LeaseState, LeaseView, ProviderView, UnbondingView, client::Config, cluster, runtime,
 };
 
 /// The chain at one block.
@@ -35,13 +35,14 @@ impl ChainClient {
             .iter(runtime::storage().providers().providers(), ())
             .await
             .map_err(ChainError::reading)?;
+        let mut clusters = cluster::clusters(&at).await?;
         let mut providers = Vec::new();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(ChainError::reading)?;
             let (account,) =
                 entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
             let value = entry.value().decode().map_err(ChainError::reading)?;
-            providers.push(provider_view(account.0, value));
+            providers.push(provider_view(account.0, value, clusters.remove(&account.0)));
         }
         Ok(providers)
     }
@@ -58,9 +59,9 @@ impl ChainClient {
             .try_fetch(address, (AccountId32(*account),))
             .await
             .map_err(ChainError::reading)?;
-        value
-            .map(|value| Ok(provider_view(*account, value.decode().map_err(ChainError::reading)?)))
-            .transpose()
+        let Some(value) = value else { return Ok(None) };
+        let found = value.decode().map_err(ChainError::reading)?;
+        Ok(Some(provider_view(*account, found, cluster::cluster(&at, account).await?)))
     }
 
     /// Leases of a publisher that are not settled.
@@ -106,6 +107,18 @@ impl ChainClient {
         let Some(value) = value else { return Ok(AccountBalance::default()) };
         let data = value.decode().map_err(ChainError::reading)?.data;
         Ok(AccountBalance { free: data.free, held: data.reserved })
+    }
+
+    /// Whether the chain's genesis has made it one for development. Only there evidence of a software
+    /// TEE may count.
+    pub async fn is_development(&self) -> Result<bool, ChainError> {
+        use runtime::runtime_types::casemate_runtime::network::pallet::NetworkKind;
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().network().kind();
+        let value = at.storage().try_fetch(address, ()).await.map_err(ChainError::reading)?;
+        // What genesis leaves out is a chain of real money.
+        let Some(value) = value else { return Ok(false) };
+        Ok(matches!(value.decode().map_err(ChainError::reading)?, NetworkKind::Development))
     }
 
     /// What the chain asks for besides what a transaction itself names.
@@ -218,6 +231,7 @@ async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError>
 fn provider_view(
     account: AccountBytes,
     found: runtime::runtime_types::pallet_providers::types::Provider,
+    cluster: Option<ClusterView>,
 ) -> ProviderView {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let info = found.info.0;
@@ -238,5 +252,6 @@ fn provider_view(
             .map(|part| UnbondingView { amount: part.amount, unlocks_at: part.unlocks_at })
             .collect(),
         live_leases: found.live_leases,
+        cluster,
     }
 }

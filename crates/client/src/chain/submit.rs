@@ -2,7 +2,7 @@
 
 use casemate_primitives::{
     AccountBytes, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId,
-    ManifestRef, PriceList, ProviderInfo, Quote, Resources, UsageRecord,
+    ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
 };
 use subxt::{
     config::DefaultExtrinsicParamsBuilder,
@@ -159,6 +159,13 @@ pub enum ChainEvent {
     },
     /// Evidence was verified by the runtime.
     Appraised(super::Appraised),
+    /// A provider's control plane counts.
+    ClusterAttested {
+        /// Whose.
+        provider: AccountBytes,
+        /// First second at which it counts no more.
+        expires_at: UnixSeconds,
+    },
     /// A deployment has a new manifest or was stopped.
     DeploymentChanged {
         /// Which.

@@ -7,7 +7,7 @@ use casemate_primitives::{
     Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
 };
 
-use super::StandingView;
+use super::{ClusterView, StandingView};
 
 /// Money of an account.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -156,6 +156,16 @@ pub struct ProviderView {
     pub unbonding: Vec<UnbondingView>,
     /// Leases that are not settled yet.
     pub live_leases: u32,
+    /// What the chain has verified of its control plane, also when that has ended: see
+    /// [`ProviderView::cluster_at`].
+    pub cluster: Option<ClusterView>,
+}
+
+impl ProviderView {
+    /// Its control plane, if it is attested at this time of the chain's clock.
+    pub fn cluster_at(&self, now: UnixSeconds) -> Option<&ClusterView> {
+        self.cluster.as_ref().filter(|cluster| cluster.counts_at(now))
+    }
 }
 
 /// What one finalised block says about the leases that the reader asked for.

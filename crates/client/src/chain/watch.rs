@@ -130,7 +130,7 @@ async fn advance(
                     .map(|lease| lease.id),
             ),
             // Evidence of no lease.
-            ChainEvent::Appraised(_) => {}
+            ChainEvent::Appraised(_) | ChainEvent::ClusterAttested { .. } => {}
         }
     }
     for lease in touched {

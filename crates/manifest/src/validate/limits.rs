@@ -25,6 +25,9 @@ pub const SECRETS_MAX: usize = 64;
 /// Most keys that may release secrets.
 pub const RELEASE_KEYS_MAX: usize = 16;
 
+/// Most measurements of control planes.
+pub const MEASUREMENTS_MAX: usize = 16;
+
 /// Most words of a command, and arguments.
 pub const WORDS_MAX: usize = 256;
 

@@ -118,7 +118,8 @@ fn read_folder(folder: &Path) -> Result<Bundle, String> {
     if is_empty {
         return Err(format!(
             "no file in `{}` is collateral; put the vendor's certificates, revocation lists, TCB \
-             info and QE identity there (`tee.collateral` in the configuration)",
+             info and QE identity there (`tee.collateral` and `cluster_tee.collateral` in the \
+             configuration)",
             folder.display()
         ));
     }
@@ -167,7 +168,7 @@ fn to_der(raw: &RawEndorsements) -> Result<RawEndorsements, EvidenceError> {
     };
     let crl = raw.crl.as_deref().ok_or(unusable(
         "AMD's revocation list is missing (`crl` of the key distribution service); put it into the \
-         folder `tee.collateral`",
+         folder `tee.collateral` (or `cluster_tee.collateral`)",
     ))?;
     Ok(RawEndorsements {
         vek: der(&raw.vek)?,

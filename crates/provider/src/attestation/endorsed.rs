@@ -26,9 +26,36 @@ struct Known {
 
 impl Endorsed {
     /// The round, if anything was brought on chain since the start.
-    pub(crate) async fn round(&self) -> Option<u64> {
+    async fn round(&self) -> Option<u64> {
         let known = self.known.lock().await;
         (!known.pieces.is_empty()).then_some(known.round)
+    }
+
+    /// Has the chain verify evidence, and brings the collateral that it lacks. `renews`: newer
+    /// collateral is brought along in any case, so that the new standing is a long one.
+    pub(crate) async fn submit<C: Chain, T, F>(
+        &self,
+        chain: &C,
+        endorsements: &[Endorsement],
+        renews: bool,
+        submit: impl Fn() -> F,
+    ) -> Result<T, ChainError>
+    where
+        F: Future<Output = Result<T, ChainError>>,
+    {
+        let round = self.round().await;
+        // Mostly the chain has the collateral from another pod or provider, and trying costs less
+        // than asking.
+        if renews || round.is_some() {
+            self.bring(chain, endorsements, None).await?;
+        }
+        match submit().await {
+            Err(err) if is_missing(&err) => {
+                self.bring(chain, endorsements, round).await?;
+                submit().await
+            }
+            result => result,
+        }
     }
 
     /// Brings on chain what is not known to be there. `missing_since`: the chain has said, after this
@@ -36,7 +63,7 @@ impl Endorsed {
     /// brought again.
     ///
     /// One at a time, so that many pods that start at once bring it once.
-    pub(crate) async fn bring<C: Chain>(
+    async fn bring<C: Chain>(
         &self,
         chain: &C,
         pieces: &[Endorsement],
@@ -66,7 +93,7 @@ impl Endorsed {
 }
 
 /// Whether the chain lacks collateral, or has only what has expired.
-pub(crate) fn is_missing(err: &ChainError) -> bool {
+fn is_missing(err: &ChainError) -> bool {
     const NAMES: [&str; 3] = ["CertificateUnknown", "CollateralMissing", "CollateralExpired"];
     matches!(err, ChainError::Refused { name, .. } if NAMES.contains(&name.as_str()))
 }

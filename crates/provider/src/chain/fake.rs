@@ -12,7 +12,7 @@ use casemate_client::chain::{
     StandingView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, blake2_256,
+    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ use super::{Chain, ChainError};
 pub enum Call {
     /// [`Chain::attest`].
     Attest(LeaseId, ReplicaIndex, AgentPublicKey),
+    /// [`Chain::attest_cluster`], with the block.
+    AttestCluster(u32),
     /// [`Chain::endorse`], with what it was.
     Endorse(&'static str),
     /// [`Chain::claim`], with lease, replica and sequence.
@@ -46,6 +48,8 @@ struct State {
     certificates: HashSet<Hash256>,
     refusals: VecDeque<&'static str>,
     attested_over: Vec<u32>,
+    cluster_refusals: VecDeque<&'static str>,
+    cluster: Option<(Submission, UnixSeconds)>,
     calls: Vec<(Call, Result<(), ChainError>)>,
 }
 
@@ -71,6 +75,8 @@ impl FakeChain {
             certificates: HashSet::new(),
             refusals: VecDeque::new(),
             attested_over: Vec::new(),
+            cluster_refusals: VecDeque::new(),
+            cluster: None,
             calls: Vec::new(),
         };
         Self {
@@ -108,6 +114,16 @@ impl FakeChain {
     /// The next attest is refused with this name. Several queue up.
     pub fn refuse_next_attest(&self, name: &'static str) {
         self.lock().refusals.push_back(name);
+    }
+
+    /// The next evidence of the control plane is refused with this name. Several queue up.
+    pub fn refuse_next_cluster(&self, name: &'static str) {
+        self.lock().cluster_refusals.push_back(name);
+    }
+
+    /// The newest evidence of the control plane, and when it ends.
+    pub fn cluster(&self) -> Option<(Submission, UnixSeconds)> {
+        self.lock().cluster.clone()
     }
 
     /// Sets the roots that the chain trusts.
@@ -265,6 +281,32 @@ impl Chain for FakeChain {
             lease.agents.sort_by_key(|agent| agent.replica);
             Ok(())
         })
+    }
+
+    async fn attest_cluster(
+        &self,
+        block: u32,
+        submission: Submission,
+    ) -> Result<UnixSeconds, ChainError> {
+        let (refusal, seconds) = {
+            let mut state = self.lock();
+            let missing = state.needs_collateral && state.certificates.is_empty();
+            let refusal = missing.then_some("CertificateUnknown");
+            (refusal.or_else(|| state.cluster_refusals.pop_front()), state.standing_seconds)
+        };
+        let mut expires_at = 0;
+        self.call(Call::AttestCluster(block), |snapshot| {
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            if block == 0 || block > snapshot.block_number {
+                return Err("BlockTooOld");
+            }
+            expires_at = snapshot.time + seconds;
+            Ok(())
+        })?;
+        self.lock().cluster = Some((submission, expires_at));
+        Ok(expires_at)
     }
 
     async fn endorse(&self, endorsement: Endorsement) -> Result<bool, ChainError> {

@@ -58,6 +58,30 @@ fn a_tee_is_either_software_or_hardware() {
 }
 
 #[test]
+fn the_control_plane_has_a_tee_of_its_own() {
+    let with = |tee: &str| {
+        let tee = format!("[cluster_tee]\n{tee}\n[pricing]");
+        Config::parse(&Config::SAMPLE.replacen("[pricing]", &tee, 1))
+    };
+    let config = with("software = \"/run/tee.sock\"\nkind = \"amdSevSnp\"").unwrap();
+    assert!(config.tee.is_none());
+    assert_eq!(config.cluster_tee.unwrap().kind, TeeKind::AmdSevSnp);
+    let config = with("hardware = true\ncollateral = \"/var/collateral\"").unwrap();
+    assert!(config.cluster_tee.is_some_and(|tee| tee.hardware && tee.collateral.is_some()));
+    assert!(Config::parse(Config::SAMPLE).unwrap().cluster_tee.is_none());
+    for (bad, named) in [
+        ("", "`cluster_tee`"),
+        ("hardware = true\nsoftware = \"s\"", "`cluster_tee`"),
+        ("software = \"s\"\nkind = \"nvidiaGpu\"", "cluster_tee.kind"),
+        ("software = \"s\"\ncollateral = \"c\"", "cluster_tee.collateral"),
+        ("hardware = true\nport = 1", "port"),
+    ] {
+        let told = with(bad).unwrap_err().to_string();
+        assert!(told.contains(named), "{bad}: {told}");
+    }
+}
+
+#[test]
 fn where_tls_is_taken_is_told_to_others() {
     let with = |lines: &str| {
         let lines = format!("[ingress]\n{lines}");

@@ -55,6 +55,7 @@ fn provider() -> ProviderView {
         stake: 0,
         unbonding: vec![],
         live_leases: 0,
+        cluster: None,
     }
 }
 

@@ -19,7 +19,7 @@ use casemate_primitives::{DeploymentId, LeaseId, Resources, TeeKind, blake2_256}
 use casemate_provider::{
     App, Config,
     app::Deps,
-    attestation::{Attestor, Evidence, EvidenceError, Wanted},
+    attestation::{Attestor, ClusterAttestor, Evidence, EvidenceError, Wanted},
     chain::fake::FakeChain,
     front::Addresses,
 };
@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) backend: MemoryBackend,
     pub(crate) config: Config,
     pub(crate) agents: Agents,
+    /// What makes evidence of the daemon itself, from its next start on.
+    pub(crate) cluster: Option<Arc<dyn ClusterAttestor>>,
     /// How far the daemon's clock is ahead, in seconds, from its next start on.
     pub(crate) clock_ahead: u64,
     places: Places,
@@ -156,6 +158,7 @@ pub(crate) fn provider_view() -> ProviderView {
         stake: 0,
         unbonding: vec![],
         live_leases: 0,
+        cluster: None,
     }
 }
 
@@ -202,6 +205,7 @@ impl World {
             backend: MemoryBackend::new(),
             config,
             agents: Agents::default(),
+            cluster: None,
             clock_ahead: 0,
             places: Places::default(),
             running: None,
@@ -225,7 +229,10 @@ impl World {
 
     /// Starts the daemon (again), on the same data, backend and chain.
     pub(crate) async fn run(&mut self) {
-        let app = App::build(self.config.clone(), self.deps()).await.unwrap();
+        let mut app = App::build(self.config.clone(), self.deps()).await.unwrap();
+        if let Some(cluster) = &self.cluster {
+            app = app.with_cluster(Arc::clone(cluster));
+        }
         let addresses = app.addresses();
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(async move { app.run(shutdown).await.unwrap() });

@@ -200,6 +200,7 @@ fn provider_view() -> ProviderView {
         stake: 0,
         unbonding: vec![],
         live_leases: 0,
+        cluster: None,
     }
 }
 

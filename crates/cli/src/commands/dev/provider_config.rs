@@ -30,6 +30,7 @@ pub(super) struct ProviderConfig {
     images: Images,
     timing: Timing,
     tee: Tee,
+    cluster_tee: Tee,
     backend: Backend,
 }
 
@@ -132,7 +133,8 @@ impl ProviderConfig {
             images: Images { insecure_registries: parts.insecure_registries.to_vec() },
             // Short, so that a developer sees records and claims while looking.
             timing: Timing { record_interval: "2s", claim_interval: "10s", update_max: "2m" },
-            tee: Tee { software: parts.software_tee },
+            tee: Tee { software: parts.software_tee.clone() },
+            cluster_tee: Tee { software: parts.software_tee },
             backend: Backend { agent: parts.agent, subnet: parts.subnet },
         }
     }
@@ -165,6 +167,7 @@ mod tests {
         assert_eq!(value["backend"]["agent"].as_str(), Some("/bin/agent"));
         assert_eq!(value["tee"]["software"].as_str(), Some("/net/software-tee.sock"));
         assert_eq!(value["rules"]["private_vaults"].as_bool(), Some(true));
+        assert_eq!(value["cluster_tee"]["software"].as_str(), Some("/net/software-tee.sock"));
         assert_eq!(value["images"]["insecure_registries"][0].as_str(), Some("127.0.0.1:5000"));
         // Amounts are integers in the chain's smallest unit, and fit TOML's.
         assert_eq!(value["pricing"]["cpu_millicore_second"].as_integer(), Some(10_000));

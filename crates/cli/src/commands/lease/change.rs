@@ -12,6 +12,7 @@ use crate::{
     chain_ops::{Chain, Settled, Watch},
     cli::{FundArgs, StopArgs, UpdateArgs},
     commands::{
+        cluster::ensure_attested,
         offers::duration_text,
         secret::{Followed, follow, name_releaser},
     },
@@ -69,7 +70,9 @@ pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Resu
                 .hint("change the manifest, or push a new image under the tag"),
         );
     }
-    let client = provider_of(context, &chain, &signer, Address(lease.provider)).await?;
+    let provider = Address(lease.provider);
+    ensure_attested(context, &chain, &prepared.manifest, false, provider).await?;
+    let client = provider_of(context, &chain, &signer, provider).await?;
     // First the provider, then the chain: what is on chain can always be run.
     client.put_manifest(lease.id, &prepared.canonical).await.or_fail(|| {
         Failure::new(format!("lease {} was not changed: its provider refuses", lease.id)).hint(

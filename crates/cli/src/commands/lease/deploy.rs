@@ -12,6 +12,7 @@ use crate::{
     chain_ops::Chain,
     cli::{DeployArgs, OfferArgs, QuotesArgs},
     commands::{
+        cluster::ensure_attested,
         offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table},
         secret::{Followed, Released, follow, name_releaser},
     },
@@ -67,6 +68,8 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let Some((provider, priced)) = cheapest(&offers) else {
         return fail(nobody());
     };
+    let attested = args.offer.attested_cluster;
+    ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
     let opened = chain
         .deploy(&signer, prepared.reference, &priced.quote, priced.deposit, priced.spend_rate_max)
         .await?;
@@ -142,7 +145,7 @@ async fn ask_providers(
     let chain = Chain::connect(context).await?;
     name_releaser(context, &signer, &passphrase, &mut manifest)?;
     let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
-    let offers = ask(context, &chain, &signer, &prepared, args.provider, payment).await?;
+    let offers = ask(context, &chain, &signer, &prepared, args, payment).await?;
     Ok(Asked { chain, signer, passphrase, prepared, offers })
 }
 

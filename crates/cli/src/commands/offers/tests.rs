@@ -120,7 +120,19 @@ fn view(name: &str, key: &Keypair, endpoint: String) -> ProviderView {
         stake: 0,
         unbonding: Vec::new(),
         live_leases: 0,
+        cluster: None,
     }
+}
+
+async fn ask_any(
+    context: &Context,
+    providers: Vec<ProviderView>,
+    prepared: &Prepared,
+    demand: Option<&ClusterDemand>,
+) -> Vec<Offer> {
+    let signer = publisher();
+    let asked = Asked { genesis_hash: GENESIS, signer: &signer, prepared, demand };
+    ask_each(context, providers, asked, Payment::default()).await
 }
 
 #[tokio::test]
@@ -149,8 +161,7 @@ async fn all_are_asked_and_the_cheapest_honest_one_comes_first() {
 
     let context = crate::commands::testing::context();
     let providers = vec![full, forged, dear, away, refuses, elsewhere, cheap];
-    let offers =
-        ask_each(&context, providers, GENESIS, &publisher(), &prepared, Payment::default()).await;
+    let offers = ask_any(&context, providers, &prepared, None).await;
     let names: Vec<&str> = offers.iter().map(|offer| offer.provider.name.as_str()).collect();
     assert_eq!(names[..2], ["cheap", "dear"]);
     let reason = |name: &str| {
@@ -182,9 +193,41 @@ async fn only_allowed_endpoints_are_spoken_to() {
     context.settings.provider_endpoints = Some(vec!["http://other.example".into()]);
     let ask = async |context: &Context| {
         let providers = vec![view("p", &key, endpoint.clone())];
-        ask_each(context, providers, GENESIS, &publisher(), &prepared, Payment::default()).await
+        ask_any(context, providers, &prepared, None).await
     };
     assert!(matches!(&ask(&context).await[0].verdict, Verdict::Refused(r) if r.contains("allow")));
     context.settings.provider_endpoints = Some(vec![format!("{endpoint}/")]);
     assert!(matches!(&ask(&context).await[0].verdict, Verdict::Quoted(_)));
+}
+
+#[tokio::test]
+async fn who_is_left_out_for_its_cluster_is_not_asked() {
+    use crate::commands::cluster::attested_view;
+    use subxt_signer::sr25519::dev;
+    let prepared = prepared();
+    let serve = |key: &Keypair, price| {
+        crate::commands::testing::provider_endpoint(vec![signed(key, &prepared, price, GENESIS)])
+    };
+    // Nobody listens there: it would be said.
+    let unattested = view("unattested", &dev::bob(), "http://127.0.0.1:1".into());
+    let mut ended = view("ended", &dev::charlie(), "http://127.0.0.1:1".into());
+    ended.cluster = Some(attested_view(100));
+    let mut attested = view("attested", &dev::dave(), serve(&dev::dave(), 20));
+    attested.cluster = Some(attested_view(101));
+    let providers = vec![unattested, ended, attested];
+    let context = crate::commands::testing::context();
+    let demand = ClusterDemand::any_at(100);
+    let offers = ask_any(&context, providers.clone(), &prepared, Some(&demand)).await;
+    let verdicts: Vec<(&str, &Verdict)> =
+        offers.iter().map(|offer| (offer.provider.name.as_str(), &offer.verdict)).collect();
+    assert!(matches!(verdicts[0], ("attested", Verdict::Quoted(_))), "{verdicts:?}");
+    for (name, verdict) in &verdicts[1..] {
+        let Verdict::Refused(reason) = verdict else { panic!("{name} was taken") };
+        let expected =
+            if *name == "ended" { "attestation has ended" } else { "cluster is not attested" };
+        assert!(reason.contains(expected), "{name}: {reason}");
+    }
+    // Who does not ask for it is told what else is wrong with them.
+    let offers = ask_any(&context, providers, &prepared, None).await;
+    assert!(offers_table(&offers).contains("cannot reach"), "{}", offers_table(&offers));
 }

@@ -53,6 +53,7 @@ fn an_update_keeps_what_it_does_not_name() {
         stake: 0,
         unbonding: Vec::new(),
         live_leases: 0,
+        cluster: None,
     };
     let args = ProfileArgs { memory: Some(20), ..Default::default() };
     let (info, capacity, prices) = Profile::read(&args, None).unwrap().build(Some(&now)).unwrap();
