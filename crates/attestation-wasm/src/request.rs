@@ -53,6 +53,9 @@ struct Answer {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims>,
+    /// What policies name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Verdict>,
 }
@@ -130,6 +133,7 @@ fn judge<E, R: core::fmt::Debug + core::fmt::Display>(
             .failed()
             .map(|check| format!("{}: {}; wanted: {}", check.name, check.found, check.wanted))
             .collect(),
+        workload: Some(hex::encode(verified.claims().measurements.workload())),
         claims: Some(verified.into_claims()),
         checks: Some(verdict),
         ..Answer::default()

@@ -108,7 +108,7 @@ fn time_policy_report_data_and_roots_decide() {
     assert_eq!(with(&|r| r["at"] = json!(2_000_000_000))["error"], "Expired");
     assert_eq!(with(&|r| r["at"] = json!(0))["error"], "NotYetValid");
     let genuine = with(&|_| ());
-    let workload = genuine["claims"]["measurements"]["mrTd"].clone();
+    let workload = genuine["workload"].clone();
     let policy = |workload: Value| json!({"require": {"workload": [workload]}});
     assert_eq!(with(&|r| r["policy"] = policy(workload.clone()))["accepted"], true);
     assert_eq!(with(&|r| r["policy"] = policy("11".repeat(48).into()))["accepted"], false);

@@ -100,7 +100,7 @@ fn a_real_quote_becomes_a_signed_result_that_another_checks() {
     let home = home();
     let plain = verify(&home, &[]).json();
     let report_data = plain["claims"]["reportData"].as_str().unwrap().to_owned();
-    let workload = plain["claims"]["measurements"]["mrTd"].as_str().unwrap();
+    let workload = plain["workload"].as_str().unwrap();
     let policy = home.write("p.json", &json!({"require": {"workload": [workload]}}).to_string());
     let policy = text(policy);
     let run = verify(&home, &["--policy", &policy, "--report-data", &report_data]);

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use casemate_attestation::{Binding, Purpose, TrustRoots, dcap::Quote, sev_snp::Report};
+use casemate_attestation::{
+    Binding, Purpose, TrustRoots, dcap::Quote, sev_snp::Report, td_workload,
+};
 use casemate_client::chain::{Endorsement, Submission};
 use casemate_evidence::Sources;
 use casemate_primitives::{LeaseId, TeeKind};
@@ -83,7 +85,7 @@ fn content(submission: &Submission) -> ([u8; 64], Vec<u8>) {
     }
     let quote = Quote::parse(&submission.evidence).unwrap();
     let measurement = match (quote.td_report(), quote.sgx_report()) {
-        (Some(td), _) => td.mr_td.to_vec(),
+        (Some(td), _) => td_workload(&td.mr_td, &td.rtmr).to_vec(),
         (_, Some(sgx)) => sgx.mr_enclave.to_vec(),
         _ => panic!("no report"),
     };
