@@ -92,7 +92,7 @@ fn a_stolen_release_opens_for_its_own_agent_alone() {
         attested(&chain, book, Some(first)).await?;
         let (status, body) =
             until("the next agent answers", async || deliver(book, &sealed).await).await?;
-        ensure!(status == 400 && body.contains("release again"), "{status} {body}");
+        ensure!(status == 400 && body.contains("sealed to another agent's key"), "{status} {body}");
         let pods: Vec<i32> =
             pods(provider, book)?.into_iter().chain(pods(provider, other)?).collect();
         ensure!(!in_memory(&pods, &password)?, "it was opened all the same");

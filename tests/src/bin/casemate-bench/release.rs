@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use casemate_attestation::{Grade, bundle::Bundle, policy::Policy};
-use casemate_client::api::PodInfo;
+use casemate_client::{api::PodInfo, chain::ChainClient};
 use casemate_primitives::LeaseId;
 use casemate_ra_tls::{
     ATTESTATION_PATH, Appraiser, Expected, PodIdentity, PolicyAppraiser, SECRETS_PATH, SecretName,
@@ -131,7 +131,7 @@ impl Publisher {
         let opened = ann.json(&["deploy", &file, "--no-release"])?;
         let lease = LeaseId(opened["lease"].as_u64().context("no lease was opened")?);
 
-        let chain = cluster.node.chain().await?;
+        let chain = ChainClient::connect(&cluster.node.url()).await?;
         let client = provider.client(ann, &chain)?;
         let (manifest_hash, agent_key, endpoint) = until("the agent is attested", async || {
             let view = chain.lease(lease).await?.context("the lease is gone")?;
