@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use casemate_attestation_result::{
     Checked, Demands, ResultError, ResultKey, SigningKey, Tier, jws, read,
 };
+use serde_json::Value;
 
 const DEMANDS: Demands<'static> =
     Demands { now: 1_750_809_660, age_seconds_max: u64::MAX, nonce: None, policy_id: None };
@@ -17,15 +18,18 @@ pub(crate) fn result(bytes: &[u8]) {
         check(&checked);
         assert!(read(bytes, other, &DEMANDS).is_err(), "two keys have signed it");
     }
-    let token = jws::sign(bytes, key);
-    let payload = jws::verify(token.as_bytes(), key.public());
-    match payload {
-        Ok(payload) => assert_eq!(payload, bytes),
-        Err(error) => assert!(matches!(error, ResultError::TooLarge), "{error}"),
+    // Signing takes a thousand times as long as finding out that it is not worth it.
+    let profiled = |claims: Value| claims.get("eat_profile").is_some_and(Value::is_string);
+    if !serde_json::from_slice(bytes).is_ok_and(profiled) {
+        return;
     }
-    assert!(read(token.as_bytes(), other, &DEMANDS).is_err());
-    if let Ok(checked) = read(token.as_bytes(), key.public(), &DEMANDS) {
-        check(&checked);
+    let token = jws::sign(bytes, key);
+    match read(token.as_bytes(), key.public(), &DEMANDS) {
+        Ok(checked) => check(&checked),
+        Err(ResultError::Signature | ResultError::OtherKey { .. }) => {
+            panic!("the right key has signed it")
+        }
+        Err(_) => {}
     }
 }
 

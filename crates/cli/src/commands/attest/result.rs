@@ -144,6 +144,11 @@ pub(super) fn run(context: &Context, args: &AttestResultArgs) -> anyhow::Result<
     };
     context.printer.data(&shown, || text(&shown))?;
     if shown.accepted {
+        if args.policy.is_none() {
+            context.printer.note(
+                "What is good enough was the verifier's choice; to name yours: --policy FILE",
+            );
+        }
         return Ok(());
     }
     fail(
