@@ -179,7 +179,7 @@ impl Listed {
                 of.iter().for_each(|part| self.add(claims, part, depth + 1));
             }
             Condition::Workload(values) => {
-                has(&mut self.workload, among(claims.measurements.workload(), values));
+                has(&mut self.workload, among(&claims.measurements.workload(), values));
             }
             Condition::Signer(values) => has(&mut self.workload, among(signer(claims), values)),
             Condition::PlatformId(values) => {
