@@ -151,8 +151,12 @@ fn a_chain_that_does_not_know_the_root_refuses() {
         assert_eq!(refused.code, 1);
 
         // The provider's own cluster is not attested either, and the provider runs all the same.
-        let log = std::fs::read_to_string(provider.log())?;
-        ensure!(log.contains("the control plane is not attested"), "{log}");
+        until("the provider says that its cluster is not attested", async || {
+            let log = fs::read_to_string(provider.log())?;
+            ensure!(log.contains("the control plane is not attested"), "{log}");
+            Ok(())
+        })
+        .await?;
         let view = chain.provider(&provider.account()).await?.context("it is registered")?;
         ensure!(view.cluster.is_none(), "{view:?}");
         let asking = ["deploy", &file, "--attested-cluster"];
