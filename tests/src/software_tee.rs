@@ -84,16 +84,17 @@ impl SoftwareTee {
     /// # Errors
     /// The program refuses.
     pub fn workload_of(&self, kind: Kind, agent: &Path) -> Result<Vec<u8>> {
-        let (kind, name) = match kind {
-            Kind::IntelTdx => ("intelTdx", "mrTd"),
-            Kind::AmdSevSnp => ("amdSevSnp", "measurement"),
-            Kind::IntelSgx => ("intelSgx", "mrEnclave"),
+        let kind = match kind {
+            Kind::IntelTdx => "intelTdx",
+            Kind::AmdSevSnp => "amdSevSnp",
+            Kind::IntelSgx => "intelSgx",
         };
         let agent = agent.display().to_string();
         let manifest = "00".repeat(32);
         let args = ["measure", "--kind", kind, "--agent", &agent, "--manifest-hash", &manifest];
         let measured = self.ask(&args)?;
-        let digits = measured[name].as_str().with_context(|| format!("no {name}: {measured}"))?;
+        let digits =
+            measured["workload"].as_str().with_context(|| format!("no workload: {measured}"))?;
         hex::decode(digits).context("a measurement is no hex")
     }
 
