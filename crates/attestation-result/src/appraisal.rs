@@ -158,6 +158,10 @@ mod tests {
         Policy::default().appraise(&verified, &context).unwrap().verdict().clone()
     }
 
+    fn workload() -> Vec<HexBytes> {
+        vec![HexBytes(claims().measurements.workload().to_vec())]
+    }
+
     fn one(byte: u8, length: usize) -> Vec<HexBytes> {
         vec![HexBytes(vec![byte; length])]
     }
@@ -178,7 +182,7 @@ mod tests {
     fn a_software_tee_is_no_hardware_and_hides_nothing() {
         let software = Claims { grade: Grade::Software, ..claims() };
         assert_eq!(vector(&software, None), TrustVector::default());
-        let require = Condition::Workload(one(1, 48));
+        let require = Condition::Workload(workload());
         let vector = vector(&software, Some(&require));
         assert_eq!(vector, TrustVector { executables: Some(3), ..TrustVector::default() });
         assert_eq!(vector.worst(), Tier::Affirming);
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn what_a_policy_lists_is_looked_up() {
         let all = Condition::All(vec![
-            Condition::Any(vec![Condition::Workload(one(9, 48)), Condition::Workload(one(1, 48))]),
+            Condition::Any(vec![Condition::Workload(one(9, 48)), Condition::Workload(workload())]),
             Condition::Configuration(one(4, 32)),
             Condition::PlatformId(one(8, 16)),
         ]);

@@ -111,7 +111,7 @@ async fn evidence_is_over_what_the_chain_wants_of_a_cluster() {
     for (id, kind, pieces) in [
         ("cluster-tdx", TeeKind::IntelTdx, 5),
         ("cluster-sgx", TeeKind::IntelSgx, 5),
-        ("cluster-snp", TeeKind::AmdSevSnp, 1),
+        ("cluster-snp", TeeKind::AmdSevSnp, 2),
     ] {
         let (_dir, guest) = guest(id, kind);
         let Evidence { submission, endorsements } =
