@@ -134,7 +134,7 @@ fn a_real_quote_becomes_a_signed_result_that_another_checks() {
         "human",
     ]);
     assert_eq!(people.code, 0, "{}", people.text());
-    for words in ["status:", "affirming", "intel-tdx: affirming", "hardware 2", "ni:///sha-256;"] {
+    for words in ["status:", "affirming", "intel-tdx, affirming", "hardware 2", "ni:///sha-256;"] {
         assert!(people.stdout.contains(words), "{}", people.text());
     }
     assert!(people.stdout.ends_with("accepted\n"), "{}", people.text());
@@ -338,6 +338,32 @@ fn an_old_result_or_one_of_another_kind_is_not_believed() {
     not_believed(&check(&home, &[]), "Profile", "tag:ietf.org,2026:rats/ear#04");
     resigned(|claims| *claims = json!({"iss": "someone", "iat": 1_750_809_600}));
     not_believed(&check(&home, &[]), "Profile", "expected `tag:github.com,2023:veraison/ear`");
+}
+
+#[test]
+fn a_verifier_cannot_draw_on_the_terminal() {
+    let home = home();
+    verify(&home, &[]).json();
+    let mut claims = claims(&home);
+    claims["ear.verifier-id"]["build"] = json!("x\u{1b}[2J\nREFUSED\nstatus: fine");
+    claims["submods"]["intel\ntdx\u{7}"] = json!({"ear.status": "contraindicated"});
+    home.write("result.jwt", &jws::sign(claims.to_string().as_bytes(), &signer(&home)));
+    let run = home.run(&[
+        "attest",
+        "result",
+        "result.jwt",
+        "--key",
+        "signer.pub",
+        "--at",
+        LATER,
+        "--output",
+        "human",
+    ]);
+    assert_eq!(run.code, 1, "{}", run.text());
+    let hidden = |c: char| c.is_control() && c != '\n';
+    assert!(!run.stdout.contains(hidden) && !run.stderr.contains(hidden), "{}", run.text());
+    let lines = |start: &str| run.stdout.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!((lines("REFUSED"), lines("status:"), lines("tdx")), (1, 1, 0), "{}", run.text());
 }
 
 #[test]

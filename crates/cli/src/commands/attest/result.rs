@@ -237,10 +237,15 @@ fn reason(error: &ResultError) -> String {
     }
 }
 
-/// All that the verifier wrote is signed, but its makers need not be ours: no control character of
-/// theirs reaches the terminal.
+/// All that the verifier wrote is signed, but its maker need not be ours: no control character of
+/// theirs reaches the terminal, and no line break makes a line look like ours.
 fn text(shown: &Shown) -> String {
     let mut out = String::new();
+    let mut add = |indent: &str, mut lines: Vec<(&str, String)>| {
+        lines.retain(|(_, value)| !value.is_empty());
+        lines.iter_mut().for_each(|(_, value)| *value = printable(value));
+        fields(&lines).lines().for_each(|line| out.push_str(&format!("{indent}{line}\n")));
+    };
     if let Some(says) = &shown.says {
         let mut lines = vec![
             ("status", says.status.to_owned()),
@@ -250,30 +255,27 @@ fn text(shown: &Shown) -> String {
             ("signed by", shown.key_id.clone()),
         ];
         lines.extend(says.nonces.iter().map(|nonce| ("nonce", nonce.clone())));
-        out.push_str(&fields(&lines));
+        add("", lines);
         for (label, evidence) in &says.evidence {
             let claims = evidence.trustworthiness.claims();
             let claims: Vec<_> = claims.map(|(name, value)| format!("{name} {value}")).collect();
             let appraisal = evidence.appraisal.as_ref().unwrap_or(&Value::Null);
             let claim = |name: &str| appraisal["claims"][name].as_str().unwrap_or_default();
-            out.push_str(&format!("{label}: {}\n", evidence.status));
-            let mut lines = vec![
-                ("claims", claims.join(", ")),
-                ("policy", evidence.policy_id.clone().unwrap_or_default()),
-                ("root", claim("grade").to_owned()),
-                ("report data", claim("reportData").to_owned()),
-            ];
-            lines.retain(|(_, value)| !value.is_empty());
-            for line in fields(&lines).lines() {
-                out.push_str(&format!("  {line}\n"));
-            }
+            add("", vec![("evidence", format!("{label}, {}", evidence.status))]);
+            add(
+                "  ",
+                vec![
+                    ("claims", claims.join(", ")),
+                    ("policy", evidence.policy_id.clone().unwrap_or_default()),
+                    ("root", claim("grade").to_owned()),
+                    ("report data", claim("reportData").to_owned()),
+                ],
+            );
         }
     }
-    for reason in &shown.reasons {
-        out.push_str(&format!("refused: {reason}\n"));
-    }
+    shown.reasons.iter().for_each(|reason| add("", vec![("refused", reason.clone())]));
     out.push_str(if shown.accepted { "accepted\n" } else { "REFUSED\n" });
-    out.lines().map(|line| printable(line) + "\n").collect()
+    out
 }
 
 fn public_key(path: &Path) -> anyhow::Result<ResultKey> {
