@@ -6,6 +6,7 @@ use casemate_client::chain::{ChainClient, ClusterView};
 use casemate_primitives::AccountBytes;
 use casemate_tests::{Options, Provider, Service, User, until, with_cluster};
 use serde_json::Value;
+use subxt::utils::AccountId32;
 
 use crate::common::{deployed, paid_more};
 
@@ -51,11 +52,11 @@ fn a_publisher_can_leave_out_providers_without_an_attested_cluster() {
         assert_eq!(reason(&quotes, with), Value::Null, "{quotes}");
         assert_eq!(reason(&quotes, without), "its cluster is not attested", "{quotes}");
         let opened = ann.json(&["deploy", &file, "--wait"])?;
-        assert_eq!(opened["provider"], with.user.address(), "{opened}");
+        assert_eq!(opened["provider"], shown(with), "{opened}");
         paid_more(&chain, deployed(&opened)?.lease, 0).await?;
 
         // Nobody else gets it.
-        let leases = ann.json(&["list"])?;
+        let leases = chain.leases_of_publisher(&ann.account).await?.len();
         let only = ["deploy", &file, "--provider", &without.user.address()];
         ann.run(&only)?.refuses(&["its cluster is not attested", "no provider takes"])?;
         let other = manifest(ann, cluster_service(cluster, "other"), &[&"ab".repeat(48)])?;
@@ -66,7 +67,11 @@ fn a_publisher_can_leave_out_providers_without_an_attested_cluster() {
         assert_eq!(reason(&quotes, without), Value::Null, "{quotes}");
         let quotes = ann.json(&["quotes", &plain, "--attested-cluster"])?;
         assert_eq!(reason(&quotes, without), "its cluster is not attested", "{quotes}");
-        assert_eq!(ann.json(&["list"])?, leases, "nothing was opened");
+        assert_eq!(
+            chain.leases_of_publisher(&ann.account).await?.len(),
+            leases,
+            "nothing is opened"
+        );
 
         // An update must not bring an app that asks for it to where it is not.
         ann.json(&["deploy", &plain, "--wait", "--provider", &without.user.address()])?;
@@ -136,17 +141,22 @@ fn manifest(user: &User, service: Service, measurements: &[&str]) -> Result<Stri
     user.write(&format!("{}-asking.yaml", service.name), &text)
 }
 
+/// A provider's account as the command line shows it.
+fn shown(provider: &Provider) -> String {
+    AccountId32(provider.account()).to_string()
+}
+
 /// What the command line lists of a provider's cluster.
 fn listed(user: &User, provider: &Provider) -> Result<Value> {
     let all = user.json(&["provider", "list"])?;
     let mut found = all.as_array().into_iter().flatten();
-    let one = found.find(|one| one["account"] == provider.user.address());
+    let one = found.find(|one| one["account"] == shown(provider));
     Ok(one.with_context(|| format!("not listed: {all}"))?["cluster"].clone())
 }
 
 /// Why a provider does not take it; `null` if it does.
 fn reason(quotes: &Value, provider: &Provider) -> Value {
     let mut all = quotes.as_array().into_iter().flatten();
-    let one = all.find(|one| one["provider"] == provider.user.address());
+    let one = all.find(|one| one["provider"] == shown(provider));
     one.map_or_else(|| Value::from("it is not there"), |one| one["reason"].clone())
 }

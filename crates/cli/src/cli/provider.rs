@@ -14,6 +14,8 @@ pub(crate) enum ProviderCommand {
     /// Show a provider
     Status {
         /// Account [default: yours]
+        // Not by the name of the global `--account`, which has another type: clap would panic.
+        #[arg(id = "provider_account", value_name = "ACCOUNT")]
         account: Option<Address>,
     },
     /// Change what you offer

@@ -108,10 +108,12 @@ fn an_unreachable_node_is_named_with_what_to_do() {
         &["update", "1", "app.yaml"],
         &["deploy", "app.yaml"],
         &["quotes", "app.yaml"],
+        &["quotes", "app.yaml", "--attested-cluster"],
         &["account", "balance"],
         &["account", "transfer", address, "1 CASE"],
         &["provider", "list"],
         &["provider", "status"],
+        &["provider", "status", address],
         &["provider", "bond", "1 CASE"],
         &["provider", "retire"],
     ] {
