@@ -88,8 +88,17 @@ fn a_machine_that_amd_revokes_is_paid_no_more() {
         let chain = cluster.node.chain().await?;
         let (ann, provider) = (&cluster.publishers[0], &cluster.providers[0]);
         let lease = deploy(ann, &Service::new("book", &cluster.first), &[])?.lease;
-        paid_more(&chain, lease, 0).await?;
+        // The measurement of such a guest covers its root file system, too.
+        let control = cluster.software_tee.control_client();
+        let digits = until("the pod's guest runs", async || {
+            let guest = control.list()?.into_iter().next().context("there is none")?;
+            let digits = guest.measurements["measurement"].as_str().map(str::to_owned);
+            digits.with_context(|| format!("not measured: {}", guest.measurements))
+        });
+        let workload = hex::decode(digits.await?)?;
         let anyone = dev::alice();
+        chain.approve_workload_as_committee(&anyone, workload, true).await?;
+        paid_more(&chain, lease, 0).await?;
         let view = async || chain.lease(lease).await?.context("the lease is gone");
         let standing = view().await?.agents.first().and_then(|agent| agent.standing.clone());
         let standing = standing.context("its key has no standing")?;

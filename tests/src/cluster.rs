@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, bail};
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{Call, ChainClient};
 use casemate_primitives::{AccountBytes, Balance, CASE};
-use casemate_software_tee::wire::Kind;
 use subxt_signer::sr25519::dev;
 use tempfile::TempDir;
 
@@ -109,10 +108,7 @@ impl Cluster {
             false => software_tee.roots()?,
         };
         let specification = folder.path().join("chain.json");
-        let workloads = [Kind::IntelTdx, Kind::AmdSevSnp]
-            .map(|kind| software_tee.workload_of(kind, &binaries.agent))
-            .into_iter()
-            .collect::<Result<Vec<_>>>()?;
+        let workloads = [software_tee.workload(&binaries.agent)?];
         development_chain(&binaries.node, &specification, &roots, &workloads)?;
         software_tee.start()?;
         let node = Node::dev(&binaries.node, folder.path(), &specification)?;

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use casemate_attestation::{TrustRoots, x509::Certificate};
-use casemate_software_tee::{Directory, Misbehaviour, client::Control, wire::Kind};
+use casemate_software_tee::{Directory, Misbehaviour, client::Control};
 use serde_json::Value;
 
 use crate::{
@@ -71,27 +71,15 @@ impl SoftwareTee {
         serde_json::from_value(roots).context("`casemate-software-tee roots` names no roots")
     }
 
-    /// What a TDX guest with this agent is measured as.
+    /// What a guest with this agent is measured as.
     ///
     /// # Errors
     /// The program refuses.
     pub fn workload(&self, agent: &Path) -> Result<Vec<u8>> {
-        self.workload_of(Kind::IntelTdx, agent)
-    }
-
-    /// What a guest of this kind with this agent is measured as.
-    ///
-    /// # Errors
-    /// The program refuses.
-    pub fn workload_of(&self, kind: Kind, agent: &Path) -> Result<Vec<u8>> {
-        let kind = match kind {
-            Kind::IntelTdx => "intelTdx",
-            Kind::AmdSevSnp => "amdSevSnp",
-            Kind::IntelSgx => "intelSgx",
-        };
         let agent = agent.display().to_string();
         let manifest = "00".repeat(32);
-        let args = ["measure", "--kind", kind, "--agent", &agent, "--manifest-hash", &manifest];
+        let args =
+            ["measure", "--kind", "intelTdx", "--agent", &agent, "--manifest-hash", &manifest];
         let measured = self.ask(&args)?;
         let digits =
             measured["workload"].as_str().with_context(|| format!("no workload: {measured}"))?;

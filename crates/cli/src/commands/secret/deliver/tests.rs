@@ -7,7 +7,7 @@ use casemate_attestation::{
     bundle::Bundle,
     dcap::{self, PckCa, RawCollateral},
     policy::Policy,
-    sev_snp::{AmdCrl, Product, TcbVersion},
+    sev_snp::{AmdCrl, Product, RawEndorsements, TcbVersion, verify_amd_crl},
     x509::Certificate,
 };
 use casemate_client::chain::{AgentView, IntelCollateral, LeaseState, LeaseView, StandingView};
@@ -363,6 +363,8 @@ fn what_can_not_be_written_down_is_not_sent() {
 #[derive(Debug, Default)]
 struct Verified {
     without: Option<&'static str>,
+    /// Whether it has AMD's revocation list.
+    has_amd_crl: bool,
 }
 
 impl CollateralOnChain for Verified {
@@ -414,8 +416,16 @@ impl CollateralOnChain for Verified {
         })
     }
 
-    fn amd_crl(&self, _grade: Grade, _root: [u8; 32]) -> Result<Option<AmdCrl>, String> {
-        Ok(None)
+    fn amd_crl(&self, grade: Grade, root: [u8; 32]) -> Result<Option<AmdCrl>, String> {
+        if !self.has_amd_crl {
+            return Ok(None);
+        }
+        let file = fs::read(network().collateral_file(Kind::AmdSevSnp)).unwrap();
+        let raw: RawEndorsements = serde_json::from_slice(&file).unwrap();
+        let now = casemate_ra_tls::system_clock()();
+        let crl = verify_amd_crl(&raw.crl.unwrap(), &raw.ark, &network().roots, now).unwrap();
+        assert_eq!((crl.grade, crl.root), (grade, root));
+        Ok(Some(crl))
     }
 
     fn amd_minimum(&self, _product: Product) -> Result<Option<TcbVersion>, String> {
@@ -436,12 +446,31 @@ fn the_chains_collateral_is_enough_and_named() {
     assert!(seen.session.is_some(), "{:#?}", seen.verdict.reasons());
     assert!(seen.verdict.to_string().contains("on the node's word"));
     for without in ["revoked CAs", "revoked machines", "TCB info", "QE identity"] {
-        let seen = look_by_chain(&agent, Verified { without: Some(without) });
+        let seen =
+            look_by_chain(&agent, Verified { without: Some(without), ..Verified::default() });
         assert!(seen.session.is_none());
         assert_eq!(seen.error.as_deref(), Some("Collateral"));
         let reasons = seen.verdict.reasons();
         assert!(reasons[0].contains(without), "{reasons:?}");
     }
+}
+
+#[test]
+fn amds_list_on_chain_counts_for_who_brings_none() {
+    let agent = |misbehave: &'static [&'static str]| {
+        Agent::with(Setup { kind: Kind::AmdSevSnp, misbehave, ..Setup::default() })
+    };
+    let listed = || Verified { has_amd_crl: true, ..Verified::default() };
+    let good = agent(&[]);
+    let seen = look_by_chain(&good, listed());
+    assert!(seen.session.is_some(), "{:#?}", seen.verdict.reasons());
+    assert!(seen.verdict.to_string().contains("on the node's word"));
+    // Without it nothing is said to be looked up.
+    let seen = look_by_chain(&good, Verified::default());
+    assert!(seen.session.is_some() && !seen.verdict.to_string().contains("on the node's word"));
+    let seen = look_by_chain(&agent(&["revoked"]), listed());
+    assert!(seen.session.is_none());
+    assert_eq!(seen.error.as_deref(), Some("AskRevoked"));
 }
 
 #[test]
