@@ -81,7 +81,8 @@ impl SoftwareTee {
         let args =
             ["measure", "--kind", "intelTdx", "--agent", &agent, "--manifest-hash", &manifest];
         let measured = self.ask(&args)?;
-        let digits = measured["mrTd"].as_str().with_context(|| format!("no mrTd: {measured}"))?;
+        let digits =
+            measured["workload"].as_str().with_context(|| format!("no workload: {measured}"))?;
         hex::decode(digits).context("a measurement is no hex")
     }
 

@@ -1,10 +1,11 @@
 //! What evidence says, in terms that are the same for all vendors (EAT, RFC 9711).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use casemate_primitives::{TeeKind, UnixSeconds};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha384};
 
 /// How much a trust root is worth.
 #[derive(
@@ -177,16 +178,34 @@ pub struct GpuMeasurement {
 }
 
 impl Measurements {
-    /// The one value that a list of approved workloads names: MRENCLAVE, MRTD or the launch
-    /// digest. Empty for a GPU, which runs no workload of its own.
-    pub fn workload(&self) -> &[u8] {
+    /// The one value that policies and lists of approved workloads name: MRENCLAVE, [`td_workload`]
+    /// or the launch digest. Empty for a GPU, which runs no workload of its own.
+    pub fn workload(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Sgx { mr_enclave, .. } => mr_enclave,
-            Self::Tdx { mr_td, .. } => mr_td,
-            Self::SevSnp { measurement, .. } => measurement,
-            Self::NvidiaGpu { .. } => &[],
+            Self::Sgx { mr_enclave, .. } => Cow::Borrowed(mr_enclave),
+            Self::Tdx { mr_td, rtmr, .. } => Cow::Owned(td_workload(mr_td, rtmr).to_vec()),
+            Self::SevSnp { measurement, .. } => Cow::Borrowed(measurement),
+            Self::NvidiaGpu { .. } => Cow::Borrowed(&[]),
         }
     }
+}
+
+/// What a TD was booted with: SHA-384 over MRTD and the run-time registers 0, 1 and 2.
+///
+/// MRTD alone names only the virtual firmware, and anybody may boot any kernel under a good one. What
+/// the firmware was told by the host and what it loaded is in RTMR\[0\] (configuration, ACPI tables)
+/// and RTMR\[1\] (boot loader, kernel); what these loaded, initial RAM disk and command line, is in
+/// RTMR\[2\] (Intel TDX Virtual Firmware Design Guide, "Measurement"). As RTMR\[0\] covers the
+/// machine's shape too, one release has one workload for each shape that it is launched in.
+///
+/// RTMR\[3\] is left out: in it is what differs from pod to pod, such as the manifest.
+pub fn td_workload(mr_td: &[u8; 48], rtmr: &[[u8; 48]; 4]) -> [u8; 48] {
+    let [configuration, kernel, system, _] = rtmr;
+    let mut hash = Sha384::new();
+    for part in [mr_td, configuration, kernel, system] {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// What verified evidence says.

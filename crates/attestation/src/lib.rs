@@ -36,6 +36,6 @@ pub mod x509;
 
 pub use binding::{Binding, Purpose};
 pub use casemate_primitives::{TeeKind, UnixSeconds};
-pub use claims::{Claims, Grade, Measurements, Tcb, TcbStatus};
+pub use claims::{Claims, Grade, Measurements, Tcb, TcbStatus, td_workload};
 pub use roots::{TrustRoot, TrustRoots, Vendor};
 pub use verified::Verified;

@@ -7,15 +7,18 @@
 //! | register | value |
 //! |---|---|
 //! | TDX MRTD | SHA-384(`"casemate/software-tee/mrtd/v1"`, agent) |
-//! | TDX RTMR\[1\] | extended with the root file system's digest |
-//! | TDX RTMR\[3\] | extended with SHA-384(manifest hash), then by the guest itself |
-//! | TDX RTMR\[0\], RTMR\[2\] | zeros; the guest may extend the latter |
+//! | TDX RTMR\[0\] to RTMR\[2\] | zeros; the guest may extend the last of them |
+//! | TDX RTMR\[3\] | extended with the root file system's digest if there is one, then with SHA-384(manifest hash), then by the guest itself |
 //! | TDX MRCONFIGID | manifest hash, then 16 zeros |
 //! | SNP MEASUREMENT | SHA-384(`"casemate/software-tee/snp/v1"`, agent, root file system) |
 //! | SNP HOST_DATA | manifest hash |
 //! | SGX MRENCLAVE | SHA-256(`"casemate/software-tee/mrenclave/v1"`, agent, root file system, manifest hash) |
 //!
-//! where *agent* is the SHA-384 of the agent's binary, and *root file system* is a byte 1 and the
+//! What is approved as a TDX guest's workload ([`Measurements::workload`]) covers MRTD and the registers
+//! 0 to 2, as with hardware: it is the same for all pods of one agent, and what a pod runs is in
+//! register 3.
+//!
+//! Here *agent* is the SHA-384 of the agent's binary, and *root file system* is a byte 1 and the
 //! digest of its [`Tree`], or a byte 0 if there is none.
 
 mod tree;
@@ -104,7 +107,7 @@ impl Content {
             return Vec::new();
         }
         let root_fs = self.root_fs.map(|digest| EventLogEntry {
-            register: 1,
+            register: 3,
             digest,
             event: format!("root-fs {}", to_hex(&digest)),
         });
@@ -185,20 +188,39 @@ pub fn replay(log: &[EventLogEntry]) -> [[u8; 48]; 4] {
 }
 
 impl Measurements {
+    /// What policies and a chain's list of approved workloads name: MRENCLAVE, SHA-384 over MRTD and
+    /// RTMR\[0\] to RTMR\[2\], or MEASUREMENT (`casemate_attestation::Measurements::workload`).
+    pub fn workload(&self) -> Vec<u8> {
+        match self {
+            Self::Sgx { mr_enclave, .. } => mr_enclave.to_vec(),
+            Self::Tdx { mr_td, rtmr: [first, second, third, _], .. } => {
+                Sha384::digest([mr_td, first, second, third].map(|part| &part[..]).concat())
+                    .to_vec()
+            }
+            Self::SevSnp { measurement, .. } => measurement.to_vec(),
+        }
+    }
+
     /// As JSON with hex.
     pub fn to_json(&self) -> Value {
+        let workload = to_hex(&self.workload());
         match self {
-            Self::Sgx { mr_enclave, mr_signer } => {
-                json!({ "mrEnclave": to_hex(mr_enclave), "mrSigner": to_hex(mr_signer) })
-            }
+            Self::Sgx { mr_enclave, mr_signer } => json!({
+                "workload": workload,
+                "mrEnclave": to_hex(mr_enclave),
+                "mrSigner": to_hex(mr_signer),
+            }),
             Self::Tdx { mr_td, rtmr, mr_config_id } => json!({
+                "workload": workload,
                 "mrTd": to_hex(mr_td),
                 "rtmr": rtmr.iter().map(|register| to_hex(register)).collect::<Vec<_>>(),
                 "mrConfigId": to_hex(mr_config_id),
             }),
-            Self::SevSnp { measurement, host_data } => {
-                json!({ "measurement": to_hex(measurement), "hostData": to_hex(host_data) })
-            }
+            Self::SevSnp { measurement, host_data } => json!({
+                "workload": workload,
+                "measurement": to_hex(measurement),
+                "hostData": to_hex(host_data),
+            }),
         }
     }
 }

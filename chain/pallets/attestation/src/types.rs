@@ -8,7 +8,8 @@ use pallet_endorsements::CertificateDigest;
 /// Largest evidence that is verified on chain, in bytes. Real TDX quotes have about 5 kB.
 pub const EVIDENCE_BYTES_MAX: u32 = 16 * 1024;
 
-/// A measurement of what runs: MRTD, MRENCLAVE or the SNP launch digest.
+/// A measurement of what runs ([`casemate_attestation::Measurements::workload`]): MRENCLAVE, SHA-384 over
+/// MRTD and the first three run-time registers of a TD, or the SNP launch digest.
 pub type Workload = BoundedVec<u8, ConstU32<64>>;
 
 /// The public keys of an agent, all made inside its TEE.

@@ -65,7 +65,7 @@ fn start(id: &str, vault: &Keys) -> (Agent, Config, String) {
     config.attestation.as_mut().unwrap().software_tee = Some(launched.socket.clone());
     let agent = Agent::start_in_pod(&config, &given);
     agent.expect(|k| matches!(k, EventKind::EvidenceAvailable { .. }));
-    let measured = launched.measurements["mrTd"].as_str().unwrap().to_owned();
+    let measured = launched.measurements["workload"].as_str().unwrap().to_owned();
     (agent, config, measured)
 }
 

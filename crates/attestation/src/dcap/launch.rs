@@ -1,7 +1,9 @@
 //! The measurement that an enclave or TD of known parts must report.
 //!
 //! [`mr_enclave`] hashes what the processor measures while it builds an enclave; [`mr_td`] what the
-//! TDX module measures while the host puts the firmware into a TD. Sources: Intel SDM vol. 3D, 38.1.2
+//! TDX module measures while the host puts the firmware into a TD. What that firmware then loads is in the run-time registers,
+//! whose values follow from an event log ([`crate::event_log::EventLog::replay`]); both together make the
+//! value that is approved ([`crate::td_workload`]). Sources: Intel SDM vol. 3D, 38.1.2
 //! (MRENCLAVE); Intel TDX Module Base Architecture, "MRTD"; Intel TDX Virtual Firmware Design
 //! Guide, section 11 (metadata).
 

@@ -42,7 +42,7 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// The kind of TEE.
     Kind(Vec<TeeKind>),
-    /// MRENCLAVE, MRTD or the SNP launch digest.
+    /// MRENCLAVE, what a TD was booted with ([`crate::td_workload`]), or the SNP launch digest.
     Workload(Vec<HexBytes>),
     /// MRSIGNER, MROWNER or the digest of the SNP id key.
     Signer(Vec<HexBytes>),
@@ -106,7 +106,7 @@ impl Condition {
                 Outcome::of(kinds.contains(&claims.kind)),
             ),
             Self::Workload(values) => {
-                one_of("measured workload", claims.measurements.workload(), values)
+                one_of("measured workload", &claims.measurements.workload(), values)
             }
             Self::Signer(values) => one_of("signer", signer(claims), values),
             Self::Register { index, values } => one_of(

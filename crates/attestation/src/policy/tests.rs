@@ -137,7 +137,10 @@ fn the_age_of_the_firmware_can_be_bounded() {
 
 #[test]
 fn conditions_join_with_and_or() {
-    let workload = |byte| Condition::Workload(hexes(&[&[byte; 48]]));
+    let workload = |byte| {
+        let rtmr = [[0; 48], [2; 48], [0; 48], [3; 48]];
+        Condition::Workload(hexes(&[&crate::td_workload(&[byte; 48], &rtmr)]))
+    };
     let cases = [
         (Condition::All(vec![workload(1), Condition::Kind(vec![TeeKind::IntelTdx])]), true),
         (Condition::All(vec![workload(1), workload(2)]), false),

@@ -61,7 +61,7 @@ fn milan_report_says_what_it_measured() {
     };
     assert!(hex::encode(measurement).starts_with("7a1e5c266c0108db"));
     assert_eq!((*vmpl, *policy), (0, 0x30000));
-    assert_eq!(claims.measurements.workload(), measurement);
+    assert_eq!(*claims.measurements.workload(), measurement[..]);
     assert_eq!(verified.evidence().as_bytes(), MILAN_REPORT);
 }
 

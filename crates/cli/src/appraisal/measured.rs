@@ -38,11 +38,7 @@ pub(super) fn manifest(peer: &Peer) -> Check {
                 let found = hex::encode(mr_config_id);
                 return Check::new(NAME, found, wanted, Outcome::of(same));
             }
-            let log = match &peer.evidence.event_log {
-                Some(EventLog::Json(log)) => log.as_slice(),
-                _ => &[],
-            };
-            match logged(log, rtmr, hash) {
+            match logged(peer.evidence.event_log.as_ref(), rtmr, hash) {
                 Ok(()) => Check::new(NAME, "in the log of register 3", wanted, Outcome::Passed),
                 Err(why) => Check::new(NAME, why, wanted, Outcome::Failed),
             }
@@ -57,11 +53,15 @@ pub(super) fn manifest(peer: &Peer) -> Check {
 
 /// Compares the root file system that the machine has measured with the one of the publisher's image.
 ///
-/// Only the software TEE measures it by itself: into run-time register 1, which holds nothing else
-/// (`casemate_software_tee::measure`). On hardware it is in what a policy names (`workload`,
-/// `register`).
-pub(crate) fn root_fs(claims: &Claims, expected: Option<&[u8; 48]>) -> Check {
-    let Measurements::Tdx { rtmr: [_, found, ..], .. } = &claims.measurements else {
+/// Only the software TEE measures it by itself: its digest is the first event of run-time register 3
+/// (`casemate_software_tee::measure`), before the guest can write one. On hardware it is in what a policy
+/// names (`workload`, `register`).
+pub(crate) fn root_fs(
+    claims: &Claims,
+    log: Option<&EventLog>,
+    expected: Option<&[u8; 48]>,
+) -> Check {
+    let Measurements::Tdx { rtmr, .. } = &claims.measurements else {
         let text = "this kind of TEE measures it together with the agent";
         return Check::not_checked(ROOT_FS, text, "the policy says what may run: `workload`");
     };
@@ -69,39 +69,66 @@ pub(crate) fn root_fs(claims: &Claims, expected: Option<&[u8; 48]>) -> Check {
         let text = "the guest's boot chain measures it";
         return Check::not_checked(ROOT_FS, text, "the policy says what may run: `register`");
     }
-    let Some(digest) = expected else {
-        return Check::not_checked(ROOT_FS, hex::encode(found), "no image was compared with it");
-    };
-    let mut wanted = [0; 48];
-    event_log::extend(&mut wanted, digest);
-    Check::equal(ROOT_FS, hex::encode(found), hex::encode(wanted))
+    let first = replayed(log, rtmr).map(|events| {
+        let first = events.iter().find(|event| event.register == 3);
+        first.map_or_else(|| "none in the log".to_owned(), |event| hex::encode(event.digest))
+    });
+    let found = first.unwrap_or_else(str::to_owned);
+    match expected {
+        Some(digest) => Check::equal(ROOT_FS, found, hex::encode(digest)),
+        None => Check::not_checked(ROOT_FS, found, "no image was compared with it"),
+    }
 }
 
 /// Whether the log leads to the registers, and has the manifest in register 3.
-fn logged(log: &[u8], rtmr: &[[u8; 48]; 4], hash: &Hash256) -> Result<(), &'static str> {
+fn logged(
+    log: Option<&EventLog>,
+    rtmr: &[[u8; 48]; 4],
+    hash: &Hash256,
+) -> Result<(), &'static str> {
+    let digest: [u8; 48] = Sha384::digest(hash).into();
+    let is_it = |event: &Event| event.register == 3 && event.digest == digest;
+    if replayed(log, rtmr)?.iter().any(is_it) {
+        Ok(())
+    } else {
+        Err("another one, or none, in the log")
+    }
+}
+
+/// The events of a log that leads to the registers.
+fn replayed(log: Option<&EventLog>, rtmr: &[[u8; 48]; 4]) -> Result<Vec<Event>, &'static str> {
+    let log = match log {
+        Some(EventLog::Json(log)) => log.as_slice(),
+        _ => &[],
+    };
     let events: Vec<Event> =
         serde_json::from_slice(log).map_err(|_| "neither configuration nor a readable log")?;
     if events.len() > EVENTS_MAX {
         return Err("a log with too many events");
     }
-    let mut replayed = [[0; 48]; 4];
+    let mut registers = [[0; 48]; 4];
     for event in &events {
-        let register = replayed
+        let register = registers
             .get_mut(usize::from(event.register))
             .ok_or("a log with a register that there is not")?;
         event_log::extend(register, &event.digest);
     }
-    if replayed != *rtmr {
-        return Err("a log that does not lead to the registers' values");
+    if registers == *rtmr {
+        Ok(events)
+    } else {
+        Err("a log that does not lead to the registers' values")
     }
-    let digest: [u8; 48] = Sha384::digest(hash).into();
-    let is_it = |event: &Event| event.register == 3 && event.digest == digest;
-    if events.iter().any(is_it) { Ok(()) } else { Err("another one, or none, in the log") }
 }
 
 #[cfg(test)]
 mod tests {
+    use casemate_attestation::{Tcb, TcbStatus, TeeKind};
+
     use super::*;
+
+    fn logged(log: &[u8], rtmr: &[[u8; 48]; 4], hash: &Hash256) -> Result<(), &'static str> {
+        super::logged(Some(&EventLog::Json(log.to_vec())), rtmr, hash)
+    }
 
     fn log(events: &[(u8, [u8; 48])]) -> Vec<u8> {
         let events: Vec<_> = events
@@ -125,9 +152,56 @@ mod tests {
         assert!(logged(&log(&[(3, digest), (3, digest)]), &rtmr, &hash).is_err());
         assert!(logged(&log(&[(9, digest)]), &rtmr, &hash).is_err());
         assert!(logged(b"", &rtmr, &hash).is_err());
+        assert!(super::logged(None, &rtmr, &hash).is_err());
         // In a register that the guest may extend as it likes.
         let mut other = [[0; 48]; 4];
         event_log::extend(&mut other[2], &digest);
         assert!(logged(&log(&[(2, digest)]), &other, &hash).is_err());
+    }
+
+    #[test]
+    fn the_root_file_system_is_the_first_event_of_a_log_that_leads_to_the_registers() {
+        let (image, other) = ([7; 48], [8; 48]);
+        let claims = |events: &[(u8, [u8; 48])]| {
+            let mut rtmr = [[0; 48]; 4];
+            for (register, digest) in events {
+                event_log::extend(&mut rtmr[usize::from(*register)], digest);
+            }
+            let status = TcbStatus::UpToDate;
+            Claims {
+                kind: TeeKind::IntelTdx,
+                grade: Grade::Software,
+                measurements: Measurements::Tdx {
+                    mr_td: [1; 48],
+                    rtmr,
+                    mr_config_id: [0; 48],
+                    mr_owner: [0; 48],
+                    mr_owner_config: [0; 48],
+                    mr_seam: [0; 48],
+                    td_attributes: [0; 8],
+                    xfam: [0; 8],
+                },
+                report_data: [0; 64],
+                debug: false,
+                tcb: Tcb { status, advisories: vec![], date: None, evaluation: None },
+                platform_id: vec![],
+                product: String::new(),
+                not_after: 1_000,
+            }
+        };
+        let outcome = |measured: &[(u8, [u8; 48])], told: &[(u8, [u8; 48])]| {
+            let log = EventLog::Json(log(told));
+            root_fs(&claims(measured), Some(&log), Some(&image)).outcome
+        };
+        let good = [(3, image), (3, other)];
+        assert_eq!(outcome(&good, &good), Outcome::Passed);
+        // A guest that runs already writes the image's digest into its log, or into another register.
+        let late = [(3, other), (3, image)];
+        assert_eq!(outcome(&late, &late), Outcome::Failed);
+        assert_eq!(outcome(&[(2, image), (3, other)], &[(2, image), (3, other)]), Outcome::Failed);
+        assert_eq!(outcome(&late, &good), Outcome::Failed, "a log of another guest");
+        assert_eq!(outcome(&[], &[]), Outcome::Failed);
+        let silent = root_fs(&claims(&good), None, Some(&image));
+        assert_eq!(silent.outcome, Outcome::Failed);
     }
 }

@@ -237,7 +237,7 @@ fn a_policy_decides_what_is_enough() {
     let policy = r#"{"grades":["software"],"tcb":{"statuses":["UpToDate","OutOfDate"]}}"#;
     let policy = home.write("p.json", policy).display().to_string();
     let value = attest(agent.address, &["--policy", &policy]).json();
-    let workload = value["claims"]["measurements"]["mrTd"].as_str().unwrap().to_owned();
+    let workload = value["workload"].as_str().unwrap().to_owned();
     for (workload, code) in [(workload, 0), ("00".repeat(48), 1)] {
         let policy = format!(
             r#"{{"tcb":{{"statuses":["OutOfDate"]}},"require":{{"workload":["{workload}"]}}}}"#

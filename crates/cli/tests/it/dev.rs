@@ -34,7 +34,7 @@ fn programs(home: &Home, runs: &str) {
     let root = format!(r#"[{{"vendor": "intel", "grade": "software", "spkiSha256": "{root}"}}]"#);
     let tee = format!(
         "case $1 in\ninit) mkdir -p $3/pki ;;\nroots) echo '{root}' ;;\n\
-         measure) echo '{{\"mrTd\": \"0102\"}}' ;;\nesac"
+         measure) echo '{{\"workload\": \"0102\"}}' ;;\nesac"
     );
     script(home, "software-tee", &tee);
     let genesis = r#"{"chainType": "Development", "genesis": {"runtimeGenesis": {"patch": {}}}}"#;
@@ -81,7 +81,8 @@ fn a_node_that_dies_is_reported_with_its_last_words() {
     assert_eq!(patch["endorsements"]["roots"][0]["grade"], "software");
     assert_eq!(patch["attestation"]["workloads"], serde_json::json!([[[1, 2], "software"]]));
     let roots = home.path("software-tee");
-    std::fs::write(&roots, "#!/bin/sh\n[ $1 = measure ] && echo '{\"mrTd\": \"0304\"}'\n").unwrap();
+    std::fs::write(&roots, "#!/bin/sh\n[ $1 = measure ] && echo '{\"workload\": \"0304\"}'\n")
+        .unwrap();
     home.run(&[&args[..], &PORTS].concat()).fails(1, &["casemate-node ended"]);
     let again = std::fs::read_to_string(home.path("net/chain.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), genesis);

@@ -127,7 +127,7 @@ pub struct StandingView {
     pub grade: Grade,
     /// State of the firmware when it was verified.
     pub tcb_status: TcbStatus,
-    /// MRTD, MRENCLAVE or launch digest.
+    /// What runs, as `casemate_attestation::Measurements::workload` says it.
     pub workload: Vec<u8>,
     /// BLAKE2b-256 of the manifest that it runs.
     pub manifest_hash: Hash256,
@@ -155,7 +155,7 @@ pub struct Appraised {
     pub tcb_status: TcbStatus,
     /// Whether a debugger may be attached.
     pub debug: bool,
-    /// MRTD, MRENCLAVE or launch digest.
+    /// What runs, as `casemate_attestation::Measurements::workload` says it.
     pub workload: Vec<u8>,
     /// What the enclave put into it.
     pub report_data: Vec<u8>,

@@ -232,7 +232,7 @@ fn pod(id: &str, vault: &Keys) -> (Trip, Arc<Inbox>, String) {
         vault: String::new(),
         roots: network().roots.clone(),
     };
-    (trip, inbox, launched.measurements["mrTd"].as_str().unwrap().to_owned())
+    (trip, inbox, launched.measurements["workload"].as_str().unwrap().to_owned())
 }
 
 fn serve_vault(keys: &Keys, dir: &std::path::Path, workload: &str) -> SocketAddr {

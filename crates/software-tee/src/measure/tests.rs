@@ -29,6 +29,26 @@ fn each_part_of_the_content_shows_in_some_register_of_each_kind() {
 }
 
 #[test]
+fn one_agent_is_one_td_workload_whatever_its_pods_run() {
+    let workload = |content: &Content| expected(Kind::IntelTdx, content).workload();
+    let base = content();
+    for other in [
+        Content { root_fs: None, ..base },
+        Content { root_fs: Some([0; 48]), ..base },
+        Content { manifest_hash: [8; 32], ..base },
+    ] {
+        assert_eq!(workload(&base), workload(&other), "{other:?}");
+    }
+    assert_ne!(workload(&base), workload(&Content { agent: [1; 48], ..base }));
+    let extended = |register| {
+        let entry = EventLogEntry { register, digest: [5; 48], event: String::new() };
+        measurements(Kind::IntelTdx, &base, &[entry]).workload()
+    };
+    assert_ne!(workload(&base), extended(2), "no longer what was booted");
+    assert_eq!(workload(&base), extended(3));
+}
+
+#[test]
 fn the_registers_are_what_the_table_says() {
     let base = content();
     let Measurements::Tdx { mr_td, rtmr, mr_config_id } = expected(Kind::IntelTdx, &base) else {
@@ -41,10 +61,9 @@ fn the_registers_are_what_the_table_says() {
     let zeros = [0; 48];
     let root_fs = base.root_fs.unwrap();
     let manifest = Sha384::digest([7; 32]);
-    assert_eq!(rtmr[0], zeros);
-    assert_eq!(rtmr[1][..], Sha384::digest([zeros, root_fs].concat())[..]);
-    assert_eq!(rtmr[2], zeros);
-    assert_eq!(rtmr[3][..], Sha384::digest([&zeros[..], &manifest].concat())[..]);
+    assert_eq!(rtmr[..3], [zeros; 3]);
+    let unpacked = Sha384::digest([zeros, root_fs].concat());
+    assert_eq!(rtmr[3][..], Sha384::digest([&unpacked[..], &manifest].concat())[..]);
 }
 
 #[test]

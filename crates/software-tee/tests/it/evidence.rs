@@ -79,7 +79,9 @@ fn good_evidence_of_each_format_verifies_under_its_own_roots() {
         assert_eq!(claims.tcb.advisories, Vec::<String>::new());
         assert!(!claims.debug, "{format:?}");
         assert_eq!(claims.report_data, REPORT_DATA);
-        match (measure::expected(format.kind(), &content()), claims.measurements) {
+        let expected = measure::expected(format.kind(), &content());
+        assert_eq!(*claims.measurements.workload(), *expected.workload(), "{format:?}");
+        match (expected, claims.measurements) {
             (
                 measure::Measurements::Sgx { mr_enclave, mr_signer },
                 Measurements::Sgx { mr_enclave: e, mr_signer: s, .. },

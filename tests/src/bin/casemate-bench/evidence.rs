@@ -46,12 +46,9 @@ impl EvidenceMaker {
         serde_json::from_value(collateral["roots"].take()).context("the software TEE's roots")
     }
 
-    /// MRTD.
+    /// What the chain approves.
     pub(crate) fn workload(&self) -> Vec<u8> {
-        match &self.measurements {
-            Measurements::Tdx { mr_td, .. } => mr_td.to_vec(),
-            _ => Vec::new(),
-        }
+        self.measurements.workload()
     }
 
     /// What the chain needs before it takes a quote, in its order.

@@ -1,12 +1,15 @@
 //! Expected values were computed by a second implementation, in Python, from the same sources.
 
 use super::*;
+use crate::{event_log::replay, td_workload};
 use alloc::{vec, vec::Vec};
 
 const MR_TD_PAGE_BY_PAGE: &str = "d4b0bc30969eec261af07323e5b05601a215bbeba070c37eddc691fe8085b4d1\
     d486d0d061a0fa97016362b33d7a0b3a";
 const MR_TD_SECTION_BY_SECTION: &str = "d2807d64a73e98ad7633e1c7061cc79f22daad75d70eeda831955d7f4491d5c8\
     923cc534d7a95814dc1f999e32419249";
+const TD_WORKLOAD: &str = "f6189233b33ba741ce6471705362b99f8fed17fc6d53e5dceb13e218a1a145e9\
+    a0e44978562c54bb054f1e7609406239";
 const MR_ENCLAVE: &str = "2f306500d4f618fee4653d66cfc74ed8c3269d861ba87095d73e7c4fcb1c42de";
 
 /// A firmware of 24 KiB with four sections, of which the last is added later.
@@ -51,6 +54,25 @@ fn mr_td_is_computed_in_both_orders() {
     let mr_td = |order| mr_td(&firmware(), order).map(hex::encode);
     assert_eq!(mr_td(PageOrder::PageByPage).unwrap(), MR_TD_PAGE_BY_PAGE);
     assert_eq!(mr_td(PageOrder::SectionBySection).unwrap(), MR_TD_SECTION_BY_SECTION);
+}
+
+/// Expected: Python's hashlib, sha384 over MRTD and sha384(48 zeros + n times 48) for n in 1, 2, 3.
+#[test]
+fn the_workload_of_a_td_follows_from_firmware_and_event_log() {
+    let mr_td = mr_td(&firmware(), PageOrder::PageByPage).unwrap();
+    let registers = [[1; 48], [2; 48], [3; 48], [4; 48]].map(|digest| replay([&digest]));
+    assert_eq!(hex::encode(td_workload(&mr_td, &registers)), TD_WORKLOAD);
+    let with = |index: usize| {
+        let mut registers = registers;
+        registers[index] = [0; 48];
+        td_workload(&mr_td, &registers)
+    };
+    let workload = td_workload(&mr_td, &registers);
+    for boot in 0..3 {
+        assert_ne!(with(boot), workload, "another kernel or configuration, in register {boot}");
+    }
+    assert_eq!(with(3), workload, "what differs from pod to pod");
+    assert_ne!(td_workload(&[0; 48], &registers), workload, "another firmware");
 }
 
 #[test]

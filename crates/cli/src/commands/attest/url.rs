@@ -43,6 +43,9 @@ struct Appraised {
     /// What genuine evidence says.
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims>,
+    /// What runs, in the one value that policies and the chain name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<String>,
     checks: Verdict,
 }
 
@@ -159,7 +162,7 @@ pub(in crate::commands) async fn facts(
         genesis_hash: chain.genesis_hash(),
         now: chain.time().await?,
         lease: chain.lease(binding.lease).await?,
-        approved: chain.approved_workload(claims.measurements.workload()).await?,
+        approved: chain.approved_workload(&claims.measurements.workload()).await?,
     })
 }
 
@@ -173,6 +176,7 @@ fn print(
     let Examined { verdict, binding, claims, evidence, error, session } = examined;
     let evidence_digest =
         evidence.filter(|_| session.is_some()).map(|evidence| hex::encode(evidence.digest()));
+    let workload = claims.as_ref().map(|claims| hex::encode(claims.measurements.workload()));
     let hex = |bytes: &[u8; 32]| hex::encode(bytes);
     let agent_key = |key: &AgentPublicKey| hex::encode(key);
     let appraised = Appraised {
@@ -192,6 +196,7 @@ fn print(
         }),
         lease,
         claims,
+        workload,
         checks: verdict,
     };
     context.printer.data(&appraised, || text(&appraised))?;

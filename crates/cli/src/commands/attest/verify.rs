@@ -44,6 +44,9 @@ struct Appraised {
     /// What the evidence says, where it is genuine.
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims>,
+    /// What runs, in the one value that policies and the chain name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<String>,
     /// What was checked by the policy, where the evidence is genuine.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Verdict>,
@@ -217,6 +220,7 @@ fn print(
                 .map(|check| format!("{}: {}; wanted: {}", check.name, check.found, check.wanted))
                 .collect(),
             error: None,
+            workload: Some(hex::encode(claims.measurements.workload())),
             claims: Some(claims),
             checks: Some(verdict),
         },
@@ -227,6 +231,7 @@ fn print(
             reasons: vec![reason],
             error: Some(name),
             claims: None,
+            workload: None,
             checks: None,
         },
     };

@@ -72,14 +72,14 @@ impl SoftwareTee {
             .await
     }
 
-    /// What a guest with this agent is measured as: the TDX register MRTD.
+    /// What a TDX guest with this agent is measured as.
     pub(super) async fn workload_of(&self, agent: &Path) -> anyhow::Result<Vec<u8>> {
         let mut args = vec!["measure".to_owned(), "--kind".to_owned(), "intelTdx".to_owned()];
         args.extend(["--agent".to_owned(), text(agent)]);
-        // The register covers the agent alone, whatever manifest it will run.
+        // The workload covers the agent alone, whatever manifest it will run.
         args.extend(["--manifest-hash".to_owned(), "00".repeat(32)]);
         let measured: Value = self.ask("casemate-software-tee measure", &args).await?;
-        let digits = measured.get("mrTd").and_then(Value::as_str);
+        let digits = measured.get("workload").and_then(Value::as_str);
         digits.and_then(|digits| hex::decode(digits).ok()).or_fail(|| {
             Failure::new(format!("`{}` measures no agent", self.program.display()))
                 .hint("use the programs of one build")

@@ -71,7 +71,8 @@ pub(super) fn deliver(
         };
         verdict.extend(check_lease(binding, claims, wanted, Some(on_chain)));
         verdict.push(Check::equal("the replica", binding.replica, pod.replica));
-        verdict.push(root_fs(claims, parcel.root_fs.as_ref()));
+        let log = evidence.as_ref().and_then(|evidence| evidence.event_log.as_ref());
+        verdict.push(root_fs(claims, log, parcel.root_fs.as_ref()));
     }
     // Without a session there is nobody to release to, whatever the checks say.
     let session = session.filter(|_| verdict.accepted());
