@@ -172,6 +172,7 @@ fn a_service_answers_are_put_together() {
     let pck_pem = quote.certification().data.to_vec();
     let pck = verify_pck(&pck_pem, &root_crl, &pck_crl, &roots, SEPTEMBER_2024).expect("PCK");
     let endorsements = Endorsements {
+        root_crl: &root_crl,
         pck: &pck,
         pck_crl: &pck_crl,
         tcb_info: &tcb_info,

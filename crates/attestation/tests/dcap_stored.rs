@@ -69,6 +69,7 @@ fn signature(bytes: &[u8]) -> &[u8; 64] {
 impl Stored {
     fn verify(&self, world: &World, now: u64) -> Result<Claims, Error> {
         let endorsements = Endorsements {
+            root_crl: &self.root_crl,
             pck: &self.pck,
             pck_crl: &self.pck_crl,
             tcb_info: &self.tcb_info,
@@ -128,15 +129,49 @@ fn a_newer_revocation_list_counts() {
         stored.verify(&world, NOW),
         Err(Error::RevokedCertificate(Document::PckCertificate))
     );
-    // And whoever holds a newer list of the root finds the signers that it revokes.
-    newer.root_crl.revoked = vec![world.tcb_signer.serial, world.pck_ca.serial];
+}
+
+#[test]
+fn whom_the_root_revokes_later_is_refused_with_what_was_stored_before() {
+    let world = World::new(Form::TdxV4);
     let root = Certificate::from_der(&world.root.der()).expect("a certificate");
-    let root_crl =
-        verify_root_crl(&newer.root_crl.der(), &root, &world.roots(), NOW).expect("list");
-    assert!(root_crl.is_revoked(&stored.tcb_info.signer_serial));
-    assert!(root_crl.is_revoked(&stored.qe_identity.signer_serial));
-    assert!(root_crl.is_revoked(&stored.pck.ca_serial));
-    assert!(root_crl.is_revoked(&stored.pck_crl.ca_serial));
+    let under_list_with = |serials: Vec<u64>| {
+        let mut newer = world.clone();
+        newer.root_crl.revoked = serials;
+        let root_crl = verify_root_crl(&newer.root_crl.der(), &root, &world.roots(), NOW);
+        Stored { root_crl: root_crl.expect("list"), ..store(&world) }
+    };
+    let refused = |stored: &Stored| match stored.verify(&world, NOW) {
+        Err(Error::RevokedCertificate(document)) => document,
+        other => panic!("{other:?}"),
+    };
+    let nobody = vec![0x7f; 3];
+    assert!(under_list_with(vec![0x7f_7f_7f]).verify(&world, NOW).is_ok());
+    let ca = under_list_with(vec![world.pck_ca.serial]);
+    assert_eq!(refused(&ca), Document::PckCertificate);
+    let signers = under_list_with(vec![world.tcb_signer.serial, world.qe_signer.serial]);
+    assert_eq!(refused(&signers), Document::TcbInfoIssuer);
+    // Each by itself, whatever the others are.
+    let mut one = ca;
+    one.pck.ca_serial = nobody.clone();
+    assert_eq!(refused(&one), Document::PckCrlIssuer);
+    let mut one = signers;
+    one.tcb_info.signer_serial = nobody;
+    assert_eq!(refused(&one), Document::QeIdentityIssuer);
+}
+
+#[test]
+fn the_root_s_list_is_of_the_same_root_and_of_now() {
+    let world = World::new(Form::TdxV4);
+    let mut stored = store(&world);
+    let not_after = stored.verify(&world, NOW).expect("verifies").not_after;
+    stored.root_crl.not_after = NOW + DAY;
+    assert_eq!(stored.verify(&world, NOW).expect("verifies").not_after, NOW + DAY + 1);
+    assert!(not_after > NOW + DAY + 1);
+    let expired = Err(Error::Expired(Document::RootCrl));
+    assert_eq!(stored.verify(&world, NOW + DAY + 1), expired);
+    stored.root_crl = store(&other_world()).root_crl;
+    assert_eq!(stored.verify(&world, NOW), Err(Error::OtherRoot(Document::RootCrl)));
 }
 
 /// A second Intel: the same names, other keys.
@@ -165,6 +200,9 @@ fn parts_of_different_roots_do_not_mix() {
     let (mine, theirs) = (store(&world), store(&other));
     assert!(theirs.verify(&other, NOW).is_ok());
 
+    let mut mixed = mine.clone();
+    mixed.pck_crl.root_spki_sha256 = theirs.pck_crl.root_spki_sha256;
+    assert_eq!(mixed.verify(&world, NOW), Err(Error::OtherRoot(Document::PckCrlIssuer)));
     let mut mixed = mine.clone();
     mixed.tcb_info = theirs.tcb_info.clone();
     assert_eq!(mixed.verify(&world, NOW), Err(Error::OtherRoot(Document::TcbInfoIssuer)));

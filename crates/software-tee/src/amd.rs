@@ -240,7 +240,7 @@ impl Amd {
         let ark = Issuer { key: &self.ark, name: &self.ark_name };
         let mut revoked = vec![&*self.revoked_ask_serial];
         if misbehave.contains(&Misbehaviour::RevokedAsk) {
-            let serial = serial_of(&self.ask_certificate);
+            let serial = x509::serial_of(&self.ask_certificate);
             revoked.push(serial.ok_or(Error::Key("the ASK's certificate has no serial number"))?);
         }
         Ok(AmdCollateral {
@@ -261,14 +261,5 @@ impl Amd {
         let [vek, ask, ark] = [&self.vcek(platform)?.certificate, ask, &self.ark_certificate]
             .map(|certificate| x509::pem(certificate));
         Ok(endorsements(&vek, &ask, &ark, None))
-    }
-}
-
-/// The serial number of a certificate that this program made: it comes after the headers of the
-/// certificate and its body, each of four bytes as an RSA key's is longer than 255, and the version.
-fn serial_of(certificate: &[u8]) -> Option<&[u8]> {
-    match certificate.get(13..)? {
-        [0x02, length, rest @ ..] => rest.get(..usize::from(*length)),
-        _ => None,
     }
 }

@@ -148,6 +148,9 @@ impl Directory {
             Misbehaviour::FutureCollateral,
             Misbehaviour::RevokedTcbSigning,
             Misbehaviour::RevokedAsk,
+            Misbehaviour::RevokedMachine,
+            Misbehaviour::RevokedSigners,
+            Misbehaviour::RevokedLevel,
         ];
         if faults.iter().any(|fault| misbehave.contains(fault)) {
             return Ok(self.pki.collateral(now, self.validity, misbehave)?.to_json());

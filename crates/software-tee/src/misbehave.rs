@@ -84,11 +84,17 @@ pub enum Misbehaviour {
     /// AMD: the certificate of the key that certified the ordinary machine's is on the revocation
     /// list.
     RevokedAsk,
+    /// Intel: the ordinary machine's certificate is on the revocation list.
+    RevokedMachine,
+    /// Intel: the PCK CA and the TCB signing certificate are on the root's revocation list.
+    RevokedSigners,
+    /// Intel: newer TCB info revokes all levels.
+    RevokedLevel,
 }
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::OldTcb,
         Self::RevokedTcb,
         Self::Revoked,
@@ -107,6 +113,9 @@ impl Misbehaviour {
         Self::FutureCollateral,
         Self::RevokedTcbSigning,
         Self::RevokedAsk,
+        Self::RevokedMachine,
+        Self::RevokedSigners,
+        Self::RevokedLevel,
     ];
 
     /// Its name on the command line and in requests.
@@ -130,6 +139,9 @@ impl Misbehaviour {
             Self::FutureCollateral => "future-collateral",
             Self::RevokedTcbSigning => "revoked-tcb-signing",
             Self::RevokedAsk => "revoked-ask",
+            Self::RevokedMachine => "revoked-machine",
+            Self::RevokedSigners => "revoked-signers",
+            Self::RevokedLevel => "revoked-level",
         }
     }
 
@@ -141,7 +153,10 @@ impl Misbehaviour {
             Self::ExpiredCollateral
             | Self::FutureCollateral
             | Self::RevokedTcbSigning
-            | Self::RevokedAsk => false,
+            | Self::RevokedAsk
+            | Self::RevokedMachine
+            | Self::RevokedSigners
+            | Self::RevokedLevel => false,
             _ => true,
         }
     }

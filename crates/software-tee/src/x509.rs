@@ -129,6 +129,16 @@ impl Certificate<'_> {
     }
 }
 
+/// The serial number of a certificate that this program made: it comes after the headers of the
+/// certificate and of its body, each of four bytes because all of them are longer than 255, and the
+/// version.
+pub(crate) fn serial_of(certificate: &[u8]) -> Option<&[u8]> {
+    match certificate.get(13..)? {
+        [0x02, length, rest @ ..] => rest.get(..usize::from(*length)),
+        _ => None,
+    }
+}
+
 /// DER of a signed revocation list over these serial numbers.
 pub(crate) fn crl(
     issuer: &Issuer<'_>,

@@ -104,6 +104,7 @@ fn time<T>(mut run: impl FnMut() -> T) -> f64 {
 
 /// What a chain keeps of the collateral.
 struct Kept {
+    root_crl: casemate_attestation::dcap::RootCrl,
     pck: casemate_attestation::dcap::Pck,
     pck_crl: casemate_attestation::dcap::PckCrl,
     tcb_info: casemate_attestation::dcap::TcbInfo,
@@ -139,6 +140,7 @@ impl Kept {
         let pck = verify_pck(quote.certification().data, &root_crl, &pck_crl, roots, NOW);
         Self {
             pck: pck.expect("the certificate"),
+            root_crl,
             pck_crl,
             tcb_info: tcb_info.expect("TCB info"),
             qe_identity: qe_identity.expect("the identity"),
@@ -146,8 +148,8 @@ impl Kept {
     }
 
     fn endorsements(&self) -> Endorsements<'_> {
-        let Self { pck, pck_crl, tcb_info, qe_identity } = self;
-        Endorsements { pck, pck_crl, tcb_info, qe_identity }
+        let Self { root_crl, pck, pck_crl, tcb_info, qe_identity } = self;
+        Endorsements { root_crl, pck, pck_crl, tcb_info, qe_identity }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::*;
 use casemate_attestation::{dcap, sev_snp, Claims, TeeKind, Vendor, Verified};
 use pallet_endorsements::{
-    CertificateDigest, PckCrls, Pcks, QeIdentities, SnpMinimum, TcbInfos, Veks,
+    CertificateDigest, PckCrls, Pcks, QeIdentities, RootCrls, SnpMinimum, TcbInfos, Veks,
 };
 
 impl<T: Config> Pallet<T> {
@@ -26,6 +26,9 @@ impl<T: Config> Pallet<T> {
             .and_then(|stored| stored.get())
             .ok_or(Error::<T>::CertificateUnknown)?;
         Self::ensure_root(Vendor::Intel, &pck.root_spki_sha256)?;
+        let root_crl = RootCrls::<T>::get(pck.grade)
+            .and_then(|stored| stored.get())
+            .ok_or(Error::<T>::CollateralMissing)?;
         let tcb_info = TcbInfos::<T>::get((pck.grade, kind, pck.fmspc))
             .and_then(|stored| stored.get())
             .ok_or(Error::<T>::CollateralMissing)?;
@@ -36,6 +39,7 @@ impl<T: Config> Pallet<T> {
             .and_then(|stored| stored.get())
             .ok_or(Error::<T>::CollateralMissing)?;
         let endorsements = dcap::Endorsements {
+            root_crl: &root_crl,
             pck: &pck,
             pck_crl: &pck_crl,
             tcb_info: &tcb_info,
@@ -63,17 +67,27 @@ impl<T: Config> Pallet<T> {
             .map_err(|error| Self::snp_error(&error))
     }
 
-    /// Whether the vendor's newest list names the machine's certificate, or with AMD's the one that
-    /// issued it. No evidence is needed to see that.
+    /// Whether the vendor's newest list names the machine's certificate, or the one that issued it. No
+    /// evidence is needed to see that.
     pub(crate) fn is_revoked(kind: TeeKind, certificate: CertificateDigest) -> bool {
         match kind {
             TeeKind::IntelSgx | TeeKind::IntelTdx => {
                 Pcks::<T>::get(certificate).and_then(|stored| stored.get()).is_some_and(|pck| {
-                    PckCrls::<T>::get(pck.grade, pck.ca)
+                    let by_root = RootCrls::<T>::get(pck.grade)
                         .and_then(|stored| stored.get())
                         .is_some_and(|crl| {
-                            crl.ca_spki_sha256 == pck.ca_spki_sha256 && crl.is_revoked(&pck.serial)
-                        })
+                            crl.root_spki_sha256 == pck.root_spki_sha256
+                                && crl.is_revoked(&pck.ca_serial)
+                        });
+                    let by_ca = || {
+                        PckCrls::<T>::get(pck.grade, pck.ca)
+                            .and_then(|stored| stored.get())
+                            .is_some_and(|crl| {
+                                crl.ca_spki_sha256 == pck.ca_spki_sha256
+                                    && crl.is_revoked(&pck.serial)
+                            })
+                    };
+                    by_root || by_ca()
                 })
             }
             TeeKind::AmdSevSnp => {
@@ -97,6 +111,11 @@ impl<T: Config> Pallet<T> {
             dcap::Error::Expired(_) => Error::<T>::CollateralExpired,
             dcap::Error::TcbRevoked(_) => Error::<T>::TcbRevoked,
             dcap::Error::RevokedCertificate(_) => Error::<T>::CertificateRevoked,
+            // Of each kind the chain keeps one for a grade. That it is of another root or CA says nothing
+            // against the machine: its own has to be submitted.
+            dcap::Error::OtherRoot(_) | dcap::Error::PckCrlOfOtherCa => {
+                Error::<T>::CollateralMissing
+            }
             _ => Error::<T>::NotVerified,
         }
     }

@@ -1,15 +1,15 @@
 //! The verification of quotes.
 
 use super::{
-    Document, Error, Pck, PckCrl, QeIdentity, Quote, RawCollateral, TcbInfo, TcbLevel, TdxModule,
-    TdxModuleLevel,
+    Document, Error, Pck, PckCrl, QeIdentity, Quote, RawCollateral, RootCrl, TcbInfo, TcbLevel,
+    TdxModule, TdxModuleLevel,
     intake::{Intake, check_time, read_chain},
     quote::Body,
     report::TdReport,
     status::{converge, merge_advisories},
 };
 use crate::{
-    TcbStatus, UnixSeconds, Verified,
+    Grade, TcbStatus, UnixSeconds, Verified,
     claims::{Claims, Measurements, Tcb},
     crypto::{PublicKey, SignatureAlgorithm},
     roots::TrustRoots,
@@ -21,6 +21,8 @@ use sha2::{Digest, Sha256};
 /// What a quote is checked against, each verified before.
 #[derive(Clone, Copy, Debug)]
 pub struct Endorsements<'a> {
+    /// The newest revocation list of the root: those below may have been verified under an older one.
+    pub root_crl: &'a RootCrl,
     /// The platform's key.
     pub pck: &'a Pck,
     /// Revocation list of the CA that issued it.
@@ -45,7 +47,7 @@ pub fn verify(
     endorsements: &Endorsements<'_>,
     now: UnixSeconds,
 ) -> Result<Verified<Quote>, Error> {
-    let Endorsements { pck, pck_crl, tcb_info, qe_identity } = *endorsements;
+    let Endorsements { root_crl, pck, pck_crl, tcb_info, qe_identity } = *endorsements;
     check_endorsements(&quote, endorsements, now)?;
 
     check_qe_report(&quote, pck)?;
@@ -73,11 +75,14 @@ pub fn verify(
     }
 
     let (measurements, debug) = measurements(quote.body());
-    let last_second = [pck.not_after, pck_crl.not_after, tcb_info.not_after, qe_identity.not_after]
-        .into_iter()
-        .min()
-        .unwrap_or_default();
-    let grade = pck.grade.min(pck_crl.grade).min(tcb_info.grade).min(qe_identity.grade);
+    let last_second = root_crl
+        .not_after
+        .min(pck.not_after)
+        .min(pck_crl.not_after)
+        .min(tcb_info.not_after)
+        .min(qe_identity.not_after);
+    let grades = [root_crl.grade, pck_crl.grade, tcb_info.grade, qe_identity.grade];
+    let grade = grades.into_iter().fold(pck.grade, Grade::min);
     let claims = Claims {
         kind: quote.tee_kind(),
         grade,
@@ -126,6 +131,7 @@ pub fn verify_with_collateral(
         intake.qe_identity(&collateral.qe_identity, qe_signature, &qe_chain, &root_crl)?;
     let pck = intake.pck(&pck_chain, &root_crl, &pck_crl)?;
     let endorsements = Endorsements {
+        root_crl: &root_crl,
         pck: &pck,
         pck_crl: &pck_crl,
         tcb_info: &tcb_info,
@@ -140,16 +146,24 @@ fn check_endorsements(
     endorsements: &Endorsements<'_>,
     now: UnixSeconds,
 ) -> Result<(), Error> {
-    let Endorsements { pck, pck_crl, tcb_info, qe_identity } = *endorsements;
+    let Endorsements { root_crl, pck, pck_crl, tcb_info, qe_identity } = *endorsements;
     check_time(Document::PckCertificate, pck.not_before, pck.not_after, now)?;
     check_time(Document::PckCrl, pck_crl.not_before, pck_crl.not_after, now)?;
     check_time(Document::TcbInfo, tcb_info.issue_date, tcb_info.not_after, now)?;
     check_time(Document::QeIdentity, qe_identity.issue_date, qe_identity.not_after, now)?;
-    if tcb_info.root_spki_sha256 != pck.root_spki_sha256 {
-        return Err(Error::OtherRoot(Document::TcbInfoIssuer));
+    check_time(Document::RootCrl, root_crl.not_before, root_crl.not_after, now)?;
+    for (document, root_spki_sha256) in [
+        (Document::RootCrl, root_crl.root_spki_sha256),
+        (Document::PckCrlIssuer, pck_crl.root_spki_sha256),
+        (Document::TcbInfoIssuer, tcb_info.root_spki_sha256),
+        (Document::QeIdentityIssuer, qe_identity.root_spki_sha256),
+    ] {
+        if root_spki_sha256 != pck.root_spki_sha256 {
+            return Err(Error::OtherRoot(document));
+        }
     }
-    if qe_identity.root_spki_sha256 != pck.root_spki_sha256 {
-        return Err(Error::OtherRoot(Document::QeIdentityIssuer));
+    if let Some(document) = revoked_since(endorsements) {
+        return Err(Error::RevokedCertificate(document));
     }
     if pck_crl.ca_spki_sha256 != pck.ca_spki_sha256 {
         return Err(Error::PckCrlOfOtherCa);
@@ -170,6 +184,22 @@ fn check_endorsements(
         return Err(Error::PceIdMismatch);
     }
     Ok(())
+}
+
+/// Whose signer the root has revoked, by its newest list. (That list may be newer than the one under
+/// which the rest was verified and kept.)
+fn revoked_since(endorsements: &Endorsements<'_>) -> Option<Document> {
+    let Endorsements { root_crl, pck, pck_crl, tcb_info, qe_identity } = *endorsements;
+    let signers = [
+        (Document::PckCertificate, &pck.ca_serial),
+        (Document::PckCrlIssuer, &pck_crl.ca_serial),
+        (Document::TcbInfoIssuer, &tcb_info.signer_serial),
+        (Document::QeIdentityIssuer, &qe_identity.signer_serial),
+    ];
+    signers
+        .into_iter()
+        .find(|(_, serial)| root_crl.is_revoked(serial))
+        .map(|(document, _)| document)
 }
 
 /// Checks that the platform's key vouches for the quoting enclave, and it for the attestation key.

@@ -210,6 +210,7 @@ impl Judge {
         let pck = dcap::verify_pck(pem, &root_crl, &pck_crl, &self.roots, now)
             .map_err(|err| NotGenuine::of(&err))?;
         let endorsements = dcap::Endorsements {
+            root_crl: &root_crl,
             pck: &pck,
             pck_crl: &pck_crl,
             tcb_info: &tcb_info,

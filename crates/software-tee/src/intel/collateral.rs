@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Number of the evaluation data. Intel counts it up with each event that changes TCB levels; ours
-/// never change.
+/// change by [`Misbehaviour::RevokedLevel`] only.
 const EVALUATION: u32 = 20;
 
 /// Security version of the quoting enclaves.
@@ -81,19 +81,31 @@ impl Intel {
         period: Period,
         misbehave: &[Misbehaviour],
     ) -> Result<[IntelCollateral; 2], Error> {
-        let revoked = &self.pck(Platform::RevokedCertificate)?.serial;
+        let is = |one| misbehave.contains(&one);
+        let mut machines = vec![&*self.pck(Platform::RevokedCertificate)?.serial];
+        if is(Misbehaviour::RevokedMachine) {
+            machines.push(&self.pck(Platform::Current)?.serial);
+        }
         let pck_ca = Issuer { key: &self.pck_ca, name: &self.names.pck_ca };
-        let pck_crl = x509::crl(&pck_ca, period, &[revoked])?;
+        let pck_crl = x509::crl(&pck_ca, period, &machines)?;
+        let mut signers = vec![&*self.revoked_tcb_signing_serial];
+        if is(Misbehaviour::RevokedSigners) {
+            for certificate in [&self.pck_ca_certificate, &self.tcb_signing_certificate] {
+                let serial = x509::serial_of(certificate);
+                signers.push(serial.ok_or(Error::Key("a certificate has no serial number"))?);
+            }
+        }
         let root = Issuer { key: &self.root, name: &self.names.root };
-        let root_ca_crl = x509::crl(&root, period, &[&self.revoked_tcb_signing_serial])?;
+        let root_ca_crl = x509::crl(&root, period, &signers)?;
         let root_pem = x509::pem(&self.root_certificate);
-        let signer = if misbehave.contains(&Misbehaviour::RevokedTcbSigning) {
+        let signer = if is(Misbehaviour::RevokedTcbSigning) {
             &self.revoked_tcb_signing_certificate
         } else {
             &self.tcb_signing_certificate
         };
         let one = |tdx| {
-            let (tcb_info, qe_identity) = (tcb_info(tdx, period), qe_identity(tdx, period));
+            let tcb_info = tcb_info(tdx, period, is(Misbehaviour::RevokedLevel));
+            let qe_identity = qe_identity(tdx, period);
             Ok(IntelCollateral {
                 root_ca_crl: root_ca_crl.clone(),
                 pck_crl: pck_crl.clone(),
@@ -133,7 +145,9 @@ fn judgement(level: &Tcb, period: Period) -> String {
     format!(r#""tcbDate":"{date}","tcbStatus":"{status}"{advisories}"#)
 }
 
-fn tcb_info(tdx: bool, period: Period) -> String {
+fn tcb_info(tdx: bool, period: Period, all_revoked: bool) -> String {
+    let judgement =
+        |level: &Tcb| judgement(if all_revoked { &Tcb::REVOKED } else { level }, period);
     let levels = [&Tcb::CURRENT, &Tcb::OLD, &Tcb::REVOKED];
     let components = |svns: &[u8]| {
         let list: Vec<_> = svns.iter().map(|svn| format!(r#"{{"svn":{svn}}}"#)).collect();
@@ -155,7 +169,7 @@ fn tcb_info(tdx: bool, period: Period) -> String {
             format!(
                 r#"{{"tcb":{{"sgxtcbcomponents":[{sgx}],"pcesvn":{}{tdx_part}}},{}}}"#,
                 level.pce_svn,
-                judgement(level, period)
+                judgement(level)
             )
         })
         .collect();
@@ -168,7 +182,7 @@ fn tcb_info(tdx: bool, period: Period) -> String {
             .iter()
             .map(|level| {
                 let [svn, ..] = level.tdx;
-                format!(r#"{{"tcb":{{"isvsvn":{svn}}},{}}}"#, judgement(level, period))
+                format!(r#"{{"tcb":{{"isvsvn":{svn}}},{}}}"#, judgement(level))
             })
             .collect();
         format!(
@@ -179,11 +193,12 @@ fn tcb_info(tdx: bool, period: Period) -> String {
         String::new()
     };
     format!(
-        r#"{{"id":"{}","version":3,{},"fmspc":"{}","pceId":"{}","tcbType":0,"tcbEvaluationDataNumber":{EVALUATION},{module}"tcbLevels":[{}]}}"#,
+        r#"{{"id":"{}","version":3,{},"fmspc":"{}","pceId":"{}","tcbType":0,"tcbEvaluationDataNumber":{},{module}"tcbLevels":[{}]}}"#,
         if tdx { "TDX" } else { "SGX" },
         dates(period),
         upper_hex(&FMSPC),
         upper_hex(&PCE_ID),
+        EVALUATION + u32::from(all_revoked),
         tcb_levels.join(",")
     )
 }

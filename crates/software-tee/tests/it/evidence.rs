@@ -214,6 +214,9 @@ fn each_misbehaviour_of_intels_is_refused_for_its_own_reason() {
             (Misbehaviour::ExpiredCollateral, Error::Expired(Document::RootCrl)),
             (Misbehaviour::FutureCollateral, Error::NotYetValid(Document::RootCrl)),
             (Misbehaviour::RevokedTcbSigning, Error::RevokedCertificate(Document::TcbInfoIssuer)),
+            (Misbehaviour::RevokedMachine, Error::RevokedCertificate(Document::PckCertificate)),
+            (Misbehaviour::RevokedSigners, Error::RevokedCertificate(Document::PckCrlIssuer)),
+            (Misbehaviour::RevokedLevel, Error::TcbRevoked("platform")),
         ] {
             let refused = verify(format, &[], &collateral(&[misbehaviour]), &roots).unwrap_err();
             assert_eq!(refused, Refused::Intel(error), "{format:?} {misbehaviour}");
