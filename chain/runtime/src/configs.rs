@@ -233,6 +233,7 @@ parameter_types! {
 
 impl pallet_providers::Config for Runtime {
     type Currency = Balances;
+    type OnRetire = Attestation;
     type RuntimeHoldReason = RuntimeHoldReason;
     type StakeMin = StakeMin;
     type StakeRates = StakeRates;
@@ -249,10 +250,20 @@ impl pallet_deployments::Config for Runtime {
     type WeightInfo = pallet_deployments::weights::SubstrateWeight<Runtime>;
 }
 
+parameter_types! {
+    /// The evidence for a key may be as old as its nonce, which is the hash of one of so many blocks; and
+    /// clocks differ.
+    pub const BackpaySecondsMax: u64 = network::SLOT_MILLISECONDS_DEFAULT / 1_000
+        * pallet_attestation::NONCE_BLOCKS_MAX as u64
+        + ClockSkewSecondsMax::get();
+    /// More than blocks and network-synchronised clocks ever differ.
+    pub const ClockSkewSecondsMax: u64 = 30;
+}
+
 impl pallet_leases::Config for Runtime {
     type Attestation = Attestation;
-    /// More than blocks and network-synchronised clocks ever differ.
-    type ClockSkewSecondsMax = ConstU64<30>;
+    type BackpaySecondsMax = BackpaySecondsMax;
+    type ClockSkewSecondsMax = ClockSkewSecondsMax;
     type Currency = Balances;
     type Deployments = Deployments;
     type GraceSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
@@ -282,6 +293,7 @@ impl pallet_endorsements::Config for Runtime {
 
 impl pallet_attestation::Config for Runtime {
     type Agents = Leases;
+    type Providers = Providers;
     /// A day: what a machine that is found out later can have signed for at most.
     type StandingSecondsMax = ConstU64<{ 24 * 3_600 }>;
     type WeightInfo = pallet_attestation::weights::SubstrateWeight<Runtime>;

@@ -149,6 +149,32 @@ fn a_block_has_room_for_a_hundred_attestations() {
     assert!(room(TeeKind::AmdSevSnp) >= 100, "{}", room(TeeKind::AmdSevSnp));
 }
 
+#[test]
+fn a_provider_that_retires_is_no_longer_listed_with_its_control_plane() {
+    use casemate_attestation::{Grade, TcbStatus, TeeKind};
+    use casemate_primitives::{ProviderInfo, Resources};
+    use pallet_attestation::{Cluster, Clusters};
+    build(genesis::DEVELOPMENT).execute_with(|| {
+        let who = Sr25519Keyring::Alice.to_account_id();
+        let origin = || RuntimeOrigin::signed(who.clone());
+        let stake = 10 * casemate_primitives::CASE;
+        let (info, capacity) = (ProviderInfo::default(), Resources::default());
+        Providers::register(origin(), info, capacity, Default::default(), stake).unwrap();
+        let cluster = Cluster {
+            kind: TeeKind::IntelTdx,
+            grade: Grade::Hardware,
+            workload: Default::default(),
+            tcb_status: TcbStatus::UpToDate,
+            evidence_hash: [0; 32],
+            expires_at: 1,
+        };
+        Clusters::<Runtime>::insert(&who, cluster);
+        Attestation::do_try_state().unwrap();
+        Providers::retire(origin()).unwrap();
+        assert_eq!(Clusters::<Runtime>::iter().count(), 0);
+    });
+}
+
 /// The client's types are generated from this file: `CASEMATE_BLESS=1` writes it anew.
 #[test]
 fn the_clients_metadata_is_this_runtimes() {

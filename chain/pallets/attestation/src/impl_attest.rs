@@ -1,19 +1,20 @@
 //! Attest, appraise, recheck.
 
 use crate::*;
-use casemate_attestation::{Binding, Claims, Purpose, TcbStatus};
+use casemate_attestation::{Binding, Claims, Purpose, TcbStatus, TeeKind};
 use casemate_primitives::{
     blake2_256, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds, REPLICAS_MAX,
 };
 use frame_support::ensure;
 use frame_system::pallet_prelude::BlockNumberFor;
+use pallet_providers::{OnRetire, ProviderRegistry};
 use sp_runtime::{
     traits::{Saturating, Zero},
     AccountId32,
 };
 
 /// How far back the block may lie whose hash is the nonce.
-const NONCE_BLOCKS_MAX: u32 = 256;
+pub const NONCE_BLOCKS_MAX: u32 = 256;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_attest(
@@ -27,7 +28,7 @@ impl<T: Config> Pallet<T> {
         let manifest_hash = T::Agents::expected_manifest(&who, lease, replica)?;
         let binding = Binding {
             purpose: Purpose::Registration,
-            genesis_hash: Self::genesis_hash(),
+            genesis_hash: genesis_hash::<T>(),
             lease,
             replica,
             manifest_hash,
@@ -91,9 +92,10 @@ impl<T: Config> Pallet<T> {
         block: BlockNumberFor<T>,
         submission: Submission,
     ) -> DispatchResult {
+        T::Providers::ensure_active(&who)?;
         let binding = Binding {
             purpose: Purpose::Cluster,
-            genesis_hash: Self::genesis_hash(),
+            genesis_hash: genesis_hash::<T>(),
             lease: LeaseId(0),
             replica: 0,
             manifest_hash: who.clone().into(),
@@ -147,42 +149,61 @@ impl<T: Config> Pallet<T> {
         replica: ReplicaIndex,
         submission: Option<Submission>,
     ) -> DispatchResult {
-        let standing = Standings::<T>::get(lease, replica).ok_or(Error::<T>::NotFound)?;
+        let mut standing = Standings::<T>::get(lease, replica).ok_or(Error::<T>::NotFound)?;
+        let now = pallet_endorsements::Pallet::<T>::now();
+        let is_revoked = || Self::is_revoked(standing.kind, standing.certificate);
+        let finding = match submission {
+            None if is_revoked() => Err(Error::<T>::CertificateRevoked),
+            None => Ok(()),
+            Some(submission) => {
+                let hash = blake2_256(&submission.evidence);
+                ensure!(
+                    hash == standing.evidence_hash
+                        && submission.certificate == standing.certificate
+                        && submission.kind == standing.kind,
+                    Error::<T>::OtherEvidence
+                );
+                match Self::verify(&submission) {
+                    // Missing or old collateral says nothing against the machine, unless a list that is old
+                    // by now names it.
+                    Err(Error::<T>::CollateralExpired | Error::<T>::CollateralMissing)
+                        if !is_revoked() =>
+                    {
+                        Ok(())
+                    }
+                    other => other.and_then(|claims| Self::ensure_acceptable(&claims)),
+                }
+            }
+        };
         let approved =
             Workloads::<T>::get(&standing.workload).is_some_and(|lowest| standing.grade >= lowest);
-        let sound = approved
-            && match submission {
-                None => !Self::is_revoked(standing.kind, standing.certificate),
-                Some(submission) => {
-                    let hash = blake2_256(&submission.evidence);
-                    ensure!(
-                        hash == standing.evidence_hash
-                            && submission.certificate == standing.certificate
-                            && submission.kind == standing.kind,
-                        Error::<T>::OtherEvidence
-                    );
-                    match Self::verify(&submission) {
-                        Ok(claims) => Self::ensure_acceptable(&claims).is_ok(),
-                        // Missing or old collateral says nothing against the machine.
-                        Err(Error::<T>::CollateralExpired | Error::<T>::CollateralMissing) => true,
-                        Err(_) => false,
-                    }
-                }
-            };
-        ensure!(!sound, Error::<T>::Sound);
-        Standings::<T>::remove(lease, replica);
-        Self::deposit_event(Event::StandingEnded {
-            lease,
-            replica,
-            agent_key: standing.keys.agent,
-        });
+        let agent_key = standing.keys.agent;
+        match finding {
+            // What governance accepts no more was good until now: what it earned stays payable.
+            Ok(()) | Err(Error::<T>::TcbOutOfDate | Error::<T>::WorkloadNotApproved) => {
+                ensure!(finding.is_err() || !approved, Error::<T>::Sound);
+                ensure!(standing.expires_at > now, Error::<T>::NotFound);
+                standing.expires_at = now;
+                Standings::<T>::insert(lease, replica, standing);
+            }
+            // What the vendor condemns has proved nothing at any time.
+            Err(_) => Standings::<T>::remove(lease, replica),
+        }
+        Self::deposit_event(Event::StandingEnded { lease, replica, agent_key });
         Ok(())
     }
 
-    /// What no agent may have, whatever its publisher's policy says.
+    /// What no agent may have, whatever its publisher's policy says. What governance decides comes last:
+    /// [`Self::do_recheck`] tells it from what the vendor says.
     fn ensure_acceptable(claims: &Claims) -> Result<(), Error<T>> {
         ensure!(!claims.debug, Error::<T>::Debug);
         ensure!(claims.tcb.status != TcbStatus::Revoked, Error::<T>::TcbRevoked);
+        // Intel says itself which levels are worth nothing, and leaves what is merely old to whoever
+        // relies on it. AMD says nothing: there the least level is governance's to say.
+        ensure!(
+            claims.kind != TeeKind::AmdSevSnp || claims.tcb.status == TcbStatus::UpToDate,
+            Error::<T>::TcbOutOfDate
+        );
         let lowest = Workloads::<T>::get(Self::workload(claims)?);
         ensure!(
             lowest.is_some_and(|lowest| claims.grade >= lowest),
@@ -205,10 +226,17 @@ impl<T: Config> Pallet<T> {
         ensure!(hash != T::Hash::default(), Error::<T>::BlockTooOld);
         hash.as_ref().try_into().map_err(|_| Error::<T>::BlockTooOld)
     }
+}
 
-    fn genesis_hash() -> Hash256 {
-        let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
-        hash.as_ref().try_into().unwrap_or_default()
+/// What binds evidence, quotes and records to this chain: the hash of its first block.
+pub fn genesis_hash<T: frame_system::Config>() -> Hash256 {
+    let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+    hash.as_ref().try_into().unwrap_or_default()
+}
+
+impl<T: Config> OnRetire<AccountId32> for Pallet<T> {
+    fn retired(provider: &AccountId32) {
+        Clusters::<T>::remove(provider);
     }
 }
 

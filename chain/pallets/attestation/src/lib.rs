@@ -18,6 +18,7 @@ mod try_state;
 mod types;
 pub mod weights;
 
+pub use impl_attest::{genesis_hash, NONCE_BLOCKS_MAX};
 pub use pallet::*;
 pub use traits::{AgentRegistry, AttestedKeys};
 pub use types::{Cluster, Keys, Standing, Submission, Workload, EVIDENCE_BYTES_MAX};
@@ -31,6 +32,7 @@ pub mod pallet {
     use casemate_attestation::{Grade, TcbStatus, TeeKind};
     use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
     use frame_system::pallet_prelude::*;
+    use pallet_providers::ProviderRegistry;
     use sp_runtime::AccountId32;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -46,6 +48,8 @@ pub mod pallet {
     {
         /// The leases whose agents are attested.
         type Agents: AgentRegistry<AccountId32>;
+        /// Whose control planes are listed.
+        type Providers: ProviderRegistry<AccountId32>;
         /// Longest time that evidence counts, in seconds.
         #[pallet::constant]
         type StandingSecondsMax: Get<u64>;
@@ -69,7 +73,7 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// Providers whose control plane has shown evidence.
+    /// Providers whose control plane has shown evidence; forgotten when they retire.
     #[pallet::storage]
     pub type Clusters<T: Config> =
         StorageMap<_, Blake2_128Concat, AccountId32, Cluster, OptionQuery>;
@@ -188,13 +192,15 @@ pub mod pallet {
         TcbRevoked,
         /// The vendor has revoked the machine's certificate, or one that it rests on.
         CertificateRevoked,
+        /// The platform's firmware is older than governance accepts (AMD: `SnpMinimum`).
+        TcbOutOfDate,
         /// What runs is not an approved workload.
         WorkloadNotApproved,
         /// The report data is not over these keys, this lease, this manifest and this block.
         Binding,
         /// The named block is unknown or too old: take a newer one.
         BlockTooOld,
-        /// There is no such standing or workload.
+        /// There is no such standing or workload, or the standing has ended already.
         NotFound,
         /// This is not the evidence that the standing rests on.
         OtherEvidence,
@@ -255,6 +261,9 @@ pub mod pallet {
 
         /// End the standing of a key whose platform or workload is accepted no more.
         ///
+        /// What governance accepts no more (the workload, AMD's firmware) ends now: usage up to this
+        /// second is paid. What the vendor condemns is taken away with all that was not claimed yet.
+        ///
         /// - `origin`: Signed by anyone.
         /// - `submission`: The evidence of the standing, from the block that it was attested in, to
         ///   be verified again with today's collateral; without it only the workload and the
@@ -309,7 +318,7 @@ pub mod pallet {
         /// List the control plane of a provider's cluster: kind, measurement and expiry. Whether
         /// the measurement is a good one is for each publisher's policy to say.
         ///
-        /// - `origin`: Signed by the provider, whose account the evidence names.
+        /// - `origin`: Signed by a registered provider, whose account the evidence names.
         /// - `block`: The block whose hash was the nonce.
         #[pallet::call_index(5)]
         #[pallet::weight(by_kind(

@@ -1,11 +1,12 @@
 //! A runtime of attestation and endorsements, with leases that tests set.
 
 use crate::{self as pallet_attestation, AgentRegistry};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, Resources};
 use frame_support::{
     derive_impl, dispatch::DispatchResult, ensure, pallet_prelude::DispatchError, parameter_types,
     traits::UnixTime,
 };
+use pallet_providers::ProviderRegistry;
 use sp_runtime::{traits::IdentityLookup, AccountId32};
 
 type Block = frame_system::mocking::MockBlock<Test>;
@@ -86,9 +87,38 @@ impl AgentRegistry<AccountId32> for Leases {
         Ok(())
     }
 
+    fn has_replica(lease: LeaseId, replica: ReplicaIndex) -> bool {
+        lease == LeaseId(1) && replica < 2
+    }
+
     /// The one lease that there is, is the benchmarks'.
     #[cfg(feature = "runtime-benchmarks")]
     fn benchmark_lease(_: &AccountId32, _: LeaseId, _: ReplicaIndex, _: Hash256) {}
+}
+
+parameter_types! {
+    /// Providers that have not retired.
+    pub static Registered: Vec<AccountId32> = vec![PROVIDER];
+}
+
+/// In place of `pallet-providers`.
+pub struct Providers;
+impl ProviderRegistry<AccountId32> for Providers {
+    fn ensure_active(provider: &AccountId32) -> DispatchResult {
+        ensure!(Registered::get().contains(provider), DispatchError::Unavailable);
+        Ok(())
+    }
+
+    fn reserve(_: &AccountId32, _: &Resources) -> DispatchResult {
+        Err(DispatchError::Unavailable)
+    }
+
+    fn release(_: &AccountId32, _: &Resources) {}
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_register(provider: &AccountId32) {
+        Registered::mutate(|all| all.push(provider.clone()));
+    }
 }
 
 impl pallet_endorsements::Config for Test {
@@ -100,6 +130,7 @@ impl pallet_endorsements::Config for Test {
 
 impl pallet_attestation::Config for Test {
     type Agents = Leases;
+    type Providers = Providers;
     type StandingSecondsMax = StandingSecondsMax;
     type WeightInfo = ();
 }

@@ -26,6 +26,9 @@ pub trait AgentRegistry<AccountId> {
         key: AgentPublicKey,
     ) -> DispatchResult;
 
+    /// Whether there is such a lease with such a replica.
+    fn has_replica(lease: LeaseId, replica: ReplicaIndex) -> bool;
+
     /// Make a lease of `provider`'s with this manifest, whose replica has had as many agents as are
     /// remembered, for the benchmarks of who attests another one.
     #[cfg(feature = "runtime-benchmarks")]

@@ -43,6 +43,21 @@ fn price_lists() -> PriceLists {
     BoundedVec::truncate_from(lists.collect())
 }
 
+/// A provider that takes as much storage as one can.
+pub(crate) fn largest() -> Provider {
+    let part = Unbonding { amount: 1, unlocks_at: 1 };
+    Provider {
+        info: info(),
+        capacity: CAPACITY,
+        used: Resources::default(),
+        price_lists: price_lists(),
+        stake: 1,
+        unbonding: BoundedVec::truncate_from(vec![part; unbondings_max() as usize]),
+        live_leases: 0,
+        retired: false,
+    }
+}
+
 /// An account with money, and the stake that [`CAPACITY`] needs.
 fn funded<T: Config>() -> (T::AccountId, Balance)
 where

@@ -1,6 +1,9 @@
 //! Who offers what: register, update, retire, capacity in leases.
 
-use crate::{traits::ProviderRegistry, *};
+use crate::{
+    traits::{OnRetire, ProviderRegistry},
+    *,
+};
 use casemate_primitives::{Balance, ProviderInfo, Resources};
 use frame_support::{defensive, ensure};
 
@@ -61,6 +64,7 @@ impl<T: Config> Pallet<T> {
             provider.retired = true;
             Ok(())
         })?;
+        T::OnRetire::retired(&who);
         Self::deposit_event(Event::Retired { provider: who });
         Ok(())
     }
@@ -86,6 +90,12 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> ProviderRegistry<T::AccountId> for Pallet<T> {
+    fn ensure_active(who: &T::AccountId) -> DispatchResult {
+        let provider = Providers::<T>::get(who).ok_or(Error::<T>::NotRegistered)?;
+        ensure!(!provider.retired, Error::<T>::Retiring);
+        Ok(())
+    }
+
     fn reserve(who: &T::AccountId, resources: &Resources) -> DispatchResult {
         Self::try_mutate_active(who, |provider| {
             let used = provider.used.checked_add(resources);
@@ -112,5 +122,10 @@ impl<T: Config> ProviderRegistry<T::AccountId> for Pallet<T> {
             provider.used = used;
             provider.live_leases = live_leases;
         });
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_register(who: &T::AccountId) {
+        Providers::<T>::insert(who, crate::benchmarking::largest());
     }
 }

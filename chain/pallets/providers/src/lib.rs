@@ -17,7 +17,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use traits::ProviderRegistry;
+pub use traits::{OnRetire, ProviderRegistry};
 pub use types::{Provider, StakeRates, Unbonding, UnbondingsMax};
 pub use weights::WeightInfo;
 
@@ -48,6 +48,8 @@ pub mod pallet {
         type RuntimeHoldReason: From<HoldReason>;
         /// The chain's clock.
         type Time: UnixTime;
+        /// What others keep for a provider, and forget when it retires.
+        type OnRetire: OnRetire<Self::AccountId>;
         /// Stake that each unit of offered capacity needs.
         #[pallet::constant]
         type StakeRates: Get<StakeRates>;

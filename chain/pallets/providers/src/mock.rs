@@ -65,8 +65,22 @@ impl UnixTime for Clock {
     }
 }
 
+parameter_types! {
+    /// Who has retired, as others are told.
+    pub static RetiredProviders: Vec<u64> = Vec::new();
+}
+
+/// Who is told.
+pub struct Retired;
+impl pallet_providers::OnRetire<u64> for Retired {
+    fn retired(provider: &u64) {
+        RetiredProviders::mutate(|all| all.push(*provider));
+    }
+}
+
 impl pallet_providers::Config for Test {
     type Currency = Balances;
+    type OnRetire = Retired;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Clock;
     type StakeRates = Rates;

@@ -159,3 +159,19 @@ fn capacity_in_leases_is_counted_and_given_back() {
         assert_noop!(Registry::bond(origin(1), CASE), Error::<Test>::Retiring);
     });
 }
+
+#[test]
+fn others_learn_who_takes_leases_and_who_has_retired() {
+    build_and_execute(|| {
+        RetiredProviders::set(Vec::new());
+        assert_noop!(Registry::ensure_active(&1), Error::<Test>::NotRegistered);
+        register(1, 1, 1, 100 * CASE);
+        assert_ok!(Registry::ensure_active(&1));
+        assert_eq!(RetiredProviders::get(), [0; 0]);
+        assert_ok!(Registry::retire(origin(1)));
+        assert_eq!(RetiredProviders::get(), [1]);
+        assert_noop!(Registry::ensure_active(&1), Error::<Test>::Retiring);
+        assert_noop!(Registry::retire(origin(1)), Error::<Test>::Retiring);
+        assert_eq!(RetiredProviders::get(), [1], "once");
+    });
+}

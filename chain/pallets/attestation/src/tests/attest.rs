@@ -4,9 +4,10 @@ use super::world::*;
 use crate::{mock::*, *};
 use casemate_attestation::{Grade, TcbStatus, TeeKind};
 use casemate_primitives::{blake2_256, LeaseId};
-use casemate_software_tee::Misbehaviour;
+use casemate_software_tee::{measure::Measurements, Collateral, Misbehaviour};
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::DispatchError;
+use pallet_endorsements::{RootCrls, Stored};
+use sp_runtime::{AccountId32, DispatchError};
 
 /// Good evidence of the approved agent for lease 1, replica 0.
 fn good(seed: u8) -> Submission {
@@ -96,6 +97,24 @@ fn an_agent_that_is_not_ours_has_no_standing() {
         assert_noop!(attest(10, foreign.clone()), Error::<Test>::WorkloadNotApproved);
         assert_ok!(Attestation::approve_workload(Origin::root(), name, Grade::Software));
         assert_ok!(attest(10, foreign));
+    });
+}
+
+#[test]
+fn a_td_that_has_booted_something_else_under_the_same_firmware_has_no_standing() {
+    ready(|| {
+        let report_data = binding(1, 0, keys(10)).report_data();
+        let with = |register: usize| {
+            let mut measured = measured(b"agent");
+            let Measurements::Tdx { rtmr, .. } = &mut measured else { panic!("asked for TDX") };
+            rtmr[register] = [9; 48];
+            submission_of(&measured, &report_data, &[])
+        };
+        for register in 0..3 {
+            assert_noop!(attest(10, with(register)), Error::<Test>::WorkloadNotApproved);
+        }
+        // What differs from pod to pod is the publisher's to compare.
+        assert_ok!(attest(10, with(3)));
     });
 }
 
@@ -192,40 +211,123 @@ fn the_same_key_renews_and_another_takes_over() {
     });
 }
 
+fn counts(seed: u8) -> Option<u64> {
+    Attestation::counts_until(LeaseId(1), 0, &[seed; 32])
+}
+
+fn recheck(submission: Option<Submission>) -> frame_support::dispatch::DispatchResult {
+    Attestation::recheck(stranger(), LeaseId(1), 0, submission)
+}
+
 #[test]
-fn a_workload_that_is_revoked_loses_standing_by_anyone_s_call() {
+fn a_workload_that_is_retired_ends_standing_now_by_anyone_s_call() {
     ready(|| {
-        assert_ok!(attest(10, good(10)));
-        let recheck = || Attestation::recheck(stranger(), LeaseId(1), 0, None);
-        assert_noop!(recheck(), Error::<Test>::Sound);
+        let evidence = good(10);
+        assert_ok!(attest(10, evidence.clone()));
+        assert_noop!(recheck(None), Error::<Test>::Sound);
         assert_noop!(
             Attestation::revoke_workload(stranger(), workload(b"agent")),
             DispatchError::BadOrigin
         );
         assert_ok!(Attestation::revoke_workload(Origin::root(), workload(b"agent")));
-        assert_ok!(recheck());
-        assert_eq!(Attestation::counts_until(LeaseId(1), 0, &[10; 32]), None);
-        assert_noop!(recheck(), Error::<Test>::NotFound);
+        Now::set(START + 500);
+        // With the evidence or without: what it has proved until now stays proved, and payable.
+        for submission in [None, Some(evidence.clone())] {
+            frame_support::hypothetically!({
+                assert_ok!(recheck(submission));
+                assert_eq!(counts(10), Some(START + 500));
+                System::assert_last_event(
+                    Event::StandingEnded { lease: LeaseId(1), replica: 0, agent_key: [10; 32] }
+                        .into(),
+                );
+            });
+        }
+        assert_ok!(recheck(None));
+        Now::set(START + 600);
+        assert_noop!(recheck(None), Error::<Test>::NotFound);
+        assert_noop!(recheck(Some(evidence.clone())), Error::<Test>::NotFound);
+        assert_eq!(counts(10), Some(START + 500), "nothing moves the end");
+        assert_noop!(attest(10, evidence.clone()), Error::<Test>::WorkloadNotApproved);
+        // A machine that turns out to be bad loses the rest, too.
+        submit_root_crl(&collateral(START + 600, &[]));
+        submit_pck_crl(&collateral(START + 600, &[Misbehaviour::RevokedMachine]));
+        assert_ok!(recheck(Some(evidence)));
+        assert_eq!(counts(10), None);
     });
 }
 
 #[test]
+fn standing_that_has_ended_by_time_is_not_ended_again() {
+    ready(|| {
+        assert_ok!(attest(10, good(10)));
+        assert_ok!(Attestation::revoke_workload(Origin::root(), workload(b"agent")));
+        let end = counts(10).unwrap();
+        Now::set(end);
+        assert_noop!(recheck(None), Error::<Test>::NotFound);
+        Now::set(end - 1);
+        assert_ok!(recheck(None));
+        assert_eq!(counts(10), Some(end - 1));
+    });
+}
+
+/// What each kind of newer collateral does to a machine that was good.
+#[test]
 fn a_machine_that_newer_collateral_condemns_loses_standing() {
+    use Misbehaviour::*;
+    let cases: [(Misbehaviour, fn(&Collateral), Error<Test>); 3] = [
+        (RevokedMachine, submit_pck_crl, Error::<Test>::NotVerified),
+        (RevokedLevel, submit_tcb_info, Error::<Test>::TcbRevoked),
+        (RevokedSigners, submit_root_crl, Error::<Test>::NotVerified),
+    ];
+    for (misbehaviour, submit, error) in cases {
+        ready(|| {
+            let evidence = good(10);
+            assert_ok!(attest(10, evidence.clone()));
+            assert_noop!(recheck(Some(evidence.clone())), Error::<Test>::Sound);
+            assert_noop!(recheck(Some(good(20))), Error::<Test>::OtherEvidence);
+            Now::set(START + 100);
+            // As new, and with nothing against this machine.
+            for part in [submit_root_crl, submit_pck_crl, submit_tcb_info] {
+                part(&collateral(START + 100, &[]));
+            }
+            assert_noop!(recheck(Some(evidence.clone())), Error::<Test>::Sound);
+            Now::set(START + 200);
+            submit(&collateral(START + 200, &[misbehaviour]));
+            assert_noop!(attest(10, evidence.clone()), error);
+            assert_ok!(recheck(Some(evidence)));
+            assert_eq!(counts(10), None, "{misbehaviour}");
+            assert_noop!(recheck(None), Error::<Test>::NotFound);
+        });
+    }
+}
+
+#[test]
+fn a_machine_whose_root_is_given_up_loses_standing() {
     ready(|| {
         let evidence = good(10);
         assert_ok!(attest(10, evidence.clone()));
-        let recheck =
-            |submission| Attestation::recheck(stranger(), LeaseId(1), 0, Some(submission));
-        assert_noop!(recheck(evidence.clone()), Error::<Test>::Sound);
-        assert_noop!(recheck(good(20)), Error::<Test>::OtherEvidence);
-        // The root is given up: what rests on it falls.
         let root = pallet_endorsements::Roots::<Test>::get()
             .into_iter()
             .find(|root| root.grade == Grade::Software)
             .unwrap();
         assert_ok!(Endorsements::remove_root(Origin::root(), root));
-        assert_ok!(recheck(evidence));
-        assert_eq!(Attestation::counts_until(LeaseId(1), 0, &[10; 32]), None);
+        assert_ok!(recheck(Some(evidence)));
+        assert_eq!(counts(10), None);
+    });
+}
+
+#[test]
+fn collateral_of_another_root_says_nothing_against_a_machine() {
+    ready(|| {
+        let evidence = good(10);
+        assert_ok!(attest(10, evidence.clone()));
+        // As if another root of the same grade were trusted, and its list had come last.
+        let list = RootCrls::<Test>::get(Grade::Software).unwrap();
+        let mut other = list.get().unwrap();
+        other.root_spki_sha256 = [9; 32];
+        RootCrls::<Test>::insert(Grade::Software, Stored::new(&other).unwrap());
+        assert_noop!(attest(10, evidence.clone()), Error::<Test>::CollateralMissing);
+        assert_noop!(recheck(Some(evidence)), Error::<Test>::Sound);
     });
 }
 
@@ -278,6 +380,9 @@ fn a_cluster_is_listed_for_its_own_provider_only() {
         };
         let evidence = submission(b"provider daemon", &binding.report_data(), &[]);
         let list = |origin, evidence| Attestation::attest_cluster(origin, BLOCK, evidence);
+        // Nobody but a provider has a row, whatever it shows.
+        assert_noop!(list(stranger(), evidence.clone()), DispatchError::Unavailable);
+        Registered::mutate(|all| all.push(AccountId32::new([9; 32])));
         assert_noop!(list(stranger(), evidence.clone()), Error::<Test>::Binding);
         assert_noop!(list(provider(), good(10)), Error::<Test>::Binding);
         assert_ok!(list(provider(), evidence));
@@ -286,5 +391,30 @@ fn a_cluster_is_listed_for_its_own_provider_only() {
         assert_eq!(cluster.grade, Grade::Software);
         let debug = submission(b"provider daemon", &binding.report_data(), &[Misbehaviour::Debug]);
         assert_noop!(list(provider(), debug), Error::<Test>::Debug);
+        // The row goes with the provider.
+        Registered::set(Vec::new());
+        assert!(Attestation::do_try_state().is_err());
+        <Attestation as pallet_providers::OnRetire<_>>::retired(&PROVIDER);
+        assert!(Clusters::<Test>::iter().next().is_none());
+    });
+}
+
+#[test]
+fn an_invariant_that_does_not_hold_is_found() {
+    ready(|| {
+        assert_ok!(attest(10, good(10)));
+        let standing = Standings::<Test>::get(LeaseId(1), 0).unwrap();
+        for (lease, replica) in [(2, 0), (1, 2)] {
+            frame_support::hypothetically!({
+                Standings::<Test>::insert(LeaseId(lease), replica, standing.clone());
+                assert!(Attestation::do_try_state().is_err());
+            });
+        }
+        let expires_at = standing.verified_at + StandingSecondsMax::get() + 1;
+        frame_support::hypothetically!({
+            let longer = Standing { expires_at, ..standing.clone() };
+            Standings::<Test>::insert(LeaseId(1), 0, longer);
+            assert!(Attestation::do_try_state().is_err());
+        });
     });
 }

@@ -58,10 +58,7 @@ pub(super) fn measured(agent: &[u8]) -> Measurements {
 }
 
 pub(super) fn workload(agent: &[u8]) -> Workload {
-    match measured(agent) {
-        Measurements::Tdx { mr_td, .. } => mr_td.to_vec().try_into().expect("fits"),
-        _ => unreachable!("asked for TDX"),
-    }
+    measured(agent).workload().try_into().expect("fits")
 }
 
 pub(super) fn binding(lease: u64, replica: ReplicaIndex, keys: Keys) -> Binding {
@@ -90,9 +87,18 @@ pub(super) fn submission(
     report_data: &[u8; 64],
     misbehave: &[Misbehaviour],
 ) -> Submission {
+    submission_of(&measured(agent), report_data, misbehave)
+}
+
+/// The same of a TD with these measurements.
+pub(super) fn submission_of(
+    measured: &Measurements,
+    report_data: &[u8; 64],
+    misbehave: &[Misbehaviour],
+) -> Submission {
     let evidence = tee()
         .pki()
-        .evidence(Format::TdxV4, &measured(agent), report_data, misbehave)
+        .evidence(Format::TdxV4, measured, report_data, misbehave)
         .expect("evidence is made");
     Submission {
         kind: TeeKind::IntelTdx,
@@ -127,24 +133,38 @@ fn bounded<const N: u32>(
     bytes.to_vec().try_into().expect("fits")
 }
 
-/// Brings collateral on chain as anyone would.
-pub(super) fn submit(from: &Collateral) {
-    let tdx = &from.tdx;
-    let issuer = || bounded(tdx.pck_crl_issuer_chain.as_bytes());
-    assert_ok!(Endorsements::submit_root_crl(stranger(), bounded(&tdx.root_ca_crl), issuer()));
-    assert_ok!(Endorsements::submit_pck_crl(stranger(), bounded(&tdx.pck_crl), issuer()));
-    let issuer = || bounded(tdx.tcb_issuer_chain.as_bytes());
+/// Brings the root's list on chain.
+pub(super) fn submit_root_crl(from: &Collateral) {
+    let issuer = bounded(from.tdx.pck_crl_issuer_chain.as_bytes());
+    assert_ok!(Endorsements::submit_root_crl(stranger(), bounded(&from.tdx.root_ca_crl), issuer));
+}
+
+/// Brings the PCK CA's list on chain.
+pub(super) fn submit_pck_crl(from: &Collateral) {
+    let issuer = bounded(from.tdx.pck_crl_issuer_chain.as_bytes());
+    assert_ok!(Endorsements::submit_pck_crl(stranger(), bounded(&from.tdx.pck_crl), issuer));
+}
+
+/// Brings TCB info on chain.
+pub(super) fn submit_tcb_info(from: &Collateral) {
     assert_ok!(Endorsements::submit_tcb_info(
         stranger(),
-        bounded(tdx.tcb_info.as_bytes()),
-        tdx.tcb_info_signature,
-        issuer()
+        bounded(from.tdx.tcb_info.as_bytes()),
+        from.tdx.tcb_info_signature,
+        bounded(from.tdx.tcb_issuer_chain.as_bytes())
     ));
+}
+
+/// Brings collateral on chain as anyone would.
+pub(super) fn submit(from: &Collateral) {
+    submit_root_crl(from);
+    submit_pck_crl(from);
+    submit_tcb_info(from);
     assert_ok!(Endorsements::submit_qe_identity(
         stranger(),
-        bounded(tdx.qe_identity.as_bytes()),
-        tdx.qe_identity_signature,
-        issuer()
+        bounded(from.tdx.qe_identity.as_bytes()),
+        from.tdx.qe_identity_signature,
+        bounded(from.tdx.tcb_issuer_chain.as_bytes())
     ));
 }
 
@@ -184,6 +204,7 @@ pub(super) fn bare(test: impl FnOnce()) {
         System::set_block_number(BLOCK + 1);
         Now::set(START);
         Activated::set(Vec::new());
+        Registered::set(vec![PROVIDER]);
         test();
     });
 }
