@@ -15,7 +15,7 @@ use frame_support::{
     BoundedVec,
 };
 use frame_system::RawOrigin;
-use pallet_attestation::{AgentRegistry, AttestedKeys};
+use pallet_attestation::{genesis_hash, AgentRegistry, AttestedKeys};
 use pallet_deployments::DeploymentRegistry;
 use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
 use sp_runtime::{AccountId32, MultiSignature};
@@ -103,7 +103,7 @@ fn quote<T: Config>(sides: &Sides) -> Result<(Quote, MultiSignature), BenchmarkE
         expires_at: Pallet::<T>::now() + T::QuoteSecondsMax::get(),
         nonce: [1; 16],
     };
-    let payload = quote.signing_payload(&Pallet::<T>::genesis_hash());
+    let payload = quote.signing_payload(&genesis_hash::<T>());
     let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, &sides.key, &payload)
         .ok_or(BenchmarkError::Stop("the key store has the key"))?;
     Ok((quote, signature.into()))
@@ -180,7 +180,7 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         exhausted_at: None,
     };
     Leases::<T>::insert(id, lease);
-    let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 32]).collect();
+    let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 8]).collect();
     let agent = Agent {
         key: [0xff; 32],
         sequence: 0,
@@ -286,7 +286,7 @@ mod benchmarks {
             total: Quantities { egress_mib: 1, ..quota.unwrap_or_default() },
             log_root: [1; 32],
         };
-        let payload = record.signing_payload(&Pallet::<T>::genesis_hash());
+        let payload = record.signing_payload(&genesis_hash::<T>());
         let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)
             .ok_or(BenchmarkError::Stop("the key store has the key"))?;
 

@@ -1,8 +1,8 @@
 //! What `pallet-attestation` asks of leases: who may be paid.
 
-use crate::*;
+use crate::{types::remembered, *};
 use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, Quantities, ReplicaIndex};
-use frame_support::ensure;
+use frame_support::{ensure, traits::Get};
 use pallet_attestation::AgentRegistry;
 use pallet_deployments::DeploymentRegistry;
 use sp_runtime::AccountId32;
@@ -33,20 +33,22 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
             }
             let mut earlier =
                 before.as_ref().map(|agent| agent.earlier.clone()).unwrap_or_default();
-            ensure!(!earlier.contains(&key), Error::<T>::KeyUsedBefore);
+            ensure!(!earlier.contains(&remembered(&key)), Error::<T>::KeyUsedBefore);
             if let Some(before) = &before {
                 if earlier.is_full() {
                     earlier.remove(0);
                 }
-                earlier.try_push(before.key).map_err(|_| Error::<T>::Overflow)?;
+                earlier.try_push(remembered(&before.key)).map_err(|_| Error::<T>::Overflow)?;
             }
-            // What an agent before was paid for stays paid for: the new one goes on from there.
+            // What an agent before was paid for stays paid for: the new one goes on from there. And
+            // nobody knows of a time long before its evidence whether this agent ran in it.
             let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
+            let earliest = Self::now().saturating_sub(T::BackpaySecondsMax::get());
             let agent = Agent {
                 key,
                 sequence: 0,
                 recorded_to: 0,
-                claimed_to,
+                claimed_to: claimed_to.max(earliest),
                 claimed_total: Quantities::default(),
                 // What the one before left is for its own records.
                 allowance: 0,
@@ -60,6 +62,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
             Self::deposit_event(Event::Activated { lease: id, replica, agent_key: key });
         }
         Ok(())
+    }
+
+    fn has_replica(id: LeaseId, replica: ReplicaIndex) -> bool {
+        Leases::<T>::get(id).is_some_and(|lease| replica < lease.replicas)
     }
 
     #[cfg(feature = "runtime-benchmarks")]

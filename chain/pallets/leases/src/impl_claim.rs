@@ -9,7 +9,7 @@ use frame_support::{
         tokens::{Fortitude, Precision, Restriction},
     },
 };
-use pallet_attestation::AttestedKeys;
+use pallet_attestation::{genesis_hash, AttestedKeys};
 use sp_core::ed25519;
 use sp_runtime::AccountId32;
 
@@ -24,7 +24,7 @@ impl<T: Config> Pallet<T> {
         ensure!(lease.provider == who, Error::<T>::NotProvider);
         let mut agent =
             Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
-        let payload = record.signing_payload(&Self::genesis_hash());
+        let payload = record.signing_payload(&genesis_hash::<T>());
         let (key, signature) =
             (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
         ensure!(

@@ -6,12 +6,10 @@ use frame_support::{
     ensure,
     traits::{fungible::hold::Mutate, UnixTime},
 };
+use pallet_attestation::genesis_hash;
 use pallet_deployments::DeploymentRegistry;
 use pallet_providers::ProviderRegistry;
-use sp_runtime::{
-    traits::{Verify, Zero},
-    AccountId32, MultiSignature,
-};
+use sp_runtime::{traits::Verify, AccountId32, MultiSignature};
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_open(
@@ -31,7 +29,7 @@ impl<T: Config> Pallet<T> {
         ensure!(quote.expires_at <= longest, Error::<T>::QuoteTooLong);
         let provider = AccountId32::from(quote.provider);
         ensure!(!UsedNonces::<T>::contains_key(&provider, quote.nonce), Error::<T>::QuoteUsed);
-        let payload = quote.signing_payload(&Self::genesis_hash());
+        let payload = quote.signing_payload(&genesis_hash::<T>());
         ensure!(signature.verify(&payload[..], &provider), Error::<T>::QuoteSignature);
 
         let terms = quote.terms;
@@ -122,16 +120,5 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn now() -> u64 {
         T::Time::now().as_secs()
-    }
-
-    /// What binds quotes and records to this chain.
-    pub(crate) fn genesis_hash() -> [u8; 32] {
-        let hash = frame_system::Pallet::<T>::block_hash(
-            frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
-        );
-        let mut bytes = [0; 32];
-        let len = hash.as_ref().len().min(32);
-        bytes[..len].copy_from_slice(&hash.as_ref()[..len]);
-        bytes
     }
 }

@@ -20,7 +20,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use types::{Agent, Lease, LeaseState};
+pub use types::{Agent, KeyBeginning, Lease, LeaseState};
 pub use weights::WeightInfo;
 
 use frame_support::pallet_prelude::*;
@@ -67,6 +67,10 @@ pub mod pallet {
         /// How far an agent's clock may be ahead of the chain's, in seconds.
         #[pallet::constant]
         type ClockSkewSecondsMax: Get<u64>;
+        /// Longest time before its attestation that a new key is paid for, in seconds: that between the
+        /// nonce of its evidence and the block that takes it, and the clocks' difference.
+        #[pallet::constant]
+        type BackpaySecondsMax: Get<u64>;
         /// How far ahead a quote may expire, in seconds; bounds how long nonces are remembered.
         #[pallet::constant]
         type QuoteSecondsMax: Get<u64>;

@@ -67,6 +67,7 @@ parameter_types! {
     pub const UnbondingSeconds: u64 = 3_600;
     pub const Deposit: u128 = CASE;
     pub const ClockSkewSecondsMax: u64 = 30;
+    pub const BackpaySecondsMax: u64 = 40;
     pub const QuoteSecondsMax: u64 = 3_600;
     pub const NoticeSecondsMax: u32 = 7 * 86_400;
     pub const GraceSecondsMax: u32 = 7 * 86_400;
@@ -82,6 +83,7 @@ impl UnixTime for Clock {
 
 impl pallet_providers::Config for Test {
     type Currency = Balances;
+    type OnRetire = ();
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Clock;
     type StakeRates = Rates;
@@ -138,6 +140,7 @@ impl pallet_leases::Config for Test {
     type Time = Clock;
     type Providers = Providers;
     type Deployments = Deployments;
+    type BackpaySecondsMax = BackpaySecondsMax;
     type ClockSkewSecondsMax = ClockSkewSecondsMax;
     type QuoteSecondsMax = QuoteSecondsMax;
     type NoticeSecondsMax = NoticeSecondsMax;

@@ -67,14 +67,25 @@ pub struct Agent {
     /// What the spend rate allows for this key's last paid seconds and was not spent in them.
     /// Traffic that comes without new seconds is paid out of it.
     pub allowance: Balance,
-    /// Keys that signed before, the newest last: none of them may come back, for its totals begin
-    /// with what was paid for already.
-    pub earlier: BoundedVec<AgentPublicKey, ConstU32<EARLIER_KEYS_MAX>>,
+    /// Beginnings of the keys that signed before, the newest last: none of them may come back, for its
+    /// totals begin with what was paid for already. Only as many are kept as the bound says.
+    pub earlier: BoundedVec<KeyBeginning, ConstU32<EARLIER_KEYS_MAX>>,
+}
+
+/// The first bytes of a key. That a new agent's happen to be those of one before is as likely as to
+/// guess a number of 64 bits; then it is refused, and the next one, with another key, is not.
+pub type KeyBeginning = [u8; 8];
+
+/// What is remembered of a key.
+pub(crate) fn remembered(key: &AgentPublicKey) -> KeyBeginning {
+    let [a, b, c, d, e, f, g, h, ..] = *key;
+    [a, b, c, d, e, f, g, h]
 }
 
 /// How many keys of a replica are remembered. Each is the key of an agent that was attested, so a
-/// provider that wants the oldest back has to run as many agents in between.
-pub(crate) const EARLIER_KEYS_MAX: u32 = 16;
+/// provider that wants the oldest back has to run as many agents in between; and even then each
+/// second is paid once (`claimed_to`), only not necessarily for what was used in it.
+pub(crate) const EARLIER_KEYS_MAX: u32 = 128;
 
 impl Lease {
     /// What all replicas together cost each second, traffic not included.

@@ -270,3 +270,62 @@ fn a_key_without_standing_is_not_paid_and_none_is_paid_beyond_its_end() {
         assert_ok!(claim(more));
     });
 }
+
+/// Claims, for a new agent, the whole time since `from` as fully used; gives what is paid.
+fn paid_for_all_since(from: u64, seed: u8) -> Balance {
+    let (key, seconds, before) =
+        (SigningKey::from_bytes(&[seed; 32]), Now::get() - from, lease().paid);
+    let record = UsageRecord {
+        sequence: 1,
+        from,
+        to: from + seconds,
+        total: Quantities::quota(&RESOURCES, seconds).unwrap(),
+        ..record_after(None, 1)
+    };
+    let signature = signed_by(&key, &record);
+    assert_ok!(Leases::claim(origin(provider()), record, signature));
+    lease().paid - before
+}
+
+fn activate_new(seed: u8) {
+    let key = SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
+    assert_ok!(activate(provider(), LEASE, 0, key));
+}
+
+#[test]
+fn a_new_key_is_not_paid_for_time_long_before_its_evidence() {
+    build_and_execute(|| {
+        open_lease();
+        let window = BackpaySecondsMax::get();
+        // Nothing ran for an hour; then an agent is attested that says it did.
+        pass(3_600);
+        activate_new(50);
+        pass(5);
+        let paid = paid_for_all_since(lease().opened_at, 50);
+        assert_eq!(paid, Balance::from(window + 5) * PRICE_PER_SECOND);
+        // Nor does the next one fill the gap that the last one has left.
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
+        let end = Now::get();
+        pass(3_600);
+        activate_new(51);
+        pass(5);
+        assert_eq!(paid_for_all_since(end, 51), Balance::from(window + 5) * PRICE_PER_SECOND);
+    });
+}
+
+#[test]
+fn a_new_key_is_paid_from_its_start_when_its_evidence_comes_in_time() {
+    build_and_execute(|| {
+        open_lease();
+        pass(BackpaySecondsMax::get());
+        activate_new(50);
+        pass(5);
+        let seconds = Balance::from(BackpaySecondsMax::get() + 5);
+        assert_eq!(paid_for_all_since(lease().opened_at, 50), seconds * PRICE_PER_SECOND);
+        // Newer evidence for the same key takes nothing away.
+        pass(30);
+        activate_new(50);
+        let agent = Agents::<Test>::get(LEASE, 0).unwrap();
+        assert_eq!(agent.claimed_to, Now::get() - 30);
+    });
+}

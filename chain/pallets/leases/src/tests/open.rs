@@ -149,3 +149,26 @@ fn only_the_provider_s_agents_are_activated_and_no_key_comes_back() {
         assert_noop!(activate(provider(), LEASE, 0, key), Error::<Test>::KeyUsedBefore);
     });
 }
+
+#[test]
+fn as_many_keys_as_are_remembered_do_not_come_back() {
+    build_and_execute(|| {
+        open_lease();
+        let key = |n: u32| {
+            let mut key = [0xee; 32];
+            key[..4].copy_from_slice(&n.to_le_bytes());
+            key
+        };
+        let most = crate::types::EARLIER_KEYS_MAX;
+        for n in 0..=most {
+            assert_ok!(activate(provider(), LEASE, 0, key(n)));
+        }
+        for n in 0..most {
+            assert_noop!(activate(provider(), LEASE, 0, key(n)), Error::<Test>::KeyUsedBefore);
+        }
+        // One more, and the oldest is forgotten, and it alone.
+        assert_ok!(activate(provider(), LEASE, 0, key(most + 1)));
+        assert_noop!(activate(provider(), LEASE, 0, key(1)), Error::<Test>::KeyUsedBefore);
+        assert_ok!(activate(provider(), LEASE, 0, key(0)));
+    });
+}
