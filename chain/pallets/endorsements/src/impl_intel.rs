@@ -4,7 +4,7 @@ use crate::*;
 use casemate_attestation::{
     dcap::{self, Pck, PckCa, RootCrl},
     x509::Certificate,
-    Grade, TrustRoots, UnixSeconds,
+    Grade, TrustRoots, UnixSeconds, Vendor,
 };
 use frame_support::{ensure, traits::UnixTime};
 
@@ -22,6 +22,12 @@ impl<T: Config> Pallet<T> {
     /// The roots of one grade alone: what is verified with them is of that grade.
     fn roots_of(grade: Grade) -> TrustRoots {
         TrustRoots::new(Roots::<T>::get().into_iter().filter(|root| root.grade == grade))
+    }
+
+    /// Whether a root is trusted still. What was kept under one that was removed since is worth nothing,
+    /// so it is neither newer nor older than what comes.
+    fn is_trusted(spki_sha256: &[u8; 32]) -> bool {
+        Self::trust_roots().find(Vendor::Intel, spki_sha256).is_some()
     }
 
     /// Try `verify` with the roots and the list of revoked CAs of each grade. Collateral of one
@@ -49,7 +55,8 @@ impl<T: Config> Pallet<T> {
         let new = dcap::verify_root_crl(crl, root, &Self::trust_roots(), Self::now())
             .map_err(|_| Error::<T>::NotVerified)?;
         let grade = new.grade;
-        if let Some(old) = RootCrls::<T>::get(grade).and_then(|stored| stored.get()) {
+        let old = RootCrls::<T>::get(grade).and_then(|stored| stored.get());
+        if let Some(old) = old.filter(|old| Self::is_trusted(&old.root_spki_sha256)) {
             let newer = (new.not_before, new.not_after) > (old.not_before, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
         }
@@ -64,7 +71,8 @@ impl<T: Config> Pallet<T> {
             dcap::verify_pck_crl(crl, issuer_chain, root_crl, roots, now)
         })?;
         let (grade, ca) = (new.grade, new.ca);
-        if let Some(old) = PckCrls::<T>::get(grade, ca).and_then(|stored| stored.get()) {
+        let old = PckCrls::<T>::get(grade, ca).and_then(|stored| stored.get());
+        if let Some(old) = old.filter(|old| Self::is_trusted(&old.root_spki_sha256)) {
             // The same list counts for longer once the root's own list is newer; so for all below.
             let newer = (new.not_before, new.not_after) > (old.not_before, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
@@ -85,7 +93,8 @@ impl<T: Config> Pallet<T> {
             dcap::verify_tcb_info(body, signature, issuer_chain, root_crl, roots, now)
         })?;
         let key = (new.grade, new.kind, new.fmspc);
-        if let Some(old) = TcbInfos::<T>::get(key).and_then(|stored| stored.get()) {
+        let old = TcbInfos::<T>::get(key).and_then(|stored| stored.get());
+        if let Some(old) = old.filter(|old| Self::is_trusted(&old.root_spki_sha256)) {
             let newer = (new.evaluation, new.issue_date, new.not_after)
                 > (old.evaluation, old.issue_date, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
@@ -112,7 +121,8 @@ impl<T: Config> Pallet<T> {
             dcap::verify_qe_identity(body, signature, issuer_chain, root_crl, roots, now)
         })?;
         let (grade, kind) = (new.grade, new.kind);
-        if let Some(old) = QeIdentities::<T>::get(grade, kind).and_then(|stored| stored.get()) {
+        let old = QeIdentities::<T>::get(grade, kind).and_then(|stored| stored.get());
+        if let Some(old) = old.filter(|old| Self::is_trusted(&old.root_spki_sha256)) {
             let newer = (new.evaluation, new.issue_date, new.not_after)
                 > (old.evaluation, old.issue_date, old.not_after);
             ensure!(newer, Error::<T>::NotNewer);
@@ -154,7 +164,8 @@ impl<T: Config> Pallet<T> {
             }
         })?;
         let grade = pck.grade;
-        if let Some(old) = Pcks::<T>::get(digest).and_then(|stored| stored.get()) {
+        let old = Pcks::<T>::get(digest).and_then(|stored| stored.get());
+        if let Some(old) = old.filter(|old| Self::is_trusted(&old.root_spki_sha256)) {
             ensure!(pck.not_after > old.not_after, Error::<T>::Known);
         }
         Pcks::<T>::insert(digest, Stored::new(&pck).ok_or(Error::<T>::TooLarge)?);
@@ -163,7 +174,9 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_forget_certificate(digest: CertificateDigest) -> DispatchResult {
-        let pck = Pcks::<T>::get(digest).map(|stored| stored.get().map(|pck| pck.not_after));
+        // Of Intel's the last second is kept in which it is valid, of AMD's the first in which it is not.
+        let pck = Pcks::<T>::get(digest)
+            .map(|stored| stored.get().map(|pck| pck.not_after.saturating_add(1)));
         let vek = Veks::<T>::get(digest).map(|stored| stored.get().map(|vek| vek.not_after));
         let not_after = pck.or(vek).ok_or(Error::<T>::NotFound)?;
         // What no longer decodes is of no use either.

@@ -1,6 +1,6 @@
 use crate::{mock::*, *};
 use casemate_attestation::{
-    dcap::{fmspc_of, PckCa, Quote, RawCollateral},
+    dcap::{fmspc_of, Pck, PckCa, PckCrl, QeIdentity, Quote, RawCollateral, RootCrl, TcbInfo},
     sev_snp::{Product, TcbVersion},
     Grade, TeeKind, TrustRoot, Vendor,
 };
@@ -131,18 +131,101 @@ fn what_is_new_to_the_chain_is_free_and_the_same_again_is_refused() {
     });
 }
 
+/// All that the chain keeps of Intel's, but certificates.
+fn kept() -> impl PartialEq + core::fmt::Debug {
+    (
+        RootCrls::<Test>::iter().collect::<Vec<_>>(),
+        PckCrls::<Test>::iter().collect::<Vec<_>>(),
+        TcbInfos::<Test>::iter().collect::<Vec<_>>(),
+        QeIdentities::<Test>::iter().collect::<Vec<_>>(),
+    )
+}
+
+/// A chain with the newer sample's collateral, filed where the older sample's belongs too, at a time
+/// when the older one is valid: a chain's clock never goes back, here it does, so that age decides.
+fn with_newer_than_it_would_get(test: impl FnOnce()) {
+    checked(|| {
+        Now::set(TD15_VALID);
+        let newer = td15();
+        assert_ok!(submit_root_crl(&newer));
+        assert_ok!(submit_pck_crl(&newer));
+        assert_ok!(submit_tcb_info(&newer));
+        assert_ok!(submit_qe_identity(&newer));
+        // The samples are of two processors.
+        let older = Quote::parse(data!("tdx_quote")).expect("the sample parses");
+        let leaf = &older.pck_chain().expect("it has one").expect("it reads")[0];
+        let fmspc = fmspc_of(leaf).expect("Intel's form");
+        let (_, info) = TcbInfos::<Test>::iter().next().expect("TCB info");
+        let mut info = info.get().expect("decodes");
+        info.fmspc = fmspc;
+        let key = (info.grade, info.kind, fmspc);
+        TcbInfos::<Test>::insert(key, Stored::new(&info).expect("fits"));
+        assert!(PckCrls::<Test>::contains_key(Grade::Hardware, PckCa::Platform));
+        Now::set(TDX_VALID);
+        test();
+    });
+}
+
+/// Lets the older sample's list of revoked CAs be the chain's, under which the rest is verified.
+fn with_the_older_root_list<R>(test: impl FnOnce() -> R) -> R {
+    let newer = RootCrls::<Test>::take(Grade::Hardware).expect("it is there");
+    assert_ok!(submit_root_crl(&tdx()));
+    let result = test();
+    RootCrls::<Test>::insert(Grade::Hardware, newer);
+    result
+}
+
 #[test]
 fn older_collateral_never_replaces_newer() {
-    checked(|| {
-        // The clock of a chain never goes back; here it does, so that age alone decides.
-        Now::set(TD15_VALID);
-        assert_ok!(submit_root_crl(&td15()));
-        assert_ok!(submit_qe_identity(&td15()));
-        let newest = QeIdentities::<Test>::get(Grade::Hardware, TeeKind::IntelTdx);
-        Now::set(TDX_VALID);
-        assert_eq!(submit_root_crl(&tdx()).unwrap_err().error, Error::<Test>::NotNewer.into());
-        assert!(submit_qe_identity(&tdx()).is_err());
-        assert_eq!(QeIdentities::<Test>::get(Grade::Hardware, TeeKind::IntelTdx), newest);
+    with_newer_than_it_would_get(|| {
+        let before = kept();
+        let not_newer: DispatchError = Error::<Test>::NotNewer.into();
+        assert_eq!(submit_root_crl(&tdx()).unwrap_err().error, not_newer);
+        with_the_older_root_list(|| {
+            assert_eq!(submit_pck_crl(&tdx()).unwrap_err().error, not_newer);
+            assert_eq!(submit_tcb_info(&tdx()).unwrap_err().error, not_newer);
+            assert_eq!(submit_qe_identity(&tdx()).unwrap_err().error, not_newer);
+        });
+        assert_eq!(kept(), before);
+        // Nothing but its age was against it.
+        let _ = RootCrls::<Test>::clear(u32::MAX, None);
+        let _ = PckCrls::<Test>::clear(u32::MAX, None);
+        let _ = TcbInfos::<Test>::clear(u32::MAX, None);
+        let _ = QeIdentities::<Test>::clear(u32::MAX, None);
+        assert_ok!(submit_root_crl(&tdx()));
+        assert_ok!(submit_pck_crl(&tdx()));
+        assert_ok!(submit_tcb_info(&tdx()));
+        assert_ok!(submit_qe_identity(&tdx()));
+    });
+}
+
+#[test]
+fn what_a_removed_root_has_left_is_not_newer_than_anything() {
+    // As if it had been verified under a root that is trusted no more.
+    macro_rules! under_a_removed_root {
+        ($map:ident, $value:ty) => {
+            $map::<Test>::translate_values(|stored: Stored<$value>| {
+                let mut value = stored.get()?;
+                value.root_spki_sha256 = [9; 32];
+                Stored::new(&value)
+            })
+        };
+    }
+    with_newer_than_it_would_get(|| {
+        let chain = bounded(&pck_chain(data!("tdx_quote")));
+        under_a_removed_root!(RootCrls, RootCrl);
+        under_a_removed_root!(PckCrls, PckCrl);
+        under_a_removed_root!(TcbInfos, TcbInfo);
+        under_a_removed_root!(QeIdentities, QeIdentity);
+        assert_ok!(submit_root_crl(&tdx()));
+        assert_ok!(submit_pck_crl(&tdx()));
+        assert_ok!(submit_tcb_info(&tdx()));
+        assert_ok!(submit_qe_identity(&tdx()));
+        assert_ok!(Endorsements::submit_pck(anyone(), chain));
+        let chain: Chain = bounded(&pck_chain(data!("tdx_quote")));
+        assert_noop!(Endorsements::submit_pck(anyone(), chain.clone()), Error::<Test>::Known);
+        under_a_removed_root!(Pcks, Pck);
+        assert_ok!(Endorsements::submit_pck(anyone(), chain));
     });
 }
 
@@ -296,6 +379,9 @@ fn expired_certificates_can_be_forgotten_and_others_not() {
         let end = pck.get().unwrap().not_after;
         assert_noop!(Endorsements::forget_certificate(anyone(), digest), Error::<Test>::NotExpired);
         assert_noop!(Endorsements::forget_certificate(anyone(), [0; 32]), Error::<Test>::NotFound);
+        // Its last second.
+        Now::set(end);
+        assert_noop!(Endorsements::forget_certificate(anyone(), digest), Error::<Test>::NotExpired);
         Now::set(end + 1);
         assert_ok!(Endorsements::forget_certificate(anyone(), digest));
         assert!(!Pcks::<Test>::contains_key(digest));
