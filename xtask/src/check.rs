@@ -101,7 +101,7 @@ fn tidy(repo: &Path) -> Result<()> {
             if name == ATTACKS {
                 attacks = Some(text);
             } else if name.ends_with(".rs") {
-                tests.extend(functions_in(&text).map(str::to_owned));
+                tests.extend(tests_in(&text).into_iter().map(str::to_owned));
             }
         }
     }
@@ -129,10 +129,25 @@ fn findings_in(name: &str, text: &str) -> Vec<String> {
     findings
 }
 
-/// Names of the functions that a file defines.
-fn functions_in(text: &str) -> impl Iterator<Item = &str> {
-    let after_fn = text.lines().filter_map(|line| line.trim_start().split_once("fn "));
-    after_fn.filter_map(|(_, rest)| rest.split(['(', '<']).next())
+/// Names of the tests that a file has: functions under `#[test]` (those of `proptest!` have it too) or
+/// `#[tokio::test]`. A helper of the same name is none, nor is a test that is ignored or left out.
+fn tests_in(text: &str) -> Vec<&str> {
+    let (mut tests, mut is_test, mut is_ignored) = (Vec::new(), false, false);
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if line.starts_with("#[ignore") {
+            is_ignored = true;
+        } else if let Some((_, rest)) = line.split_once("fn ")
+            && !line.starts_with("//")
+        {
+            if is_test && !is_ignored {
+                tests.extend(rest.split(['(', '<']).next());
+            }
+            (is_test, is_ignored) = (false, false);
+        }
+    }
+    tests
 }
 
 /// Tests that a page of attacks names in the last column of its tables, and that are not there.
@@ -153,11 +168,18 @@ mod tests {
 
     #[test]
     fn finds_attacks_whose_tests_are_gone() {
-        let code = "#[test]\nfn kept() {}\n    async fn inner<T>() {}\npub(crate) fn other(";
-        let tests: BTreeSet<String> = functions_in(code).map(str::to_owned).collect();
+        let code = "#[test]\nfn kept() {}\n    #[tokio::test(flavor = \"multi_thread\")]\n    \
+                    /// Why.\n    #[should_panic]\n    async fn inner() {\n        fn helper() {}\n    }\n\
+                    proptest! {\n    #[test]\n    fn random(x in 0..3) {}\n}\n\
+                    pub(crate) fn other(\n// #[test]\n// fn left_out() {}\n\
+                    #[test]\n#[ignore = \"slow\"]\nfn ignored() {}\n\
+                    #[ignore]\n#[test]\nfn ignored_too() {}\nconst A: fn () = b;\n";
+        assert_eq!(tests_in(code), ["kept", "inner", "random"]);
+        let tests: BTreeSet<String> = tests_in(code).into_iter().map(str::to_owned).collect();
         let page = "| attack | what | tests |\n|---|---|---|\n| `a` | b | `kept`, `inner` |\n\
                     text `none`\n| c | d | `gone`, `other` |\n";
-        assert_eq!(missing_tests(page, &tests), [format!("{ATTACKS}:5: there is no test `gone`")]);
+        let gone = |name| format!("{ATTACKS}:5: there is no test `{name}`");
+        assert_eq!(missing_tests(page, &tests), [gone("gone"), gone("other")]);
     }
 
     #[test]

@@ -238,7 +238,11 @@ fn other_verifiers(paths: &Paths, wasm: Wasm) -> Outcome {
     Outcome { name: "other verifiers".to_owned(), elapsed: from.elapsed(), failure }
 }
 
-/// Each benchmark once, and whether the weights that are checked in belong to this runtime.
+/// Each benchmark once, with its own checks, and whether the weights that are checked in belong to this
+/// runtime.
+///
+/// This stands for the benchmarks' test suites in the pallets (feature `runtime-benchmarks`), which run
+/// the same checks in mocks: they would compile the SDK's runtime crates a third time, natively.
 fn check_weights(paths: &Paths, wasm: Wasm) -> Outcome {
     let step = Step::start("checking the weights");
     let result = weights::check(paths, wasm);
