@@ -384,3 +384,33 @@ fn certificates_of_amd_s_are_forgotten_when_they_have_expired() {
         assert!(!Veks::<Test>::contains_key(key));
     });
 }
+
+#[test]
+fn firmware_below_governance_s_minimum_has_no_standing() {
+    use Misbehaviour::OldTcb;
+    ready_amd(|| {
+        let of = amd(START, &[]);
+        let old = tee().pki().evidence(Format::SnpV5, &measured(), &[0; 64], &[OldTcb]).unwrap();
+        let vek = old.endorsements.unwrap()["vek"].as_str().unwrap().to_owned();
+        assert_ok!(submit_chain(&vek, &of.ask, &of.ark));
+        // AMD itself says of no version that it is old.
+        let evidence = report(10, &[OldTcb]);
+        assert_ok!(attest(10, evidence.clone()));
+        let recheck = |submission| Attestation::recheck(stranger(), LeaseId(1), 0, submission);
+        assert_noop!(recheck(Some(evidence.clone())), Error::<Test>::Sound);
+
+        let newest = Veks::<Test>::get(digest(&of)).unwrap().get().unwrap();
+        assert_ok!(Endorsements::set_snp_minimum(Origin::root(), newest.product, newest.tcb));
+        assert_noop!(attest(20, report(20, &[OldTcb])), Error::<Test>::TcbOutOfDate);
+        assert_noop!(attest(10, evidence.clone()), Error::<Test>::TcbOutOfDate);
+        // What it has earned until somebody says so is not taken away.
+        Now::set(START + 100);
+        assert_ok!(recheck(Some(evidence.clone())));
+        assert_eq!(counts(10), Some(START + 100));
+        assert_noop!(recheck(Some(evidence)), Error::<Test>::NotFound);
+        // A machine with that firmware has standing, and keeps it.
+        let evidence = report(20, &[]);
+        assert_ok!(attest(20, evidence.clone()));
+        assert_noop!(recheck(Some(evidence)), Error::<Test>::Sound);
+    });
+}
