@@ -26,6 +26,7 @@ use pallet_endorsements::{
     benchmarking::{self as endorsements, Amd, TIME},
     CertificateDigest, PckCrls, Pcks, SnpMinimum, Stored, Veks,
 };
+use pallet_providers::ProviderRegistry;
 use sp_runtime::AccountId32;
 
 /// AMD's report of a Milan machine and the certificate for it.
