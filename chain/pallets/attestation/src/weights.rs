@@ -39,6 +39,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Leases::Agents`: 1 read, 1 written.
@@ -46,8 +47,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_670_841 ns.
-        Weight::from_parts(1_715_808_000, 169_624)
-            .saturating_add(T::DbWeight::get().reads(12_u64))
+        Weight::from_parts(1_715_808_000, 206_383)
+            .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     fn attest_snp() -> Weight {
@@ -63,7 +64,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 5_223_807 ns.
-        Weight::from_parts(5_309_786_000, 100_611)
+        Weight::from_parts(5_309_786_000, 101_124)
             .saturating_add(T::DbWeight::get().reads(11_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -71,11 +72,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_669_939 ns.
-        Weight::from_parts(1_702_497_000, 148_595).saturating_add(T::DbWeight::get().reads(6_u64))
+        Weight::from_parts(1_702_497_000, 184_841).saturating_add(T::DbWeight::get().reads(7_u64))
     }
     fn appraise_snp() -> Weight {
         // `Endorsements::AmdCrls`: 1 read, 0 written.
@@ -91,9 +93,11 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Attestation::Workloads`: 1 read, 0 written.
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 326_978 ns.
-        Weight::from_parts(333_617_000, 79_856)
-            .saturating_add(T::DbWeight::get().reads(4_u64))
+        Weight::from_parts(333_617_000, 117_595)
+            .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn recheck_dcap() -> Weight {
@@ -102,12 +106,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_676_860 ns.
-        Weight::from_parts(1_715_668_000, 158_469)
-            .saturating_add(T::DbWeight::get().reads(9_u64))
+        Weight::from_parts(1_715_668_000, 194_715)
+            .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn recheck_snp() -> Weight {
@@ -142,13 +147,15 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
+        // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_697_541 ns.
-        Weight::from_parts(1_754_145_000, 154_623)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
+        Weight::from_parts(1_754_145_000, 196_170)
+            .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn attest_cluster_snp() -> Weight {
@@ -157,11 +164,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
+        // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 5_199_701 ns.
-        Weight::from_parts(5_458_427_000, 85_610)
-            .saturating_add(T::DbWeight::get().reads(7_u64))
+        Weight::from_parts(5_458_427_000, 90_911)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
 }
@@ -174,6 +182,7 @@ impl WeightInfo for () {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Leases::Agents`: 1 read, 1 written.
@@ -181,8 +190,8 @@ impl WeightInfo for () {
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_670_841 ns.
-        Weight::from_parts(1_715_808_000, 169_624)
-            .saturating_add(ParityDbWeight::get().reads(12_u64))
+        Weight::from_parts(1_715_808_000, 206_383)
+            .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn attest_snp() -> Weight {
@@ -198,7 +207,7 @@ impl WeightInfo for () {
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 5_223_807 ns.
-        Weight::from_parts(5_309_786_000, 100_611)
+        Weight::from_parts(5_309_786_000, 101_124)
             .saturating_add(ParityDbWeight::get().reads(11_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -206,12 +215,13 @@ impl WeightInfo for () {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_669_939 ns.
-        Weight::from_parts(1_702_497_000, 148_595)
-            .saturating_add(ParityDbWeight::get().reads(6_u64))
+        Weight::from_parts(1_702_497_000, 184_841)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
     }
     fn appraise_snp() -> Weight {
         // `Endorsements::AmdCrls`: 1 read, 0 written.
@@ -227,9 +237,11 @@ impl WeightInfo for () {
         // `Attestation::Workloads`: 1 read, 0 written.
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 326_978 ns.
-        Weight::from_parts(333_617_000, 79_856)
-            .saturating_add(ParityDbWeight::get().reads(4_u64))
+        Weight::from_parts(333_617_000, 117_595)
+            .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn recheck_dcap() -> Weight {
@@ -238,12 +250,13 @@ impl WeightInfo for () {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_676_860 ns.
-        Weight::from_parts(1_715_668_000, 158_469)
-            .saturating_add(ParityDbWeight::get().reads(9_u64))
+        Weight::from_parts(1_715_668_000, 194_715)
+            .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn recheck_snp() -> Weight {
@@ -278,13 +291,15 @@ impl WeightInfo for () {
         // `Endorsements::PckCrls`: 1 read, 0 written.
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::QeIdentities`: 1 read, 0 written.
+        // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
+        // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 1_697_541 ns.
-        Weight::from_parts(1_754_145_000, 154_623)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
+        Weight::from_parts(1_754_145_000, 196_170)
+            .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn attest_cluster_snp() -> Weight {
@@ -293,11 +308,12 @@ impl WeightInfo for () {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
+        // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 5_199_701 ns.
-        Weight::from_parts(5_458_427_000, 85_610)
-            .saturating_add(ParityDbWeight::get().reads(7_u64))
+        Weight::from_parts(5_458_427_000, 90_911)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
 }

@@ -390,7 +390,7 @@ mod benchmarks {
         let chain = pck_chain(TDX_QUOTE)?;
         let digest = digest(&chain)?;
         Pallet::<T>::submit_pck(anyone::<T>(), chain)?;
-        let expired = changed(Pcks::<T>::get(digest), |pck| pck.not_after = TIME)?;
+        let expired = changed(Pcks::<T>::get(digest), |pck| pck.not_after = TIME - 1)?;
         Pcks::<T>::insert(digest, expired);
 
         #[extrinsic_call]

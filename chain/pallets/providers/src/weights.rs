@@ -68,12 +68,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn retire() -> Weight {
+        // `Attestation::Clusters`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 18_778 ns.
         Weight::from_parts(19_529_000, 6_794)
             .saturating_add(T::DbWeight::get().reads(2_u64))
-            .saturating_add(T::DbWeight::get().writes(1_u64))
+            .saturating_add(T::DbWeight::get().writes(2_u64))
     }
 }
 
@@ -119,11 +120,12 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn retire() -> Weight {
+        // `Attestation::Clusters`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 18_778 ns.
         Weight::from_parts(19_529_000, 6_794)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
-            .saturating_add(ParityDbWeight::get().writes(1_u64))
+            .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
 }
