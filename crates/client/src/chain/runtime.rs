@@ -5,6 +5,9 @@
 // Generated code is not ours to document or to lint.
 #![allow(missing_docs, unreachable_pub, clippy::all, unused_imports)]
 
+// Cargo builds anew for what the compiler has read: subxt reads the file by itself.
+const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
+
 #[subxt::subxt(
     runtime_metadata_path = "metadata/casemate.scale",
     substitute_type(
