@@ -465,9 +465,12 @@ fn amds_list_on_chain_counts_for_who_brings_none() {
     let seen = look_by_chain(&good, listed());
     assert!(seen.session.is_some(), "{:#?}", seen.verdict.reasons());
     assert!(seen.verdict.to_string().contains("on the node's word"));
-    // Without it nothing is said to be looked up.
+    // A machine of which nobody knows whether it is revoked is refused.
     let seen = look_by_chain(&good, Verified::default());
-    assert!(seen.session.is_some() && !seen.verdict.to_string().contains("on the node's word"));
+    assert!(seen.session.is_none());
+    assert_eq!(seen.error.as_deref(), Some("Collateral"));
+    let reasons = seen.verdict.reasons();
+    assert!(reasons[0].contains("revocation list"), "{reasons:?}");
     let seen = look_by_chain(&agent(&["revoked"]), listed());
     assert!(seen.session.is_none());
     assert_eq!(seen.error.as_deref(), Some("AskRevoked"));
