@@ -112,8 +112,12 @@ impl Agent {
         }
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let binary = dir.path().join("casemate-agent");
-        // Where it was built need not be readable for another user.
-        std::fs::copy(env!("CARGO_BIN_EXE_casemate-agent"), &binary).unwrap();
+        // Where it was built need not be readable for another user. Another process copies it: a
+        // program that is open for writing here would stay so in what other tests start meanwhile,
+        // and can't be run then (ETXTBSY).
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_casemate-agent")).arg(&binary);
+        assert!(copy.status().unwrap().success());
         let path = dir.path().join("config.json");
         std::fs::write(&path, serde_json::to_vec(config).unwrap()).unwrap();
         let events =
