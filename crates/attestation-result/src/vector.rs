@@ -181,38 +181,18 @@ impl Listed {
             Condition::Workload(values) => {
                 has(&mut self.workload, among(&claims.measurements.workload(), values));
             }
-            Condition::Signer(values) => has(&mut self.workload, among(signer(claims), values)),
+            Condition::Signer(values) => {
+                has(&mut self.workload, among(claims.measurements.signer(), values))
+            }
             Condition::PlatformId(values) => {
                 has(&mut self.machine, among(&claims.platform_id, values));
             }
             Condition::Configuration(values) => {
-                let field = launch_configuration(claims);
-                let fits = |value: &HexBytes| {
-                    field.split_at_checked(value.0.len()).is_some_and(|(start, rest)| {
-                        start == value.0 && rest.iter().all(|b| *b == 0)
-                    })
-                };
+                let fits = |value: &HexBytes| claims.measurements.is_configured_as(&value.0);
                 has(&mut self.configuration, values.iter().any(fits));
             }
             _ => {}
         }
-    }
-}
-
-fn signer(claims: &Claims) -> &[u8] {
-    match &claims.measurements {
-        Measurements::Sgx { mr_signer, .. } => mr_signer,
-        Measurements::Tdx { mr_owner, .. } => mr_owner,
-        Measurements::SevSnp { id_key_digest, .. } => id_key_digest,
-        Measurements::NvidiaGpu { .. } => &[],
-    }
-}
-
-fn launch_configuration(claims: &Claims) -> &[u8] {
-    match &claims.measurements {
-        Measurements::Tdx { mr_config_id, .. } => mr_config_id,
-        Measurements::SevSnp { host_data, .. } => host_data,
-        Measurements::Sgx { .. } | Measurements::NvidiaGpu { .. } => &[],
     }
 }
 

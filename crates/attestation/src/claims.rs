@@ -188,6 +188,33 @@ impl Measurements {
             Self::NvidiaGpu { .. } => Cow::Borrowed(&[]),
         }
     }
+
+    /// Who stands for the workload: MRSIGNER, MROWNER or the digest of the ID key. Empty for a GPU.
+    pub fn signer(&self) -> &[u8] {
+        match self {
+            Self::Sgx { mr_signer, .. } => mr_signer,
+            Self::Tdx { mr_owner, .. } => mr_owner,
+            Self::SevSnp { id_key_digest, .. } => id_key_digest,
+            Self::NvidiaGpu { .. } => &[],
+        }
+    }
+
+    /// What the host gave at launch: MRCONFIGID or HOST_DATA. Empty where there is no such field.
+    pub fn configuration(&self) -> &[u8] {
+        match self {
+            Self::Tdx { mr_config_id, .. } => mr_config_id,
+            Self::SevSnp { host_data, .. } => host_data,
+            Self::Sgx { .. } | Self::NvidiaGpu { .. } => &[],
+        }
+    }
+
+    /// Whether [`configuration`](Self::configuration) is this value, with zeros up to the field's end.
+    /// Nothing equals a field that is not there.
+    pub fn is_configured_as(&self, value: &[u8]) -> bool {
+        let field = self.configuration();
+        let fits = |(start, rest): (&[u8], &[u8])| start == value && rest.iter().all(|b| *b == 0);
+        !field.is_empty() && field.split_at_checked(value.len()).is_some_and(fits)
+    }
 }
 
 /// What a TD was booted with: SHA-384 over MRTD and the run-time registers 0, 1 and 2.

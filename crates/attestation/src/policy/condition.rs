@@ -108,7 +108,7 @@ impl Condition {
             Self::Workload(values) => {
                 one_of("measured workload", &claims.measurements.workload(), values)
             }
-            Self::Signer(values) => one_of("signer", signer(claims), values),
+            Self::Signer(values) => one_of("signer", claims.measurements.signer(), values),
             Self::Register { index, values } => one_of(
                 &format!("run-time register {index}"),
                 register(claims, *index).unwrap_or_default(),
@@ -174,15 +174,6 @@ fn one_of(name: &str, found: &[u8], values: &[HexBytes]) -> Check {
     )
 }
 
-fn signer(claims: &Claims) -> &[u8] {
-    match &claims.measurements {
-        Measurements::Sgx { mr_signer, .. } => mr_signer,
-        Measurements::Tdx { mr_owner, .. } => mr_owner,
-        Measurements::SevSnp { id_key_digest, .. } => id_key_digest,
-        Measurements::NvidiaGpu { .. } => &[],
-    }
-}
-
 fn register(claims: &Claims, index: u8) -> Option<&[u8]> {
     match &claims.measurements {
         Measurements::Tdx { rtmr, .. } => rtmr.get(usize::from(index)).map(<[u8; 48]>::as_slice),
@@ -199,16 +190,8 @@ fn svn(claims: &Claims) -> Option<u32> {
 }
 
 fn configuration(claims: &Claims, values: &[HexBytes]) -> Check {
-    let field: &[u8] = match &claims.measurements {
-        Measurements::Tdx { mr_config_id, .. } => mr_config_id,
-        Measurements::SevSnp { host_data, .. } => host_data,
-        Measurements::Sgx { .. } | Measurements::NvidiaGpu { .. } => &[],
-    };
-    let fits = |value: &HexBytes| {
-        field
-            .split_at_checked(value.0.len())
-            .is_some_and(|(start, rest)| start == value.0 && rest.iter().all(|byte| *byte == 0))
-    };
+    let field = claims.measurements.configuration();
+    let fits = |value: &HexBytes| claims.measurements.is_configured_as(&value.0);
     let wanted: Vec<String> = values.iter().map(|value| hex::encode(&value.0)).collect();
     Check::new(
         "configuration given at launch",

@@ -195,6 +195,25 @@ fn each_condition_looks_at_its_own_claim() {
 }
 
 #[test]
+fn nothing_equals_a_field_that_is_not_there() {
+    let sgx = Claims {
+        kind: TeeKind::IntelSgx,
+        measurements: Measurements::Sgx {
+            mr_enclave: [1; 32],
+            mr_signer: [2; 32],
+            isv_prod_id: 0,
+            isv_svn: 0,
+            attributes: [0; 16],
+        },
+        ..claims()
+    };
+    for value in [&[][..], &[0; 32]] {
+        let policy = require(Condition::Configuration(hexes(&[value])));
+        assert!(!refusals(&policy, sgx.clone(), &context()).is_empty(), "{value:?}");
+    }
+}
+
+#[test]
 fn nesting_is_bounded() {
     let mut condition = Condition::Workload(hexes(&[&[1; 48]]));
     for _ in 0..20 {

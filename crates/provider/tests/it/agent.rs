@@ -135,13 +135,7 @@ fn software() -> CollateralFrom {
 }
 
 fn told(err: EvidenceError) -> String {
-    let mut text = err.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&err);
-    while let Some(err) = cause {
-        text = format!("{text}: {err}");
-        cause = err.source();
-    }
-    text
+    casemate_primitives::chain_of(&err)
 }
 
 fn names(evidence: &Evidence) -> Vec<&'static str> {

@@ -68,13 +68,7 @@ fn machine(software_tee: Option<PathBuf>) -> Machine {
 }
 
 fn told(err: EvidenceError) -> String {
-    let mut text = err.to_string();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&err);
-    while let Some(err) = cause {
-        text = format!("{text}: {err}");
-        cause = err.source();
-    }
-    text
+    casemate_primitives::chain_of(&err)
 }
 
 /// Report data and measurement.
