@@ -53,6 +53,7 @@ pub(crate) fn quantities(info: casemate_client::api::QuantitiesInfo) -> Quantiti
         storage_mib_seconds: info.storage_mib_seconds,
         gpu_seconds: info.gpu_seconds,
         egress_mib: info.egress_mib,
+        ingress_mib: info.ingress_mib,
     }
 }
 

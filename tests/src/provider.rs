@@ -28,6 +28,7 @@ pub const PRICES: Prices = Prices {
     storage_mib_second: 11,
     gpu_second: 0,
     egress_mib: 100_003,
+    ingress_mib: 0,
 };
 
 /// What one provider does differently.
@@ -140,6 +141,7 @@ impl Provider {
             storage_mib_second,
             gpu_second,
             egress_mib,
+            ingress_mib,
         } = PRICES;
         let (key_file, data_dir) = (self.user.secret.display(), self.data_dir.display());
         let agent = self.options.agent.as_ref().unwrap_or(&binaries.agent).display();
@@ -162,7 +164,7 @@ impl Provider {
              [pricing]\ncpu_millicore_second = {cpu_millicore_second}\n\
              memory_mib_second = {memory_mib_second}\n\
              storage_mib_second = {storage_mib_second}\ngpu_second = {gpu_second}\n\
-             egress_mib = {egress_mib}\nnotice = \"1m\"\ngrace = \"1m\"\n\
+             egress_mib = {egress_mib}\ningress_mib = {ingress_mib}\nnotice = \"1m\"\ngrace = \"1m\"\n\
              quote_ttl = \"{quote_ttl}\"\n\n\
              [rules]\nprivate_vaults = true\n\n\
              [images]\ninsecure_registries = [\"{registry}\"]\n\n\

@@ -13,6 +13,9 @@ extern crate alloc;
 mod error;
 mod hash;
 mod ids;
+mod lease;
+mod logs;
+pub mod merkle;
 mod price;
 mod quote;
 mod resources;
@@ -22,10 +25,12 @@ mod usage;
 pub use error::chain_of;
 pub use hash::{blake2_256, Hash256};
 pub use ids::{AccountBytes, DeploymentId, LeaseId, ReplicaIndex};
+pub use lease::EndReason;
+pub use logs::{LogChunk, LogChunkHeader, LogHead, LOG_CHUNK_BYTES_MAX};
 pub use price::{Asset, Prices};
-pub use quote::{LeaseTerms, Quote, QuoteNonce};
+pub use quote::{LeaseTerms, Quote, QuoteNonce, WARNINGS};
 pub use resources::Resources;
-pub use usage::{AgentPublicKey, AgentSignature, Quantities, UsageRecord};
+pub use usage::{AgentPublicKey, AgentSignature, HostMeasured, PodState, Quantities, UsageRecord};
 
 /// Amount of money in the smallest unit (planck). 10^12 of them are one `CASE`.
 pub type Balance = u128;

@@ -15,7 +15,9 @@ use scale_info::TypeInfo;
     Encode,
     Eq,
     MaxEncodedLen,
+    Ord,
     PartialEq,
+    PartialOrd,
     TypeInfo,
 )]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -29,7 +31,7 @@ pub enum Asset {
     Registered(u32),
 }
 
-/// Prices per unit of resource, in [`Balance`] units.
+/// Prices per unit of resource, in the smallest unit of the asset that is paid in.
 #[derive(
     Clone,
     Copy,
@@ -56,6 +58,8 @@ pub struct Prices {
     pub gpu_second: Balance,
     /// For one MiB sent by the pod.
     pub egress_mib: Balance,
+    /// For one MiB received by the pod.
+    pub ingress_mib: Balance,
 }
 
 impl Prices {
@@ -66,7 +70,8 @@ impl Prices {
             .checked_add(part(self.memory_mib_second, quantities.memory_mib_seconds)?)?
             .checked_add(part(self.storage_mib_second, quantities.storage_mib_seconds)?)?
             .checked_add(part(self.gpu_second, quantities.gpu_seconds)?)?
-            .checked_add(part(self.egress_mib, quantities.egress_mib)?)
+            .checked_add(part(self.egress_mib, quantities.egress_mib)?)?
+            .checked_add(part(self.ingress_mib, quantities.ingress_mib)?)
     }
 
     /// What holding `resources` costs each second (traffic comes on top), or `None` on overflow.

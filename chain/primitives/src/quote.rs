@@ -9,6 +9,9 @@ use scale_info::TypeInfo;
 /// expired.
 pub type QuoteNonce = [u8; 16];
 
+/// Levels at which a publisher is warned that money runs low.
+pub const WARNINGS: usize = 3;
+
 /// The conditions of a lease that both sides keep to.
 #[derive(
     Clone,
@@ -16,6 +19,7 @@ pub type QuoteNonce = [u8; 16];
     Debug,
     Decode,
     DecodeWithMemTracking,
+    Default,
     Encode,
     Eq,
     MaxEncodedLen,
@@ -29,12 +33,27 @@ pub struct LeaseTerms {
     pub asset: Asset,
     /// Prices per resource and second.
     pub prices: Prices,
+    /// Least that a second in which a replica runs costs, where its resources cost less.
+    pub second_min: Balance,
+    /// The least that a lease must be opened with.
+    pub deposit_min: Balance,
+    /// How long a claim can be contested before it is final. Claims of one such period become final
+    /// together, so it takes up to twice as long.
+    pub dispute_seconds: u32,
     /// How long after a close last records may still be claimed, before the rest goes back.
     pub notice_seconds: u32,
     /// How long the pod stays after the money is used up, before anyone may close the lease.
     pub grace_seconds: u32,
-    /// The least that a lease must be opened with.
-    pub deposit_min: Balance,
+    /// How long before it may close the lease a provider that wants out has to say so.
+    pub reclaim_seconds: u32,
+    /// After how long without a claim anyone may evict the provider; 0 for never.
+    pub silence_seconds: u32,
+    /// How long log chunks can be had, and what they are proved against stays on chain, after the end
+    /// of the lease.
+    pub retention_seconds: u32,
+    /// The publisher is warned when the escrow pays for less time than this at the full price; the
+    /// longest first, 0 for no warning.
+    pub warn_seconds: [u32; WARNINGS],
 }
 
 /// A provider's offer to one publisher for one manifest.
@@ -76,7 +95,7 @@ pub struct Quote {
 
 impl Quote {
     /// Says what is signed, so that a signature is never taken for one over something else.
-    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/quote/v1";
+    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/quote/v2";
 
     /// The bytes that the provider signs (sr25519, substrate context).
     pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The usage record: the enclave's signed statement of what a pod has used.
 
-use crate::{blake2_256, Hash256, LeaseId, ReplicaIndex, Resources, UnixSeconds};
+use crate::{blake2_256, Hash256, LeaseId, LogHead, ReplicaIndex, Resources, UnixSeconds};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -11,7 +11,7 @@ pub type AgentPublicKey = [u8; 32];
 /// Ed25519 signature of an agent (RFC 8032).
 pub type AgentSignature = [u8; 64];
 
-/// Amounts used. Fields only ever grow from one record of an agent to the next.
+/// Amounts held or used. Fields only ever grow from one record of an agent to the next.
 #[derive(
     Clone,
     Copy,
@@ -38,6 +38,8 @@ pub struct Quantities {
     pub gpu_seconds: u64,
     /// Whole MiB sent.
     pub egress_mib: u64,
+    /// Whole MiB received.
+    pub ingress_mib: u64,
 }
 
 impl Quantities {
@@ -49,7 +51,7 @@ impl Quantities {
             memory_mib_seconds: times(resources.memory_mib)?,
             storage_mib_seconds: times(resources.storage_mib)?,
             gpu_seconds: times(resources.gpus)?,
-            egress_mib: 0,
+            ..Self::default()
         })
     }
 
@@ -79,7 +81,73 @@ impl Quantities {
             storage_mib_seconds: f(self.storage_mib_seconds, other.storage_mib_seconds)?,
             gpu_seconds: f(self.gpu_seconds, other.gpu_seconds)?,
             egress_mib: f(self.egress_mib, other.egress_mib)?,
+            ingress_mib: f(self.ingress_mib, other.ingress_mib)?,
         })
+    }
+}
+
+/// What a pod was doing in the span of a record.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Default,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
+pub enum PodState {
+    /// It ran: each second is metered.
+    #[default]
+    Running,
+    /// It slept (scaled to zero): nothing is metered.
+    Sleeping,
+}
+
+/// Which of a record's quantities came from the host: the agent could not see them for itself, so
+/// they are told but never paid. One bit for each field of [`Quantities`], in their order.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Default,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct HostMeasured(pub u8);
+
+impl HostMeasured {
+    /// `cpu_millicore_seconds`.
+    pub const CPU: Self = Self(1);
+    /// `memory_mib_seconds`.
+    pub const MEMORY: Self = Self(1 << 1);
+    /// `storage_mib_seconds`.
+    pub const STORAGE: Self = Self(1 << 2);
+    /// `gpu_seconds`.
+    pub const GPU: Self = Self(1 << 3);
+    /// `egress_mib` and `ingress_mib`.
+    pub const TRAFFIC: Self = Self(1 << 4);
+
+    /// Whether all of `other` came from the host.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -95,6 +163,7 @@ impl Quantities {
     Debug,
     Decode,
     DecodeWithMemTracking,
+    Default,
     Encode,
     Eq,
     MaxEncodedLen,
@@ -110,21 +179,33 @@ pub struct UsageRecord {
     pub replica: ReplicaIndex,
     /// Counts up from 1 for each key.
     pub sequence: u64,
-    /// [`UsageRecord::hash`] of the record before, or zeros for the first.
+    /// [`UsageRecord::hash`] of the record before. For a key's first record it is that of the last
+    /// record of the agent before it, as far as the host has kept it, else zeros.
     pub previous: Hash256,
     /// First second (inclusive) that this link adds: the `to` of the record before.
     pub from: UnixSeconds,
     /// Last second (exclusive) that this link adds.
     pub to: UnixSeconds,
-    /// Sum of what was used since this key's first record.
+    /// What the pod did from `from` to `to`.
+    pub state: PodState,
+    /// Seconds since this key's first record in which the pod ran.
+    pub running_seconds: u64,
+    /// What is charged since this key's first record: the quota for each running second, and the
+    /// traffic that the agent itself has seen.
     pub total: Quantities,
-    /// Root over the log chunks so far; zeros while logs are not anchored.
-    pub log_root: Hash256,
+    /// What was really used since this key's first record, as measured.
+    pub actual: Quantities,
+    /// Which of `actual` the host alone could know.
+    pub host_measured: HostMeasured,
+    /// The log so far, as chunks of this key.
+    pub log: LogHead,
+    /// BLAKE2b-256 of the evidence that this key stands on; zeros before there is any.
+    pub evidence: Hash256,
 }
 
 impl UsageRecord {
     /// Says what is signed, so that a signature is never taken for one over something else.
-    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/usage-record/v1";
+    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/usage-record/v2";
 
     /// The bytes that the agent signs.
     pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {
@@ -145,5 +226,8 @@ impl UsageRecord {
             && next.from == self.to
             && next.to >= next.from
             && next.total.checked_sub(&self.total).is_some()
+            && next.actual.checked_sub(&self.actual).is_some()
+            && next.running_seconds >= self.running_seconds
+            && next.log.chunks >= self.log.chunks
     }
 }

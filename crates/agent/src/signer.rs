@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, Quantities, UnixSeconds, UsageRecord,
+    AgentPublicKey, AgentSignature, Hash256, HostMeasured, Quantities, UnixSeconds, UsageRecord,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -76,8 +76,11 @@ impl Signer {
             previous: self.last.as_ref().map(UsageRecord::hash).unwrap_or_default(),
             from,
             to,
+            running_seconds: to - self.start,
             total,
-            log_root: Hash256::default(),
+            actual: total,
+            host_measured: HostMeasured::default(),
+            ..UsageRecord::default()
         };
         let payload = record.signing_payload(&self.config.genesis_hash);
         let signature = self.key.sign(&payload).to_bytes();

@@ -130,6 +130,8 @@ pub struct PricesInfo {
     pub gpu_second: Amount,
     /// For one MiB sent.
     pub egress_mib: Amount,
+    /// For one MiB received.
+    pub ingress_mib: Amount,
 }
 
 impl From<Prices> for PricesInfo {
@@ -140,6 +142,7 @@ impl From<Prices> for PricesInfo {
             storage_mib_second: Amount(p.storage_mib_second),
             gpu_second: Amount(p.gpu_second),
             egress_mib: Amount(p.egress_mib),
+            ingress_mib: Amount(p.ingress_mib),
         }
     }
 }
@@ -158,6 +161,8 @@ pub struct QuantitiesInfo {
     pub gpu_seconds: u64,
     /// Whole MiB sent.
     pub egress_mib: u64,
+    /// Whole MiB received.
+    pub ingress_mib: u64,
 }
 
 impl From<Quantities> for QuantitiesInfo {
@@ -168,6 +173,7 @@ impl From<Quantities> for QuantitiesInfo {
             storage_mib_seconds: q.storage_mib_seconds,
             gpu_seconds: q.gpu_seconds,
             egress_mib: q.egress_mib,
+            ingress_mib: q.ingress_mib,
         }
     }
 }

@@ -160,6 +160,9 @@ pub struct PricingConfig {
     /// For one MiB sent.
     #[serde(default)]
     pub egress_mib: u64,
+    /// For one MiB received.
+    #[serde(default)]
+    pub ingress_mib: u64,
     /// How long after a close last records may still be claimed.
     #[serde(default = "default_notice")]
     pub notice: Period,
@@ -183,6 +186,7 @@ impl PricingConfig {
             storage_mib_second: Balance::from(self.storage_mib_second),
             gpu_second: Balance::from(self.gpu_second),
             egress_mib: Balance::from(self.egress_mib),
+            ingress_mib: Balance::from(self.ingress_mib),
         }
     }
 }

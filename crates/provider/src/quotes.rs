@@ -404,6 +404,7 @@ pub fn offer(
             notice_seconds: pricing.notice.as_secs_u32(),
             grace_seconds: pricing.grace.as_secs_u32(),
             deposit_min,
+            ..Default::default()
         },
         expires_at: now.saturating_add(pricing.quote_ttl.as_secs()),
         nonce,

@@ -38,6 +38,7 @@ const PRICES: Prices = Prices {
     storage_mib_second: CASE,
     gpu_second: CASE,
     egress_mib: CASE,
+    ingress_mib: CASE,
 };
 
 /// A publisher and a provider, ready for [`Quote`]s.
@@ -200,6 +201,7 @@ fn terms<T: Config>() -> LeaseTerms {
         notice_seconds: T::NoticeSecondsMax::get(),
         grace_seconds: T::GraceSecondsMax::get(),
         deposit_min: DEPOSIT,
+        ..Default::default()
     }
 }
 
@@ -284,7 +286,7 @@ mod benchmarks {
             from: now,
             to: now + 1,
             total: Quantities { egress_mib: 1, ..quota.unwrap_or_default() },
-            log_root: [1; 32],
+            ..Default::default()
         };
         let payload = record.signing_payload(&genesis_hash::<T>());
         let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)

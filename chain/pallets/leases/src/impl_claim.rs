@@ -65,6 +65,7 @@ impl<T: Config> Pallet<T> {
             storage_mib_seconds: used.storage_mib_seconds.min(quota.storage_mib_seconds),
             gpu_seconds: used.gpu_seconds.min(quota.gpu_seconds),
             egress_mib: used.egress_mib,
+            ingress_mib: used.ingress_mib,
         };
         let LeaseTerms { prices, .. } = lease.terms;
         let due = prices.cost(&payable).ok_or(Error::<T>::Overflow)?;

@@ -15,11 +15,13 @@ mod impl_open;
 mod mock;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod try_state;
 mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
 pub use types::{Agent, KeyBeginning, Lease, LeaseState};
 pub use weights::WeightInfo;
 

@@ -77,6 +77,7 @@ fn quote() -> Quote {
             notice_seconds: 600,
             grace_seconds: 60,
             deposit_min: 1_000,
+            ..Default::default()
         },
         expires_at: Now::get() + 300,
         nonce: [1; 16],
@@ -141,7 +142,7 @@ fn record_after(before: Option<&UsageRecord>, seconds: u64) -> UsageRecord {
         from,
         to: from + seconds,
         total: before.map_or(quota, |record| record.total.checked_add(&quota).unwrap()),
-        log_root: [0; 32],
+        ..Default::default()
     }
 }
 

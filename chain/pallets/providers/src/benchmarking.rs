@@ -38,6 +38,7 @@ fn price_lists() -> PriceLists {
         storage_mib_second: Balance::MAX,
         gpu_second: Balance::MAX,
         egress_mib: Balance::MAX,
+        ingress_mib: Balance::MAX,
     };
     let lists = (0..8).map(|id| PriceList { asset: Asset::Registered(id), prices });
     BoundedVec::truncate_from(lists.collect())

@@ -93,4 +93,7 @@ pub(crate) struct ProfileArgs {
     /// Price of a MiB sent
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) price_egress: Option<Amount>,
+    /// Price of a MiB received
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) price_ingress: Option<Amount>,
 }

@@ -27,6 +27,7 @@ fn quote() -> Quote {
             notice_seconds: 60,
             grace_seconds: 60,
             deposit_min: 1,
+            ..Default::default()
         },
         expires_at: NOW + 60,
         nonce: [1; 16],

@@ -27,6 +27,7 @@ fn lease(state: LeaseState) -> LeaseView {
             notice_seconds: 10,
             grace_seconds: 10,
             deposit_min: 0,
+            ..Default::default()
         },
         state,
         escrow: 1,

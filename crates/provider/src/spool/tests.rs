@@ -12,8 +12,7 @@ fn record(sequence: u64) -> SignedUsageRecord {
         previous: [0; 32],
         from: sequence * 10,
         to: sequence * 10 + 10,
-        total: <_>::default(),
-        log_root: [0; 32],
+        ..Default::default()
     };
     SignedUsageRecord { record, key: KEY.2, signature: [4; 64] }
 }

@@ -16,6 +16,7 @@ async fn a_thousand_leases_run_and_are_found_again() {
         notice_seconds: 60,
         grace_seconds: 60,
         deposit_min: 0,
+        ..Default::default()
     };
     let count = std::env::var("CASEMATE_TEST_LEASES").map_or(1000, |n| n.parse().unwrap());
     let mut leases = Vec::new();

@@ -39,6 +39,7 @@ const PRICES: Prices = Prices {
     storage_mib_second: 10,
     gpu_second: 0,
     egress_mib: 0,
+    ingress_mib: 0,
 };
 pub(crate) const MANIFEST: ManifestRef = ManifestRef { hash: [3; 32], size: 1_000 };
 const DEPOSIT: Balance = 10 * CASE;
@@ -157,6 +158,7 @@ impl Market {
             notice_seconds: 60,
             grace_seconds: 60,
             deposit_min: 0,
+            ..Default::default()
         };
         let rate = PRICES.per_second(&SIZE).context("the price overflows")?;
         let mut calls = Vec::new();

@@ -213,6 +213,7 @@ fn leases(count: u64, config: &Config) -> Result<Vec<LeaseView>> {
         notice_seconds: 60,
         grace_seconds: 60,
         deposit_min: 0,
+        ..Default::default()
     };
     let opened_at = system_clock()();
     let lease = |n: u64| -> Result<LeaseView> {

@@ -111,7 +111,7 @@ fn apply(model: &mut Model, action: Action) {
                 from,
                 to: from + seconds,
                 total: before.map_or(used, |record| record.total.checked_add(&used).unwrap()),
-                log_root: [0; 32],
+                ..Default::default()
             };
             let paid_before = found.paid;
             let signature = signed_by(&key(byte), &record);

@@ -49,6 +49,7 @@ fn on_chain() -> OnChain {
         storage_mib_second: 1,
         gpu_second: 1,
         egress_mib: 1,
+        ingress_mib: 0,
     };
     let standing = StandingView {
         kind: TeeKind::AmdSevSnp,
@@ -84,6 +85,7 @@ fn on_chain() -> OnChain {
             notice_seconds: 1,
             grace_seconds: 1,
             deposit_min: 0,
+            ..Default::default()
         },
         state: LeaseState::Active,
         escrow: 1,

@@ -14,6 +14,7 @@ pub(super) const PRICES: Prices = Prices {
     storage_mib_second: 10,
     gpu_second: 0,
     egress_mib: 1_000_000,
+    ingress_mib: 0,
 };
 
 /// The provider's configuration file; `casemate-provider` has the counterpart.

@@ -10,6 +10,7 @@ fn quote(change: impl FnOnce(&mut LeaseTerms)) -> SignedQuote {
         notice_seconds: 60,
         grace_seconds: 60,
         deposit_min: 1_000,
+        ..Default::default()
     };
     change(&mut terms);
     let quote = Quote {

@@ -44,6 +44,7 @@ struct PricesPart {
     storage_mib_second: Option<Amount>,
     gpu_second: Option<Amount>,
     egress_mib: Option<Amount>,
+    ingress_mib: Option<Amount>,
 }
 
 impl Profile {
@@ -74,6 +75,7 @@ impl Profile {
                 storage_mib_second: args.price_storage.or(file.prices.storage_mib_second),
                 gpu_second: args.price_gpu.or(file.prices.gpu_second),
                 egress_mib: args.price_egress.or(file.prices.egress_mib),
+                ingress_mib: args.price_ingress.or(file.prices.ingress_mib),
             },
         })
     }
@@ -174,6 +176,12 @@ impl Profile {
                 .egress_mib
                 .map(|a| a.0)
                 .or_else(|| old.map(|p| p.egress_mib))
+                .unwrap_or(0),
+            ingress_mib: self
+                .prices
+                .ingress_mib
+                .map(|a| a.0)
+                .or_else(|| old.map(|p| p.ingress_mib))
                 .unwrap_or(0),
         };
         match known {

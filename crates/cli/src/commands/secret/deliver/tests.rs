@@ -94,6 +94,7 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         storage_mib_second: 1,
         gpu_second: 1,
         egress_mib: 1,
+        ingress_mib: 0,
     };
     let standing = StandingView {
         kind: TeeKind::IntelTdx,
@@ -129,6 +130,7 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
             notice_seconds: 1,
             grace_seconds: 1,
             deposit_min: 0,
+            ..Default::default()
         },
         state: LeaseState::Active,
         escrow: 1,

@@ -14,6 +14,7 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
         storage_mib_second: 1,
         gpu_second: 1,
         egress_mib: 1,
+        ingress_mib: 0,
     };
     LeaseView {
         id: LeaseId(5),
@@ -30,6 +31,7 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
             notice_seconds: 1,
             grace_seconds: 1,
             deposit_min: 0,
+            ..Default::default()
         },
         state: LeaseState::Active,
         escrow: 1,

@@ -1,0 +1,85 @@
+//! What other pallets ask of leases, and are told of them.
+
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, Asset, Balance, EndReason, Hash256, LeaseId, LogHead,
+    ReplicaIndex, UnixSeconds, UsageRecord,
+};
+use sp_runtime::{DispatchError, DispatchResult};
+
+/// The two sides of a lease.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Parties<AccountId> {
+    /// Who pays.
+    pub publisher: AccountId,
+    /// Who is paid.
+    pub provider: AccountId,
+    /// Whether it has not been closed.
+    pub is_live: bool,
+}
+
+/// What the newest claimed record of a replica says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Anchor {
+    /// The key that signed it.
+    pub key: AgentPublicKey,
+    /// Its number.
+    pub sequence: u64,
+    /// Where it ends.
+    pub recorded_to: UnixSeconds,
+    /// The log up to it.
+    pub log: LogHead,
+    /// The evidence that it names.
+    pub evidence: Hash256,
+}
+
+/// What proofs and challenges need of leases.
+pub trait LeaseProofs<AccountId> {
+    /// The sides of a lease that is still known.
+    fn parties(lease: LeaseId) -> Option<Parties<AccountId>>;
+
+    /// The newest claimed record of a replica; `None` before the first.
+    fn anchor(lease: LeaseId, replica: ReplicaIndex) -> Option<Anchor>;
+
+    /// The provider has lost a challenge about this lease: its open periods go back to the escrow.
+    /// Returns how much that was.
+    ///
+    /// # Errors
+    /// There is no such lease.
+    fn penalise(lease: LeaseId) -> Result<Balance, DispatchError>;
+
+    /// A claim by a record that was put under a batch's root at `as_of`: windows that have passed
+    /// since then have passed for it.
+    ///
+    /// # Errors
+    /// All that a claim can be refused for.
+    fn claim_as_of(
+        provider: AccountId,
+        record: UsageRecord,
+        signature: AgentSignature,
+        as_of: UnixSeconds,
+    ) -> DispatchResult;
+}
+
+/// Who is told what leases came to. For reputation.
+pub trait LeaseObserver<AccountId> {
+    /// Final money was paid out, `treasury` of it to the treasury.
+    fn paid(
+        publisher: &AccountId,
+        provider: &AccountId,
+        asset: Asset,
+        amount: Balance,
+        treasury: Balance,
+    );
+
+    /// A lease that ran for `seconds` ended.
+    fn ended(publisher: &AccountId, provider: &AccountId, reason: EndReason, seconds: u64);
+
+    /// What a lease's provider or publisher has lost: a contested claim.
+    fn contested(publisher: &AccountId, provider: &AccountId, is_provider_right: bool);
+}
+
+impl<AccountId> LeaseObserver<AccountId> for () {
+    fn paid(_: &AccountId, _: &AccountId, _: Asset, _: Balance, _: Balance) {}
+    fn ended(_: &AccountId, _: &AccountId, _: EndReason, _: u64) {}
+    fn contested(_: &AccountId, _: &AccountId, _: bool) {}
+}
