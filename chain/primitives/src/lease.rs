@@ -1,5 +1,7 @@
-//! How leases end.
+//! How leases change, and how they end.
 
+use crate::{Balance, Hash256, LeaseId, Prices, UnixSeconds};
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
@@ -31,4 +33,43 @@ pub enum EndReason {
     ProviderSilent,
     /// The agent's key signed records that contradict each other, or the provider lost a challenge.
     Misconduct,
+}
+
+/// New prices for a lease: the provider signs, the publisher brings it on chain. What was used until
+/// then is paid at the old prices, so the last record under those is where the new ones begin.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Decode,
+    DecodeWithMemTracking,
+    Encode,
+    Eq,
+    MaxEncodedLen,
+    PartialEq,
+    TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Amendment {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// The prices that it has now: an amendment holds for these only.
+    pub replaces: Prices,
+    /// The prices from now on.
+    pub prices: Prices,
+    /// Least that a running second of a replica costs from now on.
+    pub second_min: Balance,
+    /// Last second at which it can be brought on chain.
+    pub expires_at: UnixSeconds,
+}
+
+impl Amendment {
+    /// Says what is signed, so that a signature is never taken for one over something else.
+    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/amendment/v1";
+
+    /// The bytes that the provider signs (sr25519, substrate context).
+    pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {
+        (Self::SIGNING_CONTEXT, genesis_hash, self).encode()
+    }
 }

@@ -25,7 +25,7 @@ mod usage;
 pub use error::chain_of;
 pub use hash::{blake2_256, Hash256};
 pub use ids::{AccountBytes, DeploymentId, LeaseId, ReplicaIndex};
-pub use lease::EndReason;
+pub use lease::{Amendment, EndReason};
 pub use logs::{LogChunk, LogChunkHeader, LogHead, LOG_CHUNK_BYTES_MAX};
 pub use price::{Asset, Prices};
 pub use quote::{LeaseTerms, Quote, QuoteNonce, WARNINGS};

@@ -230,4 +230,23 @@ impl UsageRecord {
             && next.running_seconds >= self.running_seconds
             && next.log.chunks >= self.log.chunks
     }
+
+    /// Whether two records of one key can't both be true: each link takes up where the one before
+    /// ended, and sums never fall.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        if (self.lease, self.replica) != (other.lease, other.replica) {
+            return false;
+        }
+        let (a, b) = if self.sequence <= other.sequence { (self, other) } else { (other, self) };
+        if a.sequence == b.sequence {
+            return a != b;
+        }
+        let follows = a.sequence.checked_add(1) == Some(b.sequence);
+        b.from < a.to
+            || b.total.checked_sub(&a.total).is_none()
+            || b.actual.checked_sub(&a.actual).is_none()
+            || b.running_seconds < a.running_seconds
+            || b.log.chunks < a.log.chunks
+            || (follows && b.previous != a.hash())
+    }
 }

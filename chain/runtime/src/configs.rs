@@ -12,6 +12,7 @@ use frame_support::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
         ConstantMultiplier, IdentityFee, Weight,
     },
+    PalletId,
 };
 use frame_system::{
     limits::{BlockLength, BlockWeights},
@@ -19,7 +20,10 @@ use frame_system::{
 };
 use pallet_collective::{EnsureProportionAtLeast, Instance1};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
-use sp_runtime::{traits::ConvertInto, Perbill};
+use sp_runtime::{
+    traits::{AccountIdConversion, ConvertInto},
+    Perbill, Permill,
+};
 
 /// Hundredth of a [`CASE`].
 const CENT: Balance = CASE / 100;
@@ -260,18 +264,34 @@ parameter_types! {
     pub const ClockSkewSecondsMax: u64 = 30;
 }
 
+parameter_types! {
+    pub const ContestDepositShare: Permill = Permill::from_percent(10);
+    pub const TreasuryShareMax: Permill = Permill::from_percent(20);
+    /// Nobody has a key to it: only governance moves what it holds.
+    pub TreasuryAccount: AccountId = PalletId(*b"cm/trsry").into_account_truncating();
+}
+
 impl pallet_leases::Config for Runtime {
+    type ArbiterOrigin = EnsureTwoThirdsOrRoot;
+    type ArbitrationSeconds = ConstU64<{ 14 * 24 * 3_600 }>;
     type Attestation = Attestation;
     type BackpaySecondsMax = BackpaySecondsMax;
     type ClockSkewSecondsMax = ClockSkewSecondsMax;
+    type ContestDepositMin = ConstU128<CASE>;
+    type ContestDepositShare = ContestDepositShare;
     type Currency = Balances;
     type Deployments = Deployments;
+    type GovernanceOrigin = EnsureTwoThirdsOrRoot;
     type GraceSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
     type NoticeSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
+    type Observer = ();
     type Providers = Providers;
     type QuoteSecondsMax = ConstU64<3_600>;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type TermSecondsMax = ConstU32<{ 90 * 24 * 3_600 }>;
     type Time = Timestamp;
+    type Treasury = TreasuryAccount;
+    type TreasuryShareMax = TreasuryShareMax;
     type WeightInfo = pallet_leases::weights::SubstrateWeight<Runtime>;
 }
 

@@ -1,7 +1,7 @@
 //! What `pallet-attestation` asks of leases: who may be paid.
 
 use crate::{types::remembered, *};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, Quantities, ReplicaIndex};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, LogHead, Quantities, ReplicaIndex};
 use frame_support::{ensure, traits::Get};
 use pallet_attestation::AgentRegistry;
 use pallet_deployments::DeploymentRegistry;
@@ -49,7 +49,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 sequence: 0,
                 recorded_to: 0,
                 claimed_to: claimed_to.max(earliest),
+                claimed_running: 0,
                 claimed_total: Quantities::default(),
+                log: LogHead::default(),
+                evidence: Hash256::default(),
                 // What the one before left is for its own records.
                 allowance: 0,
                 earlier,
@@ -86,7 +89,7 @@ impl<T: Config> Pallet<T> {
         replica: ReplicaIndex,
     ) -> DispatchResult {
         ensure!(lease.provider == *provider, Error::<T>::NotProvider);
-        ensure!(!matches!(lease.state, LeaseState::Closing { .. }), Error::<T>::Closing);
+        ensure!(!lease.is_over(), Error::<T>::Closing);
         ensure!(replica < lease.replicas, Error::<T>::NoSuchReplica);
         Ok(())
     }

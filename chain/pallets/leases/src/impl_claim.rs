@@ -1,14 +1,10 @@
-//! Paying for a usage record.
+//! What a usage record earns.
 
 use crate::*;
-use casemate_primitives::{AgentSignature, Balance, LeaseTerms, Quantities, UsageRecord};
-use frame_support::{
-    ensure,
-    traits::{
-        fungible::hold::Mutate,
-        tokens::{Fortitude, Precision, Restriction},
-    },
+use casemate_primitives::{
+    AgentSignature, Balance, EndReason, HostMeasured, Prices, Quantities, UnixSeconds, UsageRecord,
 };
+use frame_support::ensure;
 use pallet_attestation::{genesis_hash, AttestedKeys};
 use sp_core::ed25519;
 use sp_runtime::AccountId32;
@@ -18,10 +14,16 @@ impl<T: Config> Pallet<T> {
         who: AccountId32,
         record: UsageRecord,
         signature: AgentSignature,
+        as_of: Option<UnixSeconds>,
     ) -> DispatchResult {
         let now = Self::now();
+        let as_of = as_of.map_or(now, |as_of| as_of.min(now));
         let mut lease = Leases::<T>::get(record.lease).ok_or(Error::<T>::NotFound)?;
         ensure!(lease.provider == who, Error::<T>::NotProvider);
+        ensure!(!matches!(lease.state, LeaseState::Ended { .. }), Error::<T>::Ended);
+        let is_refused =
+            matches!(lease.state, LeaseState::Closing { reason: EndReason::Misconduct, .. });
+        ensure!(!is_refused, Error::<T>::NoRecordsAfterMisconduct);
         let mut agent =
             Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
         let payload = record.signing_payload(&genesis_hash::<T>());
@@ -42,16 +44,25 @@ impl<T: Config> Pallet<T> {
         // Before the first claim of a key, its span may reach back over what an agent before it
         // was paid for (both ran during an update); only the time after that is paid.
         ensure!(first || record.from >= agent.recorded_to, Error::<T>::RecordOverlap);
-        let latest = now.saturating_add(T::ClockSkewSecondsMax::get());
+        let latest = as_of.saturating_add(T::ClockSkewSecondsMax::get());
         ensure!(record.to <= latest, Error::<T>::RecordInFuture);
 
-        let used =
+        let mut used =
             record.total.checked_sub(&agent.claimed_total).ok_or(Error::<T>::RecordTotals)?;
+        let ran = record
+            .running_seconds
+            .checked_sub(agent.claimed_running)
+            .ok_or(Error::<T>::RecordTotals)?;
+        ensure!(record.log.chunks >= agent.log.chunks, Error::<T>::RecordTotals);
+        if record.host_measured.has(HostMeasured::TRAFFIC) {
+            // The host's word alone: told, never paid.
+            (used.egress_mib, used.ingress_mib) = (0, 0);
+        }
         let since = agent.recorded_to.max(lease.opened_at);
         let skew = if first { T::ClockSkewSecondsMax::get() } else { 0 };
         let seconds = record.to.saturating_sub(since).saturating_add(skew);
         let quota = Quantities::quota(&lease.resources, seconds).ok_or(Error::<T>::Overflow)?;
-        ensure!(used.within_quota(&quota), Error::<T>::RecordAboveQuota);
+        ensure!(used.within_quota(&quota) && ran <= seconds, Error::<T>::RecordAboveQuota);
 
         let end = match lease.state {
             LeaseState::Closing { at, .. } => record.to.min(at),
@@ -59,16 +70,23 @@ impl<T: Config> Pallet<T> {
         };
         let seconds = end.saturating_sub(agent.claimed_to);
         let quota = Quantities::quota(&lease.resources, seconds).ok_or(Error::<T>::Overflow)?;
-        let payable = Quantities {
-            cpu_millicore_seconds: used.cpu_millicore_seconds.min(quota.cpu_millicore_seconds),
-            memory_mib_seconds: used.memory_mib_seconds.min(quota.memory_mib_seconds),
-            storage_mib_seconds: used.storage_mib_seconds.min(quota.storage_mib_seconds),
-            gpu_seconds: used.gpu_seconds.min(quota.gpu_seconds),
-            egress_mib: used.egress_mib,
-            ingress_mib: used.ingress_mib,
+        let payable = Payable {
+            held: Quantities {
+                cpu_millicore_seconds: used.cpu_millicore_seconds.min(quota.cpu_millicore_seconds),
+                memory_mib_seconds: used.memory_mib_seconds.min(quota.memory_mib_seconds),
+                storage_mib_seconds: used.storage_mib_seconds.min(quota.storage_mib_seconds),
+                gpu_seconds: used.gpu_seconds.min(quota.gpu_seconds),
+                ..Quantities::default()
+            },
+            running_seconds: ran.min(seconds),
+            traffic: Quantities {
+                egress_mib: used.egress_mib,
+                ingress_mib: used.ingress_mib,
+                ..Quantities::default()
+            },
         };
-        let LeaseTerms { prices, .. } = lease.terms;
-        let due = prices.cost(&payable).ok_or(Error::<T>::Overflow)?;
+        let (prices, due) =
+            Self::prices_for(&lease, &agent, &record, &payable).ok_or(Error::<T>::Overflow)?;
         // Each replica has its share of the spend rate, so that the sum over replicas keeps to it.
         let allowance = if seconds > 0 {
             lease.spend_rate_max.checked_mul(Balance::from(seconds)).ok_or(Error::<T>::Overflow)?
@@ -85,34 +103,35 @@ impl<T: Config> Pallet<T> {
         } else {
             // Only traffic is left to pay. What has no room stays claimable together with the
             // next seconds, and within their allowance: a claim in between loses nothing.
-            let room = cap.checked_div(prices.egress_mib).unwrap_or(Balance::MAX);
-            let mib = used.egress_mib.min(u64::try_from(room).unwrap_or(u64::MAX));
+            let (egress, left) = affordable(cap, prices.egress_mib, used.egress_mib);
+            let (ingress, left) = affordable(left, prices.ingress_mib, used.ingress_mib);
             claimed_total.egress_mib =
-                agent.claimed_total.egress_mib.checked_add(mib).ok_or(Error::<T>::Overflow)?;
-            prices.egress_mib.checked_mul(Balance::from(mib)).ok_or(Error::<T>::Overflow)?
+                agent.claimed_total.egress_mib.checked_add(egress).ok_or(Error::<T>::Overflow)?;
+            claimed_total.ingress_mib =
+                agent.claimed_total.ingress_mib.checked_add(ingress).ok_or(Error::<T>::Overflow)?;
+            cap.saturating_sub(left)
         };
 
         if paid > 0 {
-            T::Currency::transfer_on_hold(
-                &HoldReason::Escrow.into(),
-                &lease.publisher,
-                &lease.provider,
-                paid,
-                Precision::Exact,
-                Restriction::Free,
-                Fortitude::Polite,
-            )?;
             lease.escrow = lease.escrow.checked_sub(paid).ok_or(Error::<T>::Overflow)?;
-            lease.paid = lease.paid.checked_add(paid).ok_or(Error::<T>::Overflow)?;
+            lease.add_claim(paid, as_of, now);
         }
+        lease.claimed_at = now;
         let exhausted = lease.escrow == 0 && lease.exhausted_at.is_none();
         if exhausted {
             lease.exhausted_at = Some(now);
         }
+        let warnings = lease.warnings_due();
+        let is_low = warnings > lease.warned && !lease.is_over();
+        lease.warned = lease.warned.max(warnings);
+        let seconds_left = lease.seconds_left().unwrap_or(u64::MAX);
         agent.sequence = record.sequence;
         agent.recorded_to = record.to;
         agent.claimed_to = agent.claimed_to.max(end);
         agent.claimed_total = claimed_total;
+        agent.claimed_running = record.running_seconds;
+        agent.log = record.log;
+        agent.evidence = record.evidence;
         agent.allowance = allowance.saturating_sub(paid);
         Agents::<T>::insert(record.lease, record.replica, agent);
         Leases::<T>::insert(record.lease, lease);
@@ -121,7 +140,52 @@ impl<T: Config> Pallet<T> {
         Self::deposit_event(Event::Claimed { lease, replica, sequence, paid, due });
         if exhausted {
             Self::deposit_event(Event::FundsExhausted { lease });
+        } else if is_low {
+            Self::deposit_event(Event::FundsLow { lease, seconds_left });
         }
         Ok(())
     }
+
+    /// The prices that hold for a record, and what it costs; `None` on overflow.
+    ///
+    /// A record that ends before an amendment is paid as before. One that reaches over it can't be
+    /// cut in two: it costs the lesser of both, so the last record under the old prices is worth
+    /// bringing.
+    fn prices_for(
+        lease: &Lease,
+        agent: &Agent,
+        record: &UsageRecord,
+        payable: &Payable,
+    ) -> Option<(Prices, Balance)> {
+        let present = payable.cost(&lease.terms.prices, lease.terms.second_min)?;
+        let Some(before) = lease.before.filter(|before| agent.claimed_to < before.until) else {
+            return Some((lease.terms.prices, present));
+        };
+        let past = payable.cost(&before.prices, before.second_min)?;
+        if record.to <= before.until || past < present {
+            return Some((before.prices, past));
+        }
+        Some((lease.terms.prices, present))
+    }
+}
+
+/// What of a record may be paid, within quota and time.
+struct Payable {
+    held: Quantities,
+    running_seconds: u64,
+    traffic: Quantities,
+}
+
+impl Payable {
+    fn cost(&self, prices: &Prices, second_min: Balance) -> Option<Balance> {
+        let least = second_min.checked_mul(self.running_seconds.into())?;
+        prices.cost(&self.held)?.max(least).checked_add(prices.cost(&self.traffic)?)
+    }
+}
+
+/// How many of `wanted` MiB `money` pays for, and what is left of it.
+fn affordable(money: Balance, price: Balance, wanted: u64) -> (u64, Balance) {
+    let room = money.checked_div(price).unwrap_or(Balance::MAX);
+    let mib = wanted.min(u64::try_from(room).unwrap_or(u64::MAX));
+    (mib, money.saturating_sub(price.saturating_mul(mib.into())))
 }

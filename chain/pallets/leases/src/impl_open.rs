@@ -36,6 +36,10 @@ impl<T: Config> Pallet<T> {
         ensure!((1..=REPLICAS_MAX).contains(&quote.replicas), Error::<T>::Replicas);
         ensure!(terms.notice_seconds <= T::NoticeSecondsMax::get(), Error::<T>::TermsTooLong);
         ensure!(terms.grace_seconds <= T::GraceSecondsMax::get(), Error::<T>::TermsTooLong);
+        let longest = T::TermSecondsMax::get();
+        for seconds in [terms.dispute_seconds, terms.reclaim_seconds, terms.retention_seconds] {
+            ensure!(seconds <= longest, Error::<T>::TermsTooLong);
+        }
         ensure!(terms.asset == Asset::Native, Error::<T>::AssetNotSupported);
         ensure!(deposit > 0 && deposit >= terms.deposit_min, Error::<T>::DepositTooSmall);
 
@@ -46,12 +50,20 @@ impl<T: Config> Pallet<T> {
             resources: quote.resources,
             replicas: quote.replicas,
             terms,
+            before: None,
             state: LeaseState::Pending,
             escrow: deposit,
+            open: BoundedVec::new(),
+            contest: None,
+            final_due: 0,
             paid: 0,
+            treasury_share: TreasuryShare::<T>::get(),
             spend_rate_max,
             opened_at: now,
+            claimed_at: now,
             exhausted_at: None,
+            reclaim_at: None,
+            warned: 0,
         };
         let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
         ensure!(spend_rate_max >= price, Error::<T>::SpendRateTooLow);
@@ -77,6 +89,7 @@ impl<T: Config> Pallet<T> {
             T::Currency::hold(&HoldReason::Escrow.into(), &who, amount)?;
             lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
             lease.exhausted_at = None;
+            lease.warned = lease.warnings_due();
             Ok(())
         })?;
         Self::deposit_event(Event::Funded { lease: id, amount });
@@ -113,7 +126,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<R, DispatchError> {
         Leases::<T>::try_mutate(id, |slot| {
             let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
-            ensure!(!matches!(lease.state, LeaseState::Closing { .. }), Error::<T>::Closing);
+            ensure!(!lease.is_over(), Error::<T>::Closing);
             f(lease)
         })
     }

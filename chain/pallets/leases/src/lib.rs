@@ -8,9 +8,13 @@ extern crate alloc;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impl_agents;
+mod impl_amend;
 mod impl_claim;
 mod impl_close;
+mod impl_contest;
 mod impl_open;
+mod impl_periods;
+mod impl_proofs;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -22,7 +26,7 @@ pub mod weights;
 
 pub use pallet::*;
 pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
-pub use types::{Agent, KeyBeginning, Lease, LeaseState};
+pub use types::{Agent, Contest, KeyBeginning, Lease, LeaseState, Period, PricesBefore};
 pub use weights::WeightInfo;
 
 use frame_support::pallet_prelude::*;
@@ -31,15 +35,15 @@ use frame_support::pallet_prelude::*;
 pub mod pallet {
     use super::*;
     use casemate_primitives::{
-        AgentPublicKey, AgentSignature, Balance, DeploymentId, DeploymentKind, LeaseId,
-        ManifestRef, Quote, QuoteNonce, ReplicaIndex, UsageRecord,
+        AgentPublicKey, AgentSignature, Amendment, Balance, DeploymentId, DeploymentKind,
+        EndReason, LeaseId, ManifestRef, Prices, Quote, QuoteNonce, ReplicaIndex, UsageRecord,
     };
     use frame_support::traits::{fungible, UnixTime};
     use frame_system::pallet_prelude::*;
     use pallet_attestation::AttestedKeys;
     use pallet_deployments::DeploymentRegistry;
-    use pallet_providers::ProviderRegistry;
-    use sp_runtime::{AccountId32, MultiSignature};
+    use pallet_providers::{ProviderRegistry, ProviderStake};
+    use sp_runtime::{AccountId32, MultiSignature, Permill};
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -60,7 +64,7 @@ pub mod pallet {
         /// The chain's clock.
         type Time: UnixTime;
         /// Where capacity is reserved.
-        type Providers: ProviderRegistry<AccountId32>;
+        type Providers: ProviderRegistry<AccountId32> + ProviderStake<AccountId32>;
         /// Where deployments are created and their leases counted.
         type Deployments: DeploymentRegistry<AccountId32>;
         /// Which agents' keys count, and until when. Evidence brings them here
@@ -82,6 +86,29 @@ pub mod pallet {
         /// Longest grace a quote may give, in seconds.
         #[pallet::constant]
         type GraceSecondsMax: Get<u32>;
+        /// Longest dispute, reclaim and retention times that a quote may name, in seconds.
+        #[pallet::constant]
+        type TermSecondsMax: Get<u32>;
+        /// Part of what is contested that its publisher puts down.
+        #[pallet::constant]
+        type ContestDepositShare: Get<Permill>;
+        /// Least that a publisher puts down to contest.
+        #[pallet::constant]
+        type ContestDepositMin: Get<Balance>;
+        /// How long arbiters have to decide, in seconds.
+        #[pallet::constant]
+        type ArbitrationSeconds: Get<u64>;
+        /// Most that the treasury's share can be set to.
+        #[pallet::constant]
+        type TreasuryShareMax: Get<Permill>;
+        /// Where the treasury's share goes.
+        type Treasury: Get<AccountId32>;
+        /// Who decides what is contested without proof.
+        type ArbiterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Who sets the treasury's share.
+        type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Who is told what leases came to.
+        type Observer: LeaseObserver<AccountId32>;
         /// Weights of the calls.
         type WeightInfo: WeightInfo;
     }
@@ -89,15 +116,21 @@ pub mod pallet {
     /// Why money is held.
     #[pallet::composite_enum]
     pub enum HoldReason {
-        /// The escrow of a lease, on the publisher's own account.
+        /// The escrow of a lease and what was claimed of it, on the publisher's own account.
         Escrow,
+        /// What a publisher puts down to contest claims.
+        Contest,
     }
 
     /// The id that the next lease gets.
     #[pallet::storage]
     pub type NextId<T: Config> = StorageValue<_, LeaseId, ValueQuery>;
 
-    /// All leases that are not settled.
+    /// The treasury's share of what is paid out, for leases that are opened from now on.
+    #[pallet::storage]
+    pub type TreasuryShare<T: Config> = StorageValue<_, Permill, ValueQuery>;
+
+    /// All leases that are still known.
     #[pallet::storage]
     pub type Leases<T: Config> = StorageMap<_, Twox64Concat, LeaseId, Lease, OptionQuery>;
 
@@ -167,7 +200,7 @@ pub mod pallet {
             /// Its key.
             agent_key: AgentPublicKey,
         },
-        /// A usage record was paid.
+        /// What a usage record earns was moved out of the escrow.
         Claimed {
             /// Of which.
             lease: LeaseId,
@@ -175,7 +208,7 @@ pub mod pallet {
             replica: ReplicaIndex,
             /// Sequence of the record.
             sequence: u64,
-            /// What the provider got.
+            /// What it earned. It is final when its period is.
             paid: Balance,
             /// What the record would have cost without the spend rate and the end of the money.
             due: Balance,
@@ -195,15 +228,100 @@ pub mod pallet {
             at: u64,
             /// When anyone may settle it.
             until: u64,
+            /// Why.
+            reason: EndReason,
         },
         /// A lease is over: the unspent rest is free again.
         Settled {
             /// Which.
             lease: LeaseId,
-            /// All that the provider got.
+            /// All that was claimed, final or not.
             paid: Balance,
             /// What the publisher got back.
             refunded: Balance,
+        },
+        /// Final claims were paid out.
+        PaidOut {
+            /// Of which.
+            lease: LeaseId,
+            /// What the provider got.
+            amount: Balance,
+            /// What the treasury got.
+            treasury: Balance,
+        },
+        /// An ended lease is forgotten: nothing of it is owed, and its retention is over.
+        Forgotten {
+            /// Which.
+            lease: LeaseId,
+        },
+        /// The escrow pays for less time than agreed as a level of warning.
+        FundsLow {
+            /// Of which.
+            lease: LeaseId,
+            /// How long it lasts at the full price.
+            seconds_left: u64,
+        },
+        /// The provider wants its machine back.
+        NoticeGiven {
+            /// Of which.
+            lease: LeaseId,
+            /// When it may close the lease.
+            at: u64,
+        },
+        /// The provider was silent for longer than agreed, and its stake has paid for it.
+        ProviderSlashed {
+            /// In which.
+            lease: LeaseId,
+            /// What was taken.
+            amount: Balance,
+            /// What the publisher got of it. The rest is burnt.
+            rewarded: Balance,
+        },
+        /// Both sides have changed the prices.
+        Amended {
+            /// Of which.
+            lease: LeaseId,
+            /// From now on.
+            prices: Prices,
+        },
+        /// The publisher contests all claims that were not final.
+        Contested {
+            /// Of which.
+            lease: LeaseId,
+            /// How much.
+            amount: Balance,
+            /// Until when arbiters may decide.
+            until: u64,
+        },
+        /// What was contested is decided, by arbiters or by time.
+        ContestDecided {
+            /// Of which.
+            lease: LeaseId,
+            /// What goes back to the publisher; the rest is final.
+            refunded: Balance,
+            /// Who was right, and gets the deposit.
+            is_provider_right: bool,
+        },
+        /// The agent's key signed records that contradict each other.
+        Misconduct {
+            /// Of which.
+            lease: LeaseId,
+            /// Which replica.
+            replica: ReplicaIndex,
+            /// What goes back to the publisher.
+            refunded: Balance,
+        },
+        /// The provider lost a challenge.
+        Penalised {
+            /// About which.
+            lease: LeaseId,
+            /// What goes back to the publisher.
+            refunded: Balance,
+        },
+        /// The treasury's share was set.
+        TreasuryShareSet {
+            /// For leases that are opened from now on.
+            share: Permill,
         },
     }
 
@@ -231,7 +349,7 @@ pub mod pallet {
         Replicas,
         /// Notice or grace is longer than the chain allows.
         TermsTooLong,
-        /// Leases can only be paid in the native token yet.
+        /// Leases can only be paid in the native token.
         AssetNotSupported,
         /// Less than the quote's least deposit.
         DepositTooSmall,
@@ -273,6 +391,38 @@ pub mod pallet {
         ZeroAmount,
         /// The nonce is not known, or its quote has not expired.
         NonceNeeded,
+        /// The lease is settled: nothing more can be claimed.
+        Ended,
+        /// The lease is not settled.
+        NotEnded,
+        /// Claims are not final yet, or the time for which logs can be proved is not over.
+        StillNeeded,
+        /// Nothing is final that was not paid out.
+        NothingDue,
+        /// No claim is open that could be contested.
+        NothingOpen,
+        /// Claims are contested already: wait for the decision.
+        Contested,
+        /// Nothing is contested.
+        NotContested,
+        /// The arbiters' time is not over.
+        ArbitersHaveTime,
+        /// Both records can be true.
+        NoContradiction,
+        /// Records of an agent that contradicted itself are not paid.
+        NoRecordsAfterMisconduct,
+        /// The provider has to give notice (`give_notice`), and wait for the agreed time.
+        ReclaimNotice,
+        /// The provider's last proof is not as long ago as agreed.
+        NotSilent,
+        /// Notice was given before.
+        NoticeGiven,
+        /// The amendment was made for other prices than the lease has.
+        AmendmentOutdated,
+        /// Prices were changed before, and what was used under the older ones is not claimed yet.
+        ClaimFirst,
+        /// The share is above the chain's limit.
+        ShareTooLarge,
     }
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
@@ -334,7 +484,8 @@ pub mod pallet {
             Self::do_set_spend_rate(ensure_signed(origin)?, lease, spend_rate_max)
         }
 
-        /// Be paid for all that a usage record adds to the last one claimed.
+        /// Earn what a usage record adds to the last one claimed. It is final once its period is,
+        /// and is then paid out by [`Pallet::payout`].
         ///
         /// - `origin`: Signed by the provider.
         /// - `signature`: The activated agent's, over the record and this chain's genesis.
@@ -344,14 +495,14 @@ pub mod pallet {
             record: UsageRecord,
             signature: AgentSignature,
         ) -> DispatchResult {
-            Self::do_claim(ensure_signed(origin)?, record, signature)
+            Self::do_claim(ensure_signed(origin)?, record, signature, None)
         }
 
         /// End a lease. What is used after this second is not paid.
         ///
-        /// - `origin`: Signed by the publisher or the provider; by anyone when the money is out
-        ///   and the grace time over. A lease that never was activated is settled at once when its
-        ///   publisher closes it.
+        /// - `origin`: Signed by the publisher; by the provider after its notice, or where no agent
+        ///   was activated; by anyone when the money is out and the grace time over. A lease that
+        ///   never was activated is settled at once.
         #[pallet::call_index(6)]
         pub fn close(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
             Self::do_close(ensure_signed(origin)?, lease)
@@ -375,6 +526,112 @@ pub mod pallet {
         ) -> DispatchResult {
             ensure_signed(origin)?;
             Self::do_forget_nonce(provider, nonce)
+        }
+
+        /// Pay out what is final: to the provider, less the treasury's share.
+        ///
+        /// - `origin`: Signed by anyone.
+        #[pallet::call_index(9)]
+        pub fn payout(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_payout(lease)
+        }
+
+        /// Pay out and forget a lease that is settled, whose claims are all final and whose logs'
+        /// retention is over.
+        ///
+        /// - `origin`: Signed by anyone.
+        #[pallet::call_index(10)]
+        pub fn forget(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_forget(lease)
+        }
+
+        /// Say that the lease will be closed once the agreed notice is over.
+        ///
+        /// - `origin`: Signed by the provider.
+        #[pallet::call_index(11)]
+        pub fn give_notice(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            Self::do_give_notice(ensure_signed(origin)?, lease)
+        }
+
+        /// End a lease whose provider has proved nothing for longer than agreed. Its stake pays for as
+        /// much time as that, half of it to the publisher.
+        ///
+        /// - `origin`: Signed by anyone.
+        #[pallet::call_index(12)]
+        pub fn evict(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            Self::do_evict(ensure_signed(origin)?, lease)
+        }
+
+        /// Change the prices. What was used until now costs what it did.
+        ///
+        /// - `origin`: Signed by the publisher.
+        /// - `signature`: The provider's, over the amendment and this chain's genesis.
+        #[pallet::call_index(13)]
+        pub fn amend(
+            origin: OriginFor<T>,
+            amendment: Amendment,
+            signature: MultiSignature,
+        ) -> DispatchResult {
+            Self::do_amend(ensure_signed(origin)?, amendment, signature)
+        }
+
+        /// Contest all claims that are not final, without proof. Arbiters decide, within
+        /// `ArbitrationSeconds`; without a decision the claims stand.
+        ///
+        /// - `origin`: Signed by the publisher, which puts down a part of the amount. The provider
+        ///   gets that where it is right.
+        #[pallet::call_index(14)]
+        pub fn contest(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            Self::do_contest(ensure_signed(origin)?, lease)
+        }
+
+        /// Show two records of a replica's agent that can't both be true: all claims that are not
+        /// final go back, and the lease ends.
+        ///
+        /// - `origin`: Signed by anyone.
+        #[pallet::call_index(15)]
+        pub fn prove_misconduct(
+            origin: OriginFor<T>,
+            a: UsageRecord,
+            signature_a: AgentSignature,
+            b: UsageRecord,
+            signature_b: AgentSignature,
+        ) -> DispatchResult {
+            Self::do_prove_misconduct(ensure_signed(origin)?, a, signature_a, b, signature_b)
+        }
+
+        /// Decide what is contested.
+        ///
+        /// - `origin`: The arbiters.
+        /// - `to_publisher`: The part that goes back. From half of it on the publisher was right.
+        #[pallet::call_index(16)]
+        pub fn decide(
+            origin: OriginFor<T>,
+            lease: LeaseId,
+            to_publisher: Permill,
+        ) -> DispatchResult {
+            T::ArbiterOrigin::ensure_origin(origin)?;
+            Self::do_decide(lease, to_publisher)
+        }
+
+        /// Let contested claims stand, where the arbiters' time is over.
+        ///
+        /// - `origin`: Signed by anyone.
+        #[pallet::call_index(17)]
+        pub fn expire_contest(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_expire_contest(lease)
+        }
+
+        /// Set the treasury's share of what is paid out, for leases that are opened from now on.
+        ///
+        /// - `origin`: Governance.
+        #[pallet::call_index(18)]
+        pub fn set_treasury_share(origin: OriginFor<T>, share: Permill) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::do_set_treasury_share(share)
         }
     }
 

@@ -1,14 +1,14 @@
 //! A runtime of balances, the three pallets and a clock that tests set.
 
 use crate as pallet_leases;
-use casemate_primitives::{LeaseId, ReplicaIndex, Resources, CASE};
+use casemate_primitives::{Asset, EndReason, LeaseId, ReplicaIndex, Resources, CASE};
 use frame_support::{
     derive_impl, parameter_types,
     traits::{fungible::Inspect as _, UnixTime},
 };
 use sp_runtime::{
     traits::{IdentityLookup, Zero},
-    AccountId32, BuildStorage,
+    AccountId32, BuildStorage, Permill,
 };
 
 type Block = frame_system::mocking::MockBlock<Test>;
@@ -71,6 +71,12 @@ parameter_types! {
     pub const QuoteSecondsMax: u64 = 3_600;
     pub const NoticeSecondsMax: u32 = 7 * 86_400;
     pub const GraceSecondsMax: u32 = 7 * 86_400;
+    pub const TermSecondsMax: u32 = 30 * 86_400;
+    pub const ContestDepositShare: Permill = Permill::from_percent(10);
+    pub const ContestDepositMin: u128 = 1_000;
+    pub const ArbitrationSeconds: u64 = 7 * 86_400;
+    pub const TreasuryShareMax: Permill = Permill::from_percent(20);
+    pub Treasury: AccountId32 = AccountId32::new([0x77; 32]);
 }
 
 /// The tests' clock.
@@ -133,6 +139,27 @@ impl pallet_attestation::AttestedKeys for Attestation {
     }
 }
 
+parameter_types! {
+    /// What the observer was told.
+    pub static Told: Vec<String> = Default::default();
+}
+
+/// In place of `pallet-reputation`.
+pub struct Observed;
+impl pallet_leases::LeaseObserver<AccountId32> for Observed {
+    fn paid(_: &AccountId32, _: &AccountId32, _: Asset, amount: u128, treasury: u128) {
+        Told::mutate(|all| all.push(format!("paid {amount} {treasury}")));
+    }
+
+    fn ended(_: &AccountId32, _: &AccountId32, reason: EndReason, seconds: u64) {
+        Told::mutate(|all| all.push(format!("ended {reason:?} {seconds}")));
+    }
+
+    fn contested(_: &AccountId32, _: &AccountId32, is_provider_right: bool) {
+        Told::mutate(|all| all.push(format!("contested {is_provider_right}")));
+    }
+}
+
 impl pallet_leases::Config for Test {
     type Attestation = Attestation;
     type Currency = Balances;
@@ -145,6 +172,15 @@ impl pallet_leases::Config for Test {
     type QuoteSecondsMax = QuoteSecondsMax;
     type NoticeSecondsMax = NoticeSecondsMax;
     type GraceSecondsMax = GraceSecondsMax;
+    type TermSecondsMax = TermSecondsMax;
+    type ContestDepositShare = ContestDepositShare;
+    type ContestDepositMin = ContestDepositMin;
+    type ArbitrationSeconds = ArbitrationSeconds;
+    type TreasuryShareMax = TreasuryShareMax;
+    type Treasury = Treasury;
+    type ArbiterOrigin = frame_system::EnsureRoot<AccountId32>;
+    type GovernanceOrigin = frame_system::EnsureRoot<AccountId32>;
+    type Observer = Observed;
     type WeightInfo = ();
 }
 
@@ -174,6 +210,7 @@ pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
         System::set_block_number(1);
         Now::set(1_000_000);
         Attested::set(Default::default());
+        Told::set(Default::default());
     });
     ext
 }
@@ -185,7 +222,10 @@ pub(crate) fn check_invariants() {
     Leases::do_try_state().unwrap();
     for (who, provider) in pallet_providers::Providers::<Test>::iter() {
         let (mut used, mut count) = (Resources::default(), 0);
-        for lease in crate::Leases::<Test>::iter_values().filter(|lease| lease.provider == who) {
+        let is_live =
+            |lease: &crate::Lease| !matches!(lease.state, crate::LeaseState::Ended { .. });
+        let leases = crate::Leases::<Test>::iter_values().filter(is_live);
+        for lease in leases.filter(|lease| lease.provider == who) {
             used = used.checked_add(&lease.resources_total().unwrap()).unwrap();
             count += 1;
         }
@@ -193,11 +233,15 @@ pub(crate) fn check_invariants() {
         assert_eq!(provider.live_leases, count);
     }
     for (id, deployment) in pallet_deployments::Deployments::<Test>::iter() {
-        let leases =
-            crate::Leases::<Test>::iter_values().filter(|lease| lease.deployment == id).count();
+        let leases = crate::Leases::<Test>::iter_values()
+            .filter(|lease| {
+                lease.deployment == id && !matches!(lease.state, crate::LeaseState::Ended { .. })
+            })
+            .count();
         assert_eq!(deployment.live_leases as usize, leases);
     }
-    let total = accounts().iter().fold(0, |sum, who| sum + Balances::total_balance(who));
+    let total = accounts().iter().fold(0, |sum, who| sum + Balances::total_balance(who))
+        + Balances::total_balance(&Treasury::get());
     assert_eq!(total, ENDOWMENT * 5, "money is neither made nor lost");
 }
 

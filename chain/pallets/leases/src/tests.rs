@@ -1,14 +1,18 @@
 //! Tests enter by the calls; each ends in `try_state` of all three pallets.
 
+mod amend;
 mod claim;
 mod close;
+mod contest;
 mod model;
 mod open;
+mod periods;
 
 use crate::{mock::*, pallet::Error, Agents, Event, HoldReason, Lease, LeaseState, UsedNonces};
 use casemate_primitives::{
-    AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, LeaseId, LeaseTerms, ManifestRef,
-    Prices, ProviderInfo, Quantities, Quote, ReplicaIndex, Resources, UsageRecord, CASE,
+    AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, EndReason, LeaseId, LeaseTerms,
+    ManifestRef, Prices, ProviderInfo, Quantities, Quote, ReplicaIndex, Resources, UsageRecord,
+    CASE,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use frame_support::{
@@ -110,6 +114,14 @@ fn agent() -> SigningKey {
     SigningKey::from_bytes(&[42; 32])
 }
 
+/// A pending lease with other terms.
+fn open_with(change: impl FnOnce(&mut LeaseTerms)) {
+    register_provider("//v0");
+    let mut quote = quote();
+    change(&mut quote.terms);
+    assert_ok!(deploy(quote, sign("//v0", &quote)));
+}
+
 /// The lease with an activated agent.
 fn open_active_lease() {
     open_lease();
@@ -141,6 +153,7 @@ fn record_after(before: Option<&UsageRecord>, seconds: u64) -> UsageRecord {
         previous: before.map_or([0; 32], UsageRecord::hash),
         from,
         to: from + seconds,
+        running_seconds: before.map_or(0, |record| record.running_seconds) + seconds,
         total: before.map_or(quota, |record| record.total.checked_add(&quota).unwrap()),
         ..Default::default()
     }
@@ -164,6 +177,18 @@ fn escrow_held(who: &AccountId32) -> Balance {
 
 fn pass(seconds: u64) {
     Now::set(Now::get() + seconds);
+}
+
+fn events() -> Vec<Event<Test>> {
+    let ours = |record: frame_system::EventRecord<RuntimeEvent, _>| match record.event {
+        RuntimeEvent::Leases(event) => Some(event),
+        _ => None,
+    };
+    frame_system::Pallet::<Test>::events().into_iter().filter_map(ours).collect()
+}
+
+fn told(event: Event<Test>) {
+    assert!(events().contains(&event), "{event:?} is not in {:?}", events());
 }
 
 fn last_event() -> Event<Test> {

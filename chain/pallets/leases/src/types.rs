@@ -1,10 +1,11 @@
 //! What the chain keeps of a lease.
 
 use casemate_primitives::{
-    AgentPublicKey, Balance, DeploymentId, LeaseTerms, Quantities, Resources, UnixSeconds,
+    AgentPublicKey, Balance, DeploymentId, EndReason, Hash256, LeaseTerms, LogHead, Prices,
+    Quantities, Resources, UnixSeconds,
 };
 use frame_support::pallet_prelude::*;
-use sp_runtime::AccountId32;
+use sp_runtime::{AccountId32, Permill};
 
 /// Where a lease stands.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
@@ -19,10 +20,51 @@ pub enum LeaseState {
         at: UnixSeconds,
         /// When anyone may settle it.
         until: UnixSeconds,
+        /// Why it ended.
+        reason: EndReason,
+    },
+    /// Settled: the unspent rest went back. It stays until its periods are final and paid out, and
+    /// what its logs are proved against is kept for the agreed time.
+    Ended {
+        /// When it was closed.
+        at: UnixSeconds,
+        /// Why it ended.
+        reason: EndReason,
     },
 }
 
-/// A lease that is not settled.
+/// What was claimed in one period of `dispute_seconds` and is not final.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Period {
+    /// The period: seconds since the Unix epoch divided by its length.
+    pub number: u64,
+    /// Sum of its claims.
+    pub amount: Balance,
+}
+
+/// Claims that the publisher contests.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Contest {
+    /// How much is contested.
+    pub amount: Balance,
+    /// What the publisher put down for it.
+    pub deposit: Balance,
+    /// Without a decision up to this second the provider is right.
+    pub until: UnixSeconds,
+}
+
+/// Prices that both sides have replaced.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct PricesBefore {
+    /// Until when they held.
+    pub until: UnixSeconds,
+    /// Which they were.
+    pub prices: Prices,
+    /// Least that a running second cost.
+    pub second_min: Balance,
+}
+
+/// A lease that is still known.
 #[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct Lease {
     /// What it runs.
@@ -35,20 +77,36 @@ pub struct Lease {
     pub resources: Resources,
     /// Number of replicas.
     pub replicas: u16,
-    /// Prices and conditions, as quoted.
+    /// Prices and conditions, as quoted or as amended since.
     pub terms: LeaseTerms,
+    /// The prices before the last amendment.
+    pub before: Option<PricesBefore>,
     /// Where it stands.
     pub state: LeaseState,
-    /// Money held for it now.
+    /// Unspent money, held on the publisher's account like the next three.
     pub escrow: Balance,
-    /// Money paid out of it so far.
+    /// Claims that are not final, the older first.
+    pub open: BoundedVec<Period, ConstU32<2>>,
+    /// Claims that the publisher contests.
+    pub contest: Option<Contest>,
+    /// Final claims that are not paid out.
+    pub final_due: Balance,
+    /// Money paid out so far, the treasury's share among it.
     pub paid: Balance,
+    /// The treasury's share of what is paid out, as it was when the lease was opened.
+    pub treasury_share: Permill,
     /// Most that may be paid for one second of all replicas together.
     pub spend_rate_max: Balance,
     /// When it was opened.
     pub opened_at: UnixSeconds,
+    /// When the provider last proved work; before that, when the lease was opened.
+    pub claimed_at: UnixSeconds,
     /// When the escrow was used up, if it is.
     pub exhausted_at: Option<UnixSeconds>,
+    /// When the provider may take its machine back, once it has given notice.
+    pub reclaim_at: Option<UnixSeconds>,
+    /// At how many of the agreed levels the publisher was warned that money runs low.
+    pub warned: u8,
 }
 
 /// The activated agent of a replica.
@@ -62,8 +120,14 @@ pub struct Agent {
     pub recorded_to: UnixSeconds,
     /// The replica is paid up to this second, whichever agent signed.
     pub claimed_to: UnixSeconds,
+    /// Running seconds of its newest claimed record.
+    pub claimed_running: u64,
     /// Totals of its newest claimed record, without traffic that still may be paid.
     pub claimed_total: Quantities,
+    /// The log up to its newest claimed record: what log chunks are proved against.
+    pub log: LogHead,
+    /// The evidence that its newest claimed record names.
+    pub evidence: Hash256,
     /// What the spend rate allows for this key's last paid seconds and was not spent in them.
     /// Traffic that comes without new seconds is paid out of it.
     pub allowance: Balance,
@@ -90,12 +154,56 @@ pub(crate) const EARLIER_KEYS_MAX: u32 = 128;
 impl Lease {
     /// What all replicas together cost each second, traffic not included.
     pub fn price_per_second(&self) -> Option<Balance> {
-        self.terms.prices.per_second(&self.resources.checked_mul(self.replicas.into())?)
+        let one = self.terms.prices.per_second(&self.resources)?.max(self.terms.second_min);
+        one.checked_mul(self.replicas.into())
     }
 
     /// Resources of all replicas, as reserved at the provider.
     pub fn resources_total(&self) -> Option<Resources> {
         self.resources.checked_mul(self.replicas.into())
+    }
+
+    /// Claims that are not final and not contested.
+    pub fn open_amount(&self) -> Balance {
+        self.open.iter().fold(0, |sum: Balance, period| sum.saturating_add(period.amount))
+    }
+
+    /// Claims that are contested.
+    pub fn contested(&self) -> Balance {
+        self.contest.as_ref().map_or(0, |contest| contest.amount)
+    }
+
+    /// Sum of all claims that were not given back: open, contested, due and paid out.
+    pub fn earned(&self) -> Balance {
+        [self.contested(), self.final_due, self.paid]
+            .into_iter()
+            .fold(self.open_amount(), Balance::saturating_add)
+    }
+
+    /// What is held for it on the publisher's account.
+    pub fn held(&self) -> Balance {
+        [self.open_amount(), self.contested(), self.final_due]
+            .into_iter()
+            .fold(self.escrow, Balance::saturating_add)
+    }
+
+    /// Whether it was closed, settled or not.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, LeaseState::Closing { .. } | LeaseState::Ended { .. })
+    }
+
+    /// How long the escrow lasts at the full price; `None` where that is free.
+    pub fn seconds_left(&self) -> Option<u64> {
+        let price = self.price_per_second().filter(|price| *price > 0)?;
+        Some(u64::try_from(self.escrow / price).unwrap_or(u64::MAX))
+    }
+
+    /// At how many of the agreed levels money is low now.
+    pub fn warnings_due(&self) -> u8 {
+        let Some(left) = self.seconds_left() else { return 0 };
+        let is_below = |level: &&u32| **level > 0 && left < u64::from(**level);
+        let count = self.terms.warn_seconds.iter().filter(is_below).count();
+        u8::try_from(count).unwrap_or(u8::MAX)
     }
 
     /// Whether money and grace are over at `now`, even if nobody has claimed: the deposit paid
@@ -106,8 +214,60 @@ impl Lease {
             return now > at.saturating_add(grace);
         }
         let Some(price) = self.price_per_second().filter(|price| *price > 0) else { return false };
-        let seconds = self.escrow.saturating_add(self.paid) / price;
+        let seconds = self.escrow.saturating_add(self.earned()) / price;
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
         now > self.opened_at.saturating_add(seconds).saturating_add(grace)
     }
+
+    /// Whether the provider has proved nothing for longer than agreed.
+    pub fn is_silent(&self, now: UnixSeconds) -> bool {
+        let allowed = u64::from(self.terms.silence_seconds);
+        allowed > 0 && now > self.claimed_at.saturating_add(allowed)
+    }
+
+    /// Adds a claim that is made, or was anchored, at `as_of`.
+    pub(crate) fn add_claim(&mut self, amount: Balance, as_of: UnixSeconds, now: UnixSeconds) {
+        self.mature(now);
+        let number = self.period_of(as_of);
+        if self.is_final(number, now) {
+            self.final_due = self.final_due.saturating_add(amount);
+            return;
+        }
+        if let Some(period) = self.open.iter_mut().find(|period| period.number == number) {
+            period.amount = period.amount.saturating_add(amount);
+            return;
+        }
+        // At most the present and the last period are not final, so there is room.
+        let at = self.open.iter().position(|period| period.number > number);
+        let period = Period { number, amount };
+        if self.open.try_insert(at.unwrap_or(self.open.len()), period).is_err() {
+            self.final_due = self.final_due.saturating_add(amount);
+        }
+    }
+
+    /// Makes final what nobody contested in time.
+    pub(crate) fn mature(&mut self, now: UnixSeconds) {
+        let Self { terms, open, final_due, .. } = self;
+        let length = u64::from(terms.dispute_seconds);
+        open.retain(|period| {
+            let is_open = !is_final(period.number, length, now);
+            if !is_open {
+                *final_due = final_due.saturating_add(period.amount);
+            }
+            is_open
+        });
+    }
+
+    fn period_of(&self, second: UnixSeconds) -> u64 {
+        second.checked_div(u64::from(self.terms.dispute_seconds)).unwrap_or(0)
+    }
+
+    fn is_final(&self, period: u64, now: UnixSeconds) -> bool {
+        is_final(period, u64::from(self.terms.dispute_seconds), now)
+    }
+}
+
+/// A period is final one period after it has ended; without a length, at once.
+fn is_final(period: u64, length: u64, now: UnixSeconds) -> bool {
+    now.checked_div(length).is_none_or(|present| period.saturating_add(2) <= present)
 }

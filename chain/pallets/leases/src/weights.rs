@@ -22,6 +22,16 @@ pub trait WeightInfo {
     fn close() -> Weight;
     fn settle() -> Weight;
     fn forget_nonce() -> Weight;
+    fn payout() -> Weight;
+    fn forget() -> Weight;
+    fn give_notice() -> Weight;
+    fn evict() -> Weight;
+    fn amend() -> Weight;
+    fn contest() -> Weight;
+    fn prove_misconduct() -> Weight;
+    fn decide() -> Weight;
+    fn expire_contest() -> Weight;
+    fn set_treasury_share() -> Weight;
 }
 
 /// Weights with the runtime's own database costs.
@@ -126,8 +136,57 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
+    fn payout() -> Weight {
+        Weight::from_parts(120_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(5_u64))
+            .saturating_add(T::DbWeight::get().writes(4_u64))
+    }
+    fn forget() -> Weight {
+        Weight::from_parts(160_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(6_u64))
+            .saturating_add(T::DbWeight::get().writes(70_u64))
+    }
+    fn give_notice() -> Weight {
+        Weight::from_parts(16_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(1_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
+    fn evict() -> Weight {
+        Weight::from_parts(250_000_000, 20_000)
+            .saturating_add(T::DbWeight::get().reads(10_u64))
+            .saturating_add(T::DbWeight::get().writes(10_u64))
+    }
+    fn amend() -> Weight {
+        Weight::from_parts(120_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(67_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
+    fn contest() -> Weight {
+        Weight::from_parts(60_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(2_u64))
+            .saturating_add(T::DbWeight::get().writes(2_u64))
+    }
+    fn prove_misconduct() -> Weight {
+        Weight::from_parts(260_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
+    }
+    fn decide() -> Weight {
+        Weight::from_parts(90_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    fn expire_contest() -> Weight {
+        Weight::from_parts(90_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    fn set_treasury_share() -> Weight {
+        Weight::from_parts(8_000_000, 10_000)
+            .saturating_add(T::DbWeight::get().reads(0_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
 }
-
 impl WeightInfo for () {
     fn deploy() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
@@ -224,6 +283,56 @@ impl WeightInfo for () {
         // The fastest run took 12_619 ns.
         Weight::from_parts(12_980_000, 5_046)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn payout() -> Weight {
+        Weight::from_parts(120_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(5_u64))
+            .saturating_add(ParityDbWeight::get().writes(4_u64))
+    }
+    fn forget() -> Weight {
+        Weight::from_parts(160_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(6_u64))
+            .saturating_add(ParityDbWeight::get().writes(70_u64))
+    }
+    fn give_notice() -> Weight {
+        Weight::from_parts(16_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(1_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn evict() -> Weight {
+        Weight::from_parts(250_000_000, 20_000)
+            .saturating_add(ParityDbWeight::get().reads(10_u64))
+            .saturating_add(ParityDbWeight::get().writes(10_u64))
+    }
+    fn amend() -> Weight {
+        Weight::from_parts(120_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(67_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn contest() -> Weight {
+        Weight::from_parts(60_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(2_u64))
+            .saturating_add(ParityDbWeight::get().writes(2_u64))
+    }
+    fn prove_misconduct() -> Weight {
+        Weight::from_parts(260_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
+    }
+    fn decide() -> Weight {
+        Weight::from_parts(90_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn expire_contest() -> Weight {
+        Weight::from_parts(90_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn set_treasury_share() -> Weight {
+        Weight::from_parts(8_000_000, 10_000)
+            .saturating_add(ParityDbWeight::get().reads(0_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
 }

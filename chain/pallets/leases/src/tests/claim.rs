@@ -10,6 +10,7 @@ fn a_claim_pays_exactly_what_the_record_adds() {
         pass(10);
         let first = record_after(None, 10);
         assert_ok!(claim(first));
+        assert_ok!(Leases::payout(origin(stranger()), LEASE));
         assert_eq!(Balances::balance(&provider()) - before, 10 * PRICE_PER_SECOND);
         // Records between are not needed: the newest carries them all.
         pass(20);
@@ -17,8 +18,9 @@ fn a_claim_pays_exactly_what_the_record_adds() {
         let third = record_after(Some(&second), 15);
         assert_ok!(claim(third));
         let paid = 30 * PRICE_PER_SECOND;
+        assert_ok!(Leases::payout(origin(stranger()), LEASE));
         assert_eq!(Balances::balance(&provider()) - before, paid);
-        assert_eq!((lease().escrow, lease().paid), (DEPOSIT - paid, paid));
+        assert_eq!((lease().escrow, lease().earned()), (DEPOSIT - paid, paid));
         assert_noop!(claim(third), Error::<Test>::RecordOld);
         assert_noop!(claim(second), Error::<Test>::RecordOld);
     });
@@ -90,7 +92,7 @@ fn totals_grow_within_the_quota() {
         // A pod that slept uses less than its quota, and less is paid.
         let half = UsageRecord { total: record_after(Some(&first), 5).total, ..next };
         assert_ok!(claim(half));
-        assert_eq!(lease().paid, 15 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 15 * PRICE_PER_SECOND);
     });
 }
 
@@ -102,13 +104,13 @@ fn traffic_is_paid_up_to_the_spend_rate() {
         let mut first = record_after(None, 10);
         first.total.egress_mib = 100;
         assert_ok!(claim(first));
-        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 100 * 5);
+        assert_eq!(lease().earned(), 10 * PRICE_PER_SECOND + 100 * 5);
         pass(10);
         let mut second = record_after(Some(&first), 10);
         second.total.egress_mib = u64::MAX;
         assert_ok!(claim(second));
         // Capped at twice the price for these ten seconds.
-        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 500 + 20 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 10 * PRICE_PER_SECOND + 500 + 20 * PRICE_PER_SECOND);
     });
 }
 
@@ -120,12 +122,12 @@ fn no_more_than_the_escrow_is_paid_and_funding_goes_on() {
         pass(seconds);
         let first = record_after(None, seconds);
         assert_ok!(claim(first));
-        assert_eq!((lease().paid, lease().escrow), (DEPOSIT, 0));
+        assert_eq!((lease().earned(), lease().escrow), (DEPOSIT, 0));
         assert_eq!(last_event(), Event::FundsExhausted { lease: LEASE });
         assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
         pass(10);
         assert_ok!(claim(record_after(Some(&first), 10)));
-        assert_eq!(lease().paid, DEPOSIT + 10 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), DEPOSIT + 10 * PRICE_PER_SECOND);
     });
 }
 
@@ -151,7 +153,7 @@ fn a_new_agent_is_not_paid_again_for_the_time_of_the_one_before() {
         };
         let signature = signed_by(&new_key, &record);
         assert_ok!(Leases::claim(origin(provider()), record, signature));
-        assert_eq!(lease().paid, 60 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 60 * PRICE_PER_SECOND);
         assert_eq!(Agents::<Test>::get(LEASE, 0).unwrap().claimed_to, start + 30);
         assert_noop!(claim(record_after(Some(&old), 10)), Error::<Test>::RecordSignature);
     });
@@ -173,14 +175,14 @@ fn traffic_without_a_second_is_paid_out_of_what_the_last_ones_left() {
         assert_ok!(claim(first));
         let last = traffic_after(&first, 100);
         assert_ok!(claim(last));
-        assert_eq!(lease().paid, 10 * PRICE_PER_SECOND + 100 * 5, "nothing is lost");
+        assert_eq!(lease().earned(), 10 * PRICE_PER_SECOND + 100 * 5, "nothing is lost");
         assert_noop!(claim(last), Error::<Test>::RecordOld);
         // What both cost together is bounded as if they had been one claim.
         let more = traffic_after(&last, u64::from(u32::MAX));
         assert_ok!(claim(more));
-        assert_eq!(lease().paid, 10 * 2 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 10 * 2 * PRICE_PER_SECOND);
         assert_ok!(claim(traffic_after(&more, 1)));
-        assert_eq!(lease().paid, 10 * 2 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 10 * 2 * PRICE_PER_SECOND);
     });
 }
 
@@ -193,17 +195,21 @@ fn traffic_without_room_is_paid_with_the_next_seconds_within_their_allowance() {
         first.total.egress_mib = 2_200;
         assert_ok!(claim(first));
         let full = 10 * 2 * PRICE_PER_SECOND;
-        assert_eq!(lease().paid, full, "the spend rate is used up");
+        assert_eq!(lease().earned(), full, "the spend rate is used up");
         let second = traffic_after(&first, 300);
         assert_ok!(claim(second));
-        assert_eq!(lease().paid, full);
+        assert_eq!(lease().earned(), full);
         pass(10);
         let third = record_after(Some(&second), 10);
         assert_ok!(claim(third));
-        assert_eq!(lease().paid, full + 10 * PRICE_PER_SECOND + 300 * 5, "not lost, only later");
+        assert_eq!(
+            lease().earned(),
+            full + 10 * PRICE_PER_SECOND + 300 * 5,
+            "not lost, only later"
+        );
         pass(10);
         assert_ok!(claim(record_after(Some(&third), 10)));
-        assert_eq!(lease().paid, full + 20 * PRICE_PER_SECOND + 300 * 5, "paid once");
+        assert_eq!(lease().earned(), full + 20 * PRICE_PER_SECOND + 300 * 5, "paid once");
     });
 }
 
@@ -219,10 +225,10 @@ fn traffic_beyond_the_allowance_does_not_pile_up() {
         pass(10);
         let third = record_after(Some(&second), 10);
         assert_ok!(claim(third));
-        assert_eq!(lease().paid, 20 * 2 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 20 * 2 * PRICE_PER_SECOND);
         pass(10);
         assert_ok!(claim(record_after(Some(&third), 10)));
-        assert_eq!(lease().paid, 20 * 2 * PRICE_PER_SECOND + 10 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 20 * 2 * PRICE_PER_SECOND + 10 * PRICE_PER_SECOND);
     });
 }
 
@@ -244,10 +250,10 @@ fn an_agent_whose_first_time_was_paid_to_the_one_before_goes_on_from_there() {
             Leases::claim(origin(provider()), record, signed_by(&new_key, &record))
         };
         assert_ok!(by_new(first));
-        assert_eq!(lease().paid, 40 * PRICE_PER_SECOND, "no second of its own yet");
+        assert_eq!(lease().earned(), 40 * PRICE_PER_SECOND, "no second of its own yet");
         pass(20);
         assert_ok!(by_new(record_after(Some(&first), 25)));
-        assert_eq!(lease().paid, 60 * PRICE_PER_SECOND + 7 * 5, "its traffic is not lost");
+        assert_eq!(lease().earned(), 60 * PRICE_PER_SECOND + 7 * 5, "its traffic is not lost");
     });
 }
 
@@ -274,7 +280,7 @@ fn a_key_without_standing_is_not_paid_and_none_is_paid_beyond_its_end() {
 /// Claims, for a new agent, the whole time since `from` as fully used; gives what is paid.
 fn paid_for_all_since(from: u64, seed: u8) -> Balance {
     let (key, seconds, before) =
-        (SigningKey::from_bytes(&[seed; 32]), Now::get() - from, lease().paid);
+        (SigningKey::from_bytes(&[seed; 32]), Now::get() - from, lease().earned());
     let record = UsageRecord {
         sequence: 1,
         from,
@@ -284,7 +290,7 @@ fn paid_for_all_since(from: u64, seed: u8) -> Balance {
     };
     let signature = signed_by(&key, &record);
     assert_ok!(Leases::claim(origin(provider()), record, signature));
-    lease().paid - before
+    lease().earned() - before
 }
 
 fn activate_new(seed: u8) {

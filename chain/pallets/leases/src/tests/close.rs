@@ -9,8 +9,8 @@ fn a_lease_that_never_ran_gives_everything_back_at_once() {
         assert_ok!(Leases::close(origin(publisher()), LEASE));
         assert_eq!(escrow_held(&publisher()), 0);
         assert!(crate::Leases::<Test>::get(LEASE).is_none());
-        let settled = Event::Settled { lease: LEASE, paid: 0, refunded: DEPOSIT };
-        assert_eq!(last_event(), settled);
+        told(Event::Settled { lease: LEASE, paid: 0, refunded: DEPOSIT });
+        assert_eq!(last_event(), Event::Forgotten { lease: LEASE });
         let registered = pallet_providers::Providers::<Test>::get(provider()).unwrap();
         assert_eq!((registered.used, registered.live_leases), (Resources::default(), 0));
     });
@@ -30,10 +30,11 @@ fn last_records_are_paid_until_the_close_and_the_rest_goes_back() {
         // The pod took five seconds to stop: they are not paid.
         pass(5);
         assert_ok!(claim(record_after(None, 55)));
-        assert_eq!(lease().paid, 50 * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), 50 * PRICE_PER_SECOND);
         assert_ok!(Leases::settle(origin(provider()), LEASE));
         let (paid, refunded) = (50 * PRICE_PER_SECOND, DEPOSIT - 50 * PRICE_PER_SECOND);
-        assert_eq!(last_event(), Event::Settled { lease: LEASE, paid, refunded });
+        told(Event::Settled { lease: LEASE, paid, refunded });
+        told(Event::PaidOut { lease: LEASE, amount: paid, treasury: 0 });
         assert_eq!(escrow_held(&publisher()), 0);
         assert_eq!(Agents::<Test>::iter().count(), 0);
         assert_noop!(Leases::settle(origin(provider()), LEASE), Error::<Test>::NotFound);
@@ -56,7 +57,7 @@ fn traffic_after_the_close_is_not_paid_out_of_the_time_before_it() {
         let mut after = record_after(Some(&within), 5);
         after.total.egress_mib += 100;
         assert_ok!(claim(after));
-        assert_eq!(lease().paid, 50 * PRICE_PER_SECOND + 3 * 5);
+        assert_eq!(lease().earned(), 50 * PRICE_PER_SECOND + 3 * 5);
     });
 }
 
@@ -88,7 +89,7 @@ fn a_stranger_closes_only_what_is_out_of_money_and_grace() {
         assert_ok!(close());
         // Even then the provider is paid for what it did.
         assert_ok!(claim(record_after(None, lasts)));
-        assert_eq!(lease().paid, Balance::from(lasts) * PRICE_PER_SECOND);
+        assert_eq!(lease().earned(), Balance::from(lasts) * PRICE_PER_SECOND);
     });
 }
 
@@ -108,5 +109,162 @@ fn used_up_money_starts_the_grace_time() {
         pass(1);
         assert_ok!(close());
         assert_noop!(Leases::close(origin(publisher()), LeaseId(5)), Error::<Test>::NotFound);
+    });
+}
+
+#[test]
+fn a_provider_gives_the_agreed_notice_before_it_takes_its_machine_back() {
+    build_and_execute(|| {
+        open_with(|terms| terms.reclaim_seconds = 3_600);
+        let close = || Leases::close(origin(provider()), LEASE);
+        // Nothing ran yet: it may give up what it can't start.
+        assert_noop!(Leases::give_notice(origin(publisher()), LEASE), Error::<Test>::NotProvider);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        assert_noop!(close(), Error::<Test>::ReclaimNotice);
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, 100 * DEPOSIT));
+        assert_ok!(Leases::give_notice(origin(provider()), LEASE));
+        assert_eq!(last_event(), Event::NoticeGiven { lease: LEASE, at: Now::get() + 3_600 });
+        // Saying it again changes nothing, neither way.
+        assert_noop!(Leases::give_notice(origin(provider()), LEASE), Error::<Test>::NoticeGiven);
+        pass(3_599);
+        assert_noop!(close(), Error::<Test>::ReclaimNotice);
+        pass(1);
+        assert_ok!(close());
+        assert!(matches!(last_event(), Event::Closed { reason: EndReason::Reclaimed, .. }));
+    });
+}
+
+#[test]
+fn each_end_has_its_reason() {
+    let reason = |ends: &dyn Fn() -> DispatchResult| {
+        new_test_ext().execute_with(|| {
+            open_active_lease();
+            assert_ok!(ends());
+            let LeaseState::Closing { reason, .. } = lease().state else { panic!("not closing") };
+            assert_eq!(Told::get(), [format!("ended {reason:?} {}", Now::get() - 1_000_000)]);
+            reason
+        })
+    };
+    let by = |who: AccountId32| Leases::close(origin(who), LEASE);
+    let out_of_funds = || pass(u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 61);
+    assert_eq!(reason(&|| by(publisher())), EndReason::Stopped);
+    assert_eq!(reason(&|| by(provider())), EndReason::Reclaimed);
+    assert_eq!(
+        reason(&|| {
+            out_of_funds();
+            by(stranger())
+        }),
+        EndReason::OutOfFunds
+    );
+    assert_eq!(
+        reason(&|| {
+            out_of_funds();
+            by(provider())
+        }),
+        EndReason::OutOfFunds
+    );
+}
+
+#[test]
+fn an_ended_lease_stays_until_claims_are_final_and_logs_are_kept_no_longer() {
+    build_and_execute(|| {
+        open_with(|terms| {
+            terms.dispute_seconds = 100;
+            terms.retention_seconds = 5_000;
+        });
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        pass(50);
+        let mut record = record_after(None, 50);
+        record.log = casemate_primitives::LogHead { root: [5; 32], chunks: 3 };
+        assert_ok!(claim(record));
+        assert_noop!(Leases::forget(origin(stranger()), LEASE), Error::<Test>::NotEnded);
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        let free = Balances::balance(&publisher());
+        assert_ok!(Leases::settle(origin(provider()), LEASE));
+        // The unspent rest is free at once; what was claimed waits for its time.
+        let earned = 50 * PRICE_PER_SECOND;
+        assert_eq!(Balances::balance(&publisher()), free + DEPOSIT - earned);
+        assert_eq!((lease().escrow, lease().open_amount()), (0, earned));
+        assert_noop!(claim(record_after(Some(&record), 0)), Error::<Test>::Ended);
+        assert_noop!(Leases::settle(origin(provider()), LEASE), Error::<Test>::NotClosing);
+        assert_noop!(Leases::forget(origin(stranger()), LEASE), Error::<Test>::StillNeeded);
+        pass(200);
+        assert_ok!(Leases::payout(origin(stranger()), LEASE));
+        assert_eq!(lease().paid, earned);
+        let anchor = <Leases as crate::LeaseProofs<_>>::anchor(LEASE, 0).unwrap();
+        assert_eq!(anchor.log, record.log, "logs can still be proved");
+        assert_noop!(Leases::forget(origin(stranger()), LEASE), Error::<Test>::StillNeeded);
+        pass(4_800);
+        assert_ok!(Leases::forget(origin(stranger()), LEASE));
+        assert_eq!(Agents::<Test>::iter().count(), 0);
+        assert!(<Leases as crate::LeaseProofs<_>>::parties(LEASE).is_none());
+        assert_noop!(Leases::forget(origin(stranger()), LEASE), Error::<Test>::NotFound);
+    });
+}
+
+#[test]
+fn who_runs_out_of_money_is_warned_at_the_agreed_levels() {
+    build_and_execute(|| {
+        open_with(|terms| terms.warn_seconds = [60, 30, 0]);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        let warnings = || {
+            let is_warning = |event: &&Event<Test>| matches!(event, Event::FundsLow { .. });
+            events().iter().filter(is_warning).count()
+        };
+        // It lasts ninety seconds.
+        let mut before = None;
+        for (seconds, expected) in [(20, 0), (20, 1), (5, 1), (20, 2), (5, 2)] {
+            pass(seconds);
+            let record = record_after(before.as_ref(), seconds);
+            assert_ok!(claim(record));
+            before = Some(record);
+            assert_eq!(warnings(), expected);
+        }
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
+        pass(60);
+        assert_ok!(claim(record_after(before.as_ref(), 60)));
+        assert_eq!(warnings(), 3, "who has paid is warned anew");
+    });
+}
+
+#[test]
+fn a_silent_provider_is_evicted_by_one_call_of_anyone_and_pays_for_it() {
+    new_test_ext().execute_with(|| {
+        open_with(|terms| terms.silence_seconds = 100);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        let evict = || Leases::evict(origin(stranger()), LEASE);
+        pass(60);
+        assert_ok!(claim(record_after(None, 60)));
+        pass(100);
+        assert_noop!(evict(), Error::<Test>::NotSilent);
+        pass(1);
+        let (staked, free) =
+            (Balances::total_balance(&provider()), Balances::balance(&publisher()));
+        assert_ok!(evict());
+        // Half of the penalty makes up for the outage, the rest is nobody's.
+        let penalty = 100 * PRICE_PER_SECOND;
+        told(Event::ProviderSlashed { lease: LEASE, amount: penalty, rewarded: penalty / 2 });
+        assert_eq!(staked - Balances::total_balance(&provider()), penalty);
+        assert_eq!(Balances::balance(&publisher()) - free, penalty / 2);
+        assert!(matches!(last_event(), Event::Closed { reason: EndReason::ProviderSilent, .. }));
+        assert_noop!(evict(), Error::<Test>::Closing);
+        Leases::do_try_state().unwrap();
+        Providers::do_try_state().unwrap();
+    });
+}
+
+#[test]
+fn a_provider_that_never_starts_is_silent_too_and_without_an_agreed_time_nobody_is() {
+    new_test_ext().execute_with(|| {
+        open_with(|terms| terms.silence_seconds = 100);
+        pass(101);
+        assert_ok!(Leases::evict(origin(publisher()), LEASE));
+        assert!(crate::Leases::<Test>::get(LEASE).is_none(), "all went back at once");
+        Providers::do_try_state().unwrap();
+    });
+    build_and_execute(|| {
+        open_active_lease();
+        pass(10_000_000);
+        assert_noop!(Leases::evict(origin(publisher()), LEASE), Error::<Test>::NotSilent);
     });
 }

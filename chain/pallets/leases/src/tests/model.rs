@@ -52,7 +52,9 @@ fn key(byte: u8) -> SigningKey {
 fn paid_and_refunded() -> (u128, u128) {
     frame_system::Pallet::<Test>::events().into_iter().fold((0, 0), |(paid, back), record| {
         match record.event {
-            RuntimeEvent::Leases(Event::Claimed { paid: amount, .. }) => (paid + amount, back),
+            RuntimeEvent::Leases(Event::PaidOut { amount, treasury, .. }) => {
+                (paid + amount + treasury, back)
+            }
             RuntimeEvent::Leases(Event::Settled { refunded, .. }) => (paid, back + refunded),
             _ => (paid, back),
         }
@@ -113,7 +115,7 @@ fn apply(model: &mut Model, action: Action) {
                 total: before.map_or(used, |record| record.total.checked_add(&used).unwrap()),
                 ..Default::default()
             };
-            let paid_before = found.paid;
+            let paid_before = found.earned();
             let signature = signed_by(&key(byte), &record);
             if Leases::claim(origin(found.provider), record, signature).is_ok() {
                 model.records.insert((lease, byte), record);
@@ -123,10 +125,13 @@ fn apply(model: &mut Model, action: Action) {
                 let lease = crate::Leases::<Test>::get(LeaseId(lease)).unwrap();
                 let paid_seconds = u128::from(agent.claimed_to - found.opened_at);
                 let bound = 2 * PRICE_PER_SECOND * paid_seconds;
-                assert!(lease.paid <= bound, "never more than the spend rate since the opening");
-                assert!(lease.paid + agent.allowance <= bound, "nor is more left to spend");
-                assert!(lease.paid <= *cost, "never more than what was signed for costs");
-                assert!(lease.paid >= paid_before);
+                assert!(
+                    lease.earned() <= bound,
+                    "never more than the spend rate since the opening"
+                );
+                assert!(lease.earned() + agent.allowance <= bound, "nor is more left to spend");
+                assert!(lease.earned() <= *cost, "never more than what was signed for costs");
+                assert!(lease.earned() >= paid_before);
             }
         }
         Action::Close { lease, by } => {
@@ -177,7 +182,7 @@ fn paid_for(records: &[(u64, u64)], is_claimed: impl Fn(usize, u64) -> bool) -> 
                 check_invariants();
             }
         }
-        lease().paid
+        lease().earned()
     })
 }
 

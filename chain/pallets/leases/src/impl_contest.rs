@@ -1,0 +1,148 @@
+//! Claims that the publisher contests: decided by proof, by arbiters, or by time.
+
+use crate::*;
+use casemate_primitives::{AgentSignature, Balance, EndReason, LeaseId, UsageRecord};
+use frame_support::{
+    ensure,
+    traits::{
+        fungible::hold::Mutate,
+        tokens::{Fortitude, Precision, Restriction},
+    },
+};
+use pallet_attestation::genesis_hash;
+use sp_core::ed25519;
+use sp_runtime::{AccountId32, Permill};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_contest(who: AccountId32, id: LeaseId) -> DispatchResult {
+        let now = Self::now();
+        let contest = Leases::<T>::try_mutate(id, |slot| {
+            let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            ensure!(lease.publisher == who, Error::<T>::NotPublisher);
+            ensure!(lease.contest.is_none(), Error::<T>::Contested);
+            lease.mature(now);
+            let amount = lease.open_amount();
+            ensure!(amount > 0, Error::<T>::NothingOpen);
+            let deposit = T::ContestDepositShare::get() * amount;
+            let deposit = deposit.max(T::ContestDepositMin::get());
+            T::Currency::hold(&HoldReason::Contest.into(), &who, deposit)?;
+            let until = now.saturating_add(T::ArbitrationSeconds::get());
+            let contest = Contest { amount, deposit, until };
+            lease.open.clear();
+            lease.contest = Some(contest);
+            Ok::<_, DispatchError>(contest)
+        })?;
+        let Contest { amount, until, .. } = contest;
+        Self::deposit_event(Event::Contested { lease: id, amount, until });
+        Ok(())
+    }
+
+    /// Two records of one key that can't both be true.
+    pub(crate) fn do_prove_misconduct(
+        who: AccountId32,
+        a: UsageRecord,
+        signature_a: AgentSignature,
+        b: UsageRecord,
+        signature_b: AgentSignature,
+    ) -> DispatchResult {
+        let mut lease = Leases::<T>::get(a.lease).ok_or(Error::<T>::NotFound)?;
+        let agent = Agents::<T>::get(a.lease, a.replica).ok_or(Error::<T>::NotActivated)?;
+        ensure!(a.contradicts(&b), Error::<T>::NoContradiction);
+        let genesis = genesis_hash::<T>();
+        for (record, signature) in [(&a, signature_a), (&b, signature_b)] {
+            let (key, signature) =
+                (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
+            ensure!(
+                sp_io::crypto::ed25519_verify(&signature, &record.signing_payload(&genesis), &key),
+                Error::<T>::RecordSignature
+            );
+        }
+        let now = Self::now();
+        lease.mature(now);
+        let amount = lease.open_amount().saturating_add(lease.contested());
+        ensure!(amount > 0 || !lease.is_over(), Error::<T>::NothingOpen);
+        lease.open.clear();
+        if let Some(contest) = lease.contest.take() {
+            Self::release_deposit(&lease, &contest)?;
+        }
+        Self::give_publisher(&mut lease, amount)?;
+        T::Observer::contested(&lease.publisher, &lease.provider, false);
+        let (id, refunded) = (a.lease, amount);
+        Self::deposit_event(Event::Misconduct { lease: id, replica: a.replica, refunded });
+        if lease.is_over() {
+            if let LeaseState::Closing { at, .. } = lease.state {
+                // No last record of such a key is believed.
+                lease.state = LeaseState::Closing { at, until: now, reason: EndReason::Misconduct };
+            }
+            Leases::<T>::insert(id, lease);
+            return Ok(());
+        }
+        Self::end(id, lease, who, now, EndReason::Misconduct)
+    }
+
+    /// `to_publisher` of what is contested goes back, the rest is final.
+    pub(crate) fn do_decide(id: LeaseId, to_publisher: Permill) -> DispatchResult {
+        Leases::<T>::try_mutate(id, |slot| {
+            let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            Self::conclude(id, lease, to_publisher)
+        })
+    }
+
+    pub(crate) fn do_expire_contest(id: LeaseId) -> DispatchResult {
+        Leases::<T>::try_mutate(id, |slot| {
+            let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            let contest = lease.contest.as_ref().ok_or(Error::<T>::NotContested)?;
+            ensure!(Self::now() > contest.until, Error::<T>::ArbitersHaveTime);
+            // An attested agent has signed: without a decision that stands.
+            Self::conclude(id, lease, Permill::zero())
+        })
+    }
+
+    fn conclude(id: LeaseId, lease: &mut Lease, to_publisher: Permill) -> DispatchResult {
+        let contest = lease.contest.take().ok_or(Error::<T>::NotContested)?;
+        let refunded = to_publisher.mul_floor(contest.amount);
+        let rest = contest.amount.saturating_sub(refunded);
+        lease.final_due = lease.final_due.checked_add(rest).ok_or(Error::<T>::Overflow)?;
+        Self::give_publisher(lease, refunded)?;
+        // Who contests without reason pays the other side for the wait.
+        let is_provider_right = to_publisher < Permill::from_percent(50);
+        if is_provider_right {
+            T::Currency::transfer_on_hold(
+                &HoldReason::Contest.into(),
+                &lease.publisher,
+                &lease.provider,
+                contest.deposit,
+                Precision::Exact,
+                Restriction::Free,
+                Fortitude::Polite,
+            )?;
+        } else {
+            Self::release_deposit(lease, &contest)?;
+        }
+        T::Observer::contested(&lease.publisher, &lease.provider, is_provider_right);
+        Self::deposit_event(Event::ContestDecided { lease: id, refunded, is_provider_right });
+        Ok(())
+    }
+
+    fn release_deposit(lease: &Lease, contest: &Contest) -> DispatchResult {
+        let reason = HoldReason::Contest.into();
+        T::Currency::release(&reason, &lease.publisher, contest.deposit, Precision::Exact)?;
+        Ok(())
+    }
+
+    /// Gives claimed money back: into the escrow, or to the publisher where that is settled.
+    pub(crate) fn give_publisher(lease: &mut Lease, amount: Balance) -> DispatchResult {
+        if amount == 0 {
+            return Ok(());
+        }
+        if matches!(lease.state, LeaseState::Ended { .. }) {
+            let reason = HoldReason::Escrow.into();
+            T::Currency::release(&reason, &lease.publisher, amount, Precision::Exact)?;
+            return Ok(());
+        }
+        lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+        lease.exhausted_at = None;
+        lease.warned = lease.warnings_due();
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! What `pallet-proofs` asks of leases.
+
+use crate::*;
+use casemate_primitives::{
+    AgentSignature, Balance, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord,
+};
+use sp_runtime::AccountId32;
+
+impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
+    fn parties(id: LeaseId) -> Option<Parties<AccountId32>> {
+        let lease = Leases::<T>::get(id)?;
+        let is_live = !lease.is_over();
+        Some(Parties { publisher: lease.publisher, provider: lease.provider, is_live })
+    }
+
+    fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {
+        let Agent { key, sequence, recorded_to, log, evidence, .. } =
+            Agents::<T>::get(id, replica).filter(|agent| agent.sequence > 0)?;
+        Some(Anchor { key, sequence, recorded_to, log, evidence })
+    }
+
+    fn penalise(id: LeaseId) -> Result<Balance, DispatchError> {
+        let amount = Leases::<T>::try_mutate(id, |slot| {
+            let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            lease.mature(Self::now());
+            let amount = lease.open_amount();
+            lease.open.clear();
+            Self::give_publisher(lease, amount)?;
+            Ok::<_, DispatchError>(amount)
+        })?;
+        Self::deposit_event(Event::Penalised { lease: id, refunded: amount });
+        Ok(amount)
+    }
+
+    fn claim_as_of(
+        provider: AccountId32,
+        record: UsageRecord,
+        signature: AgentSignature,
+        as_of: UnixSeconds,
+    ) -> DispatchResult {
+        Self::do_claim(provider, record, signature, Some(as_of))
+    }
+}
