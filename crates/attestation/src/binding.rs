@@ -8,7 +8,8 @@ use sha2::{Digest, Sha512};
 /// What evidence was made for. Evidence for one purpose is worth nothing for another.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
 pub enum Purpose {
-    /// To register the agent's key on chain; the nonce is the hash of a recent block.
+    /// To show the chain that the agent is there, with its key: to register it, then the nonce is the hash
+    /// of a recent block; or to answer a challenge, then the nonce is the challenge's.
     Registration,
     /// To stand in a TLS certificate; the nonce is zero, freshness comes from the short validity.
     RaTls,

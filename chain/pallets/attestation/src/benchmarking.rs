@@ -176,6 +176,21 @@ fn standing<T: Config>(submission: &Submission) {
     Standings::<T>::insert(LEASE, REPLICA, standing);
 }
 
+/// An agent with standing and its evidence over a nonce, for the benchmarks of `FreshEvidence`'s users.
+pub(crate) fn fresh<T: Config>(
+    kind: TeeKind,
+) -> Result<(LeaseId, ReplicaIndex, Hash256, Submission), BenchmarkError> {
+    let (fixture, chain) = fixture()?;
+    let [tdx, snp] = software_tee::<T>(&fixture, &chain)?;
+    let submission = match kind {
+        TeeKind::AmdSevSnp => submission(kind, &fixture.snp_agent, snp)?,
+        _ => submission(TeeKind::IntelTdx, &fixture.tdx_agent, tdx)?,
+    };
+    approve::<T>(&submission)?;
+    standing::<T>(&submission);
+    Ok((LEASE, REPLICA, NONCE, submission))
+}
+
 /// The provider's origin. Its account is read and written with every transaction, so that the call's
 /// weight leaves it out.
 fn provider<T: Config>() -> RawOrigin<AccountId32> {

@@ -26,23 +26,44 @@ impl<T: Config> Pallet<T> {
         submission: Submission,
     ) -> DispatchResult {
         let manifest_hash = T::Agents::expected_manifest(&who, lease, replica)?;
-        let binding = Binding {
+        let nonce = Self::nonce(block)?;
+        let binding = Self::agent_binding(lease, replica, manifest_hash, nonce, &keys);
+        let claims = Self::verify_bound(&binding, &submission)?;
+        Self::grant(&who, &binding, &claims, &submission)
+    }
+
+    /// What an agent's evidence for the chain is over.
+    pub(crate) fn agent_binding(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        manifest_hash: Hash256,
+        nonce: Hash256,
+        keys: &Keys,
+    ) -> Binding {
+        Binding {
             purpose: Purpose::Registration,
             genesis_hash: genesis_hash::<T>(),
             lease,
             replica,
             manifest_hash,
-            nonce: Self::nonce(block)?,
+            nonce,
             agent_key: keys.agent,
             hpke_key: keys.hpke,
             tls_spki_sha256: keys.tls_spki_sha256,
             channel: [0; 32],
             gpu_evidence: [0; 32],
-        };
-        let claims = Self::verify(&submission)?;
+        }
+    }
+
+    /// What the evidence says, if it is genuine, over this binding and acceptable now.
+    pub(crate) fn verify_bound(
+        binding: &Binding,
+        submission: &Submission,
+    ) -> Result<Claims, Error<T>> {
+        let claims = Self::verify(submission)?;
         ensure!(claims.report_data == binding.report_data(), Error::<T>::Binding);
         Self::ensure_acceptable(&claims)?;
-        Self::grant(&who, &binding, &claims, &submission)
+        Ok(claims)
     }
 
     /// Gives the agent of a binding standing; its evidence has been verified and accepted.

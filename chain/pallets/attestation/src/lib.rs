@@ -9,6 +9,7 @@ mod appraisal;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impl_attest;
+mod impl_fresh;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -20,7 +21,7 @@ pub mod weights;
 
 pub use impl_attest::{genesis_hash, NONCE_BLOCKS_MAX};
 pub use pallet::*;
-pub use traits::{AgentRegistry, AttestedKeys};
+pub use traits::{AgentRegistry, AttestedKeys, FreshEvidence};
 pub use types::{Cluster, Keys, Standing, Submission, Workload, EVIDENCE_BYTES_MAX};
 pub use weights::WeightInfo;
 

@@ -2,5 +2,6 @@
 
 mod amd;
 mod attest;
+mod fresh;
 mod vendors;
 mod world;

@@ -1,5 +1,6 @@
 //! What this pallet and the leases have to do with each other.
 
+use crate::Submission;
 use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
 use frame_support::pallet_prelude::{DispatchError, DispatchResult};
 
@@ -55,4 +56,36 @@ pub trait AttestedKeys {
     /// Let a key count without evidence, for the benchmarks of who asks.
     #[cfg(feature = "runtime-benchmarks")]
     fn benchmark_attest(lease: LeaseId, replica: ReplicaIndex, key: AgentPublicKey);
+}
+
+/// Evidence over a nonce that somebody else has chosen: whether an agent is still there.
+pub trait FreshEvidence {
+    /// Whether the replica has an agent whose key counts now.
+    fn is_standing(lease: LeaseId, replica: ReplicaIndex) -> bool;
+
+    /// Verifies that this evidence was made by the agent that has (or had last) standing for the
+    /// replica, for this chain, this lease, this replica and exactly this nonce, and that it would be
+    /// accepted today. Changes nothing: standing is renewed by `attest` only.
+    ///
+    /// The agent makes it as it does for its registration (`Purpose::Registration`). A nonce that is not
+    /// the hash of a block gives no standing, and one that is must not be asked for here.
+    ///
+    /// # Errors
+    /// There is no such agent, or the evidence is not good.
+    fn verify_fresh(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        nonce: &Hash256,
+        submission: &Submission,
+    ) -> DispatchResult;
+
+    /// An agent with standing, and its evidence of this kind over the nonce, for the benchmarks of who
+    /// asks for it.
+    ///
+    /// # Errors
+    /// The evidence can't be had.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_fresh(
+        kind: casemate_attestation::TeeKind,
+    ) -> Result<(LeaseId, ReplicaIndex, Hash256, Submission), frame_benchmarking::BenchmarkError>;
 }

@@ -64,6 +64,7 @@ impl<T: Config> Pallet<T> {
             provider.retired = true;
             Ok(())
         })?;
+        Self::forget_if_empty(&who);
         T::OnRetire::retired(&who);
         Self::deposit_event(Event::Retired { provider: who });
         Ok(())
@@ -98,6 +99,11 @@ impl<T: Config> ProviderRegistry<T::AccountId> for Pallet<T> {
 
     fn reserve(who: &T::AccountId, resources: &Resources) -> DispatchResult {
         Self::try_mutate_active(who, |provider| {
+            // Less after a slash: no more leases until the stake covers the offer again.
+            ensure!(
+                provider.stake >= Self::stake_required(&provider.capacity),
+                Error::<T>::StakeTooLow
+            );
             let used = provider.used.checked_add(resources);
             let used = used.filter(|used| used.fits_in(&provider.capacity));
             provider.used = used.ok_or(Error::<T>::CapacityExhausted)?;

@@ -31,7 +31,7 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_withdraw(who: T::AccountId) -> DispatchResult {
         let now = Self::now();
-        let amount = Providers::<T>::try_mutate_exists(&who, |slot| {
+        let amount = Providers::<T>::try_mutate(&who, |slot| {
             let provider = slot.as_mut().ok_or(Error::<T>::NotRegistered)?;
             let due = |part: &Unbonding| part.unlocks_at <= now;
             let amount = provider
@@ -42,11 +42,9 @@ impl<T: Config> Pallet<T> {
             ensure!(amount > 0, Error::<T>::NothingToWithdraw);
             provider.unbonding.retain(|part| !due(part));
             T::Currency::release(&HoldReason::Stake.into(), &who, amount, Precision::Exact)?;
-            if provider.retired && provider.unbonding.is_empty() {
-                *slot = None;
-            }
             Ok::<_, DispatchError>(amount)
         })?;
+        Self::forget_if_empty(&who);
         Self::deposit_event(Event::Withdrawn { provider: who, amount });
         Ok(())
     }

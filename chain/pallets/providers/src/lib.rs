@@ -6,6 +6,7 @@
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impl_registry;
+mod impl_slash;
 mod impl_stake;
 #[cfg(test)]
 mod mock;
@@ -17,7 +18,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use traits::{OnRetire, ProviderRegistry};
+pub use traits::{OnRetire, ProviderRegistry, ProviderStake, Slashed};
 pub use types::{Provider, StakeRates, Unbonding, UnbondingsMax};
 pub use weights::WeightInfo;
 
@@ -75,6 +76,12 @@ pub mod pallet {
     pub type Providers<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, Provider, OptionQuery>;
 
+    /// What was slashed of each provider that is registered and was slashed, in all. For invariant 3,
+    /// and for whoever wants to know.
+    #[pallet::storage]
+    pub type SlashedTotal<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, Balance, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -118,6 +125,17 @@ pub mod pallet {
             /// Who.
             provider: T::AccountId,
         },
+        /// Stake was taken away.
+        Slashed {
+            /// Whose.
+            provider: T::AccountId,
+            /// How much in all: from what is bonded first, then from what is unbonding.
+            amount: Balance,
+            /// How much of it went to `beneficiary`. The rest is burnt.
+            rewarded: Balance,
+            /// Who has shown the reason.
+            beneficiary: T::AccountId,
+        },
     }
 
     #[pallet::error]
@@ -126,7 +144,8 @@ pub mod pallet {
         AlreadyRegistered,
         /// The account is not a provider: `register` first.
         NotRegistered,
-        /// The stake does not cover the capacity offered: bond more or offer less.
+        /// The stake does not cover the capacity offered (any more, after a slash): bond more or offer
+        /// less.
         StakeTooLow,
         /// More was to be unbonded than is bonded.
         NotEnoughStake,
@@ -200,7 +219,8 @@ pub mod pallet {
             Self::do_withdraw(ensure_signed(origin)?)
         }
 
-        /// Leave: refused while a lease is not settled. All stake starts to unbond.
+        /// Leave: refused while a lease is not settled. All stake starts to unbond; a provider whose
+        /// stake was slashed to nothing is forgotten at once.
         #[pallet::call_index(5)]
         pub fn retire(origin: OriginFor<T>) -> DispatchResult {
             Self::do_retire(ensure_signed(origin)?)

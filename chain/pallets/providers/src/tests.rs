@@ -1,5 +1,7 @@
 //! Tests enter by the calls; each ends in `try_state`.
 
+mod slash;
+
 use crate::{mock::*, *};
 use casemate_primitives::{Asset, Balance, PriceList, Prices, ProviderInfo, Resources, CASE};
 use frame_support::{

@@ -21,17 +21,26 @@ impl<T: Config> Pallet<T> {
             ensure!(provider.used.fits_in(&provider.capacity), "2: used fits in the capacity");
             ensure!(
                 provider.retired
-                    || provider.stake >= T::StakeRates::get().required(&provider.capacity),
-                "3: the stake covers the capacity"
+                    || provider.stake.saturating_add(SlashedTotal::<T>::get(&who))
+                        >= T::StakeRates::get().required(&provider.capacity),
+                "3: the stake, and what was slashed of it, cover the capacity"
             );
             ensure!(
-                !provider.retired || (provider.live_leases == 0 && provider.stake == 0),
-                "4: a retired provider has no lease and no stake"
+                !provider.retired
+                    || (provider.live_leases == 0 && provider.stake == 0 && leaving > 0),
+                "4: a retired provider has no lease, and no stake that is not unbonding"
+            );
+            ensure!(
+                provider.unbonding.iter().all(|part| part.amount > 0),
+                "6: no part that is unbonding is empty"
             );
             ensure!(
                 provider.live_leases > 0 || provider.used == Default::default(),
                 "5: without leases nothing is used"
             );
+        }
+        for who in SlashedTotal::<T>::iter_keys() {
+            ensure!(Providers::<T>::contains_key(&who), "7: slashes are those of providers");
         }
         Ok(())
     }
