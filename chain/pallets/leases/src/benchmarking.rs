@@ -4,9 +4,9 @@
 use super::{types::EARLIER_KEYS_MAX, *};
 use alloc::vec;
 use casemate_primitives::{
-    Asset, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId, LeaseTerms, ManifestRef,
-    PriceList, Prices, ProviderInfo, Quantities, Quote, ReplicaIndex, Resources, TeeKind,
-    UsageRecord, CASE, MANIFEST_SIZE_MAX, REPLICAS_MAX,
+    AgentSignature, Amendment, Asset, Balance, DeploymentId, DeploymentKind, EndReason, Hash256,
+    LeaseId, LeaseTerms, LogHead, ManifestRef, PriceList, Prices, ProviderInfo, Quantities, Quote,
+    ReplicaIndex, Resources, TeeKind, UsageRecord, CASE, MANIFEST_SIZE_MAX, REPLICAS_MAX,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{
@@ -18,7 +18,7 @@ use frame_system::RawOrigin;
 use pallet_attestation::{genesis_hash, AgentRegistry, AttestedKeys};
 use pallet_deployments::DeploymentRegistry;
 use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
-use sp_runtime::{AccountId32, MultiSignature};
+use sp_runtime::{AccountId32, MultiSignature, Permill};
 
 /// Of the keys that benchmarks make, in a key store that only they see.
 const KEY_TYPE: KeyTypeId = KeyTypeId(*b"case");
@@ -30,6 +30,9 @@ const RESOURCES: Resources =
     Resources { cpu_millicores: 100, memory_mib: 128, storage_mib: 1_024, gpus: 1 };
 
 const DEPOSIT: Balance = CASE;
+
+/// The length of the periods in which claims can be contested.
+const PERIOD_SECONDS: u32 = 3_600;
 
 /// So dear that a claim of one second uses the deposit up.
 const PRICES: Prices = Prices {
@@ -173,12 +176,20 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         resources: RESOURCES,
         replicas: REPLICAS_MAX,
         terms: terms::<T>(),
+        before: None,
         state: LeaseState::Active,
         escrow: DEPOSIT,
+        open: BoundedVec::truncate_from(vec![Period { number: 1, amount: 0 }; 2]),
+        contest: None,
+        final_due: 0,
         paid: DEPOSIT,
+        treasury_share: Permill::zero(),
         spend_rate_max: spend_rate(),
         opened_at: Pallet::<T>::now(),
+        claimed_at: Pallet::<T>::now(),
         exhausted_at: None,
+        reclaim_at: None,
+        warned: 0,
     };
     Leases::<T>::insert(id, lease);
     let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 8]).collect();
@@ -187,7 +198,10 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         sequence: 0,
         recorded_to: 0,
         claimed_to: 0,
+        claimed_running: 0,
         claimed_total: Quantities::default(),
+        log: LogHead::default(),
+        evidence: Hash256::default(),
         allowance: 0,
         earlier: BoundedVec::truncate_from(earlier),
     };
@@ -201,8 +215,61 @@ fn terms<T: Config>() -> LeaseTerms {
         notice_seconds: T::NoticeSecondsMax::get(),
         grace_seconds: T::GraceSecondsMax::get(),
         deposit_min: DEPOSIT,
+        dispute_seconds: PERIOD_SECONDS,
+        silence_seconds: 1,
+        warn_seconds: [u32::MAX; 3],
         ..Default::default()
     }
+}
+
+/// Brings a record of one second for the last replica; more than the escrow is left of.
+fn record<T: Config>(
+    id: LeaseId,
+    key: &ed25519::Public,
+    sequence: u64,
+) -> Result<(UsageRecord, AgentSignature), BenchmarkError> {
+    let now = Pallet::<T>::now();
+    let quota = Quantities::quota(&RESOURCES, 1);
+    let record = UsageRecord {
+        lease: id,
+        replica: REPLICAS_MAX - 1,
+        sequence,
+        from: now,
+        to: now + 1,
+        running_seconds: 1,
+        total: Quantities { egress_mib: 1, ingress_mib: 1, ..quota.unwrap_or_default() },
+        ..Default::default()
+    };
+    let payload = record.signing_payload(&genesis_hash::<T>());
+    let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, key, &payload)
+        .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+    Ok((record, signature.0))
+}
+
+/// A lease with claims that are open, and with claims that are due if `is_final`.
+fn claimed<T>(is_final: bool) -> Result<(Sides, LeaseId, ed25519::Public), BenchmarkError>
+where
+    T: Config + pallet_deployments::Config + pallet_providers::Config,
+{
+    let (sides, id, key) = active::<T>()?;
+    let (record, signature) = record::<T>(id, &key, 1)?;
+    Pallet::<T>::do_claim(sides.provider.clone(), record, signature, None)?;
+    Leases::<T>::mutate(id, |slot| {
+        if let Some(lease) = slot {
+            lease.treasury_share = T::TreasuryShareMax::get();
+            if is_final {
+                lease.open.iter_mut().for_each(|period| period.number = 0);
+            }
+        }
+    });
+    Ok((sides, id, key))
+}
+
+/// The origin of arbiters or of governance.
+fn of_council<T: Config>(
+    origin: Result<T::RuntimeOrigin, ()>,
+) -> Result<T::RuntimeOrigin, BenchmarkError> {
+    origin.map_err(|()| BenchmarkError::Stop("there is such an origin"))
 }
 
 /// Stops the deployment of a lease, so that settling the lease removes the deployment too.
@@ -271,32 +338,18 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Pays all that is left, which takes one event more than another claim.
+    /// Takes all that is left, which takes one event more than another claim.
     #[benchmark]
     fn claim() -> Result<(), BenchmarkError> {
         let (sides, id, key) = active::<T>()?;
         let origin = signed::<T>(sides.provider);
-        let now = Pallet::<T>::now();
-        let quota = Quantities::quota(&RESOURCES, 1);
-        let record = UsageRecord {
-            lease: id,
-            replica: REPLICAS_MAX - 1,
-            sequence: 1,
-            previous: [0; 32],
-            from: now,
-            to: now + 1,
-            total: Quantities { egress_mib: 1, ..quota.unwrap_or_default() },
-            ..Default::default()
-        };
-        let payload = record.signing_payload(&genesis_hash::<T>());
-        let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)
-            .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+        let (record, signature) = record::<T>(id, &key, 1)?;
 
         #[extrinsic_call]
-        _(origin, record, signature.0);
+        _(origin, record, signature);
 
         let lease = Leases::<T>::get(id).ok_or(BenchmarkError::Stop("the lease is there"))?;
-        assert_eq!((lease.escrow, lease.paid), (0, DEPOSIT));
+        assert_eq!((lease.escrow, lease.earned()), (0, DEPOSIT));
         assert!(lease.exhausted_at.is_some());
         Ok(())
     }
@@ -328,6 +381,165 @@ mod benchmarks {
 
         assert!(!Leases::<T>::contains_key(id));
         assert_eq!(Agents::<T>::iter_prefix(id).count(), 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn payout() -> Result<(), BenchmarkError> {
+        let (_, id, _) = claimed::<T>(true)?;
+
+        #[extrinsic_call]
+        _(signed::<T>(whitelisted_caller()), id);
+
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(DEPOSIT));
+        Ok(())
+    }
+
+    /// With all its agents.
+    #[benchmark]
+    fn forget() -> Result<(), BenchmarkError> {
+        let (_, id, _) = claimed::<T>(true)?;
+        Leases::<T>::mutate(id, |slot| {
+            if let Some(lease) = slot {
+                lease.state = LeaseState::Ended { at: 0, reason: EndReason::Stopped };
+            }
+        });
+
+        #[extrinsic_call]
+        _(signed::<T>(whitelisted_caller()), id);
+
+        assert!(!Leases::<T>::contains_key(id));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn give_notice() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        let origin = signed::<T>(sides.provider);
+
+        #[extrinsic_call]
+        _(origin, id);
+
+        assert!(Leases::<T>::get(id).is_some_and(|lease| lease.reclaim_at.is_some()));
+        Ok(())
+    }
+
+    /// Of a lease that never ran and whose deployment was stopped: all of it ends at once, and the
+    /// stake that pays is in as many parts as it can be.
+    #[benchmark]
+    fn evict() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        stop::<T>(&sides, id)?;
+        Leases::<T>::mutate(id, |slot| {
+            if let Some(lease) = slot {
+                lease.claimed_at = 0;
+            }
+        });
+
+        #[extrinsic_call]
+        _(signed::<T>(whitelisted_caller()), id);
+
+        assert!(!Leases::<T>::contains_key(id));
+        Ok(())
+    }
+
+    /// After an earlier change, with as many replicas as there can be.
+    #[benchmark]
+    fn amend() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = active::<T>()?;
+        let second_min = terms::<T>().second_min;
+        let before = PricesBefore { until: 0, prices: PRICES, second_min };
+        Leases::<T>::mutate(id, |slot| {
+            if let Some(lease) = slot {
+                lease.before = Some(before);
+            }
+        });
+        let amendment = Amendment {
+            lease: id,
+            replaces: PRICES,
+            prices: Prices { cpu_millicore_second: 1, ..PRICES },
+            second_min,
+            expires_at: Pallet::<T>::now(),
+        };
+        let payload = amendment.signing_payload(&genesis_hash::<T>());
+        let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, &sides.key, &payload)
+            .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, amendment, signature.into());
+
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.terms.prices), Some(amendment.prices));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn contest() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = claimed::<T>(false)?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id);
+
+        assert!(Leases::<T>::get(id).is_some_and(|lease| lease.contest.is_some()));
+        Ok(())
+    }
+
+    /// Of a contested claim, and with the end of the lease.
+    #[benchmark]
+    fn prove_misconduct() -> Result<(), BenchmarkError> {
+        let (sides, id, key) = claimed::<T>(false)?;
+        stop::<T>(&sides, id)?;
+        Pallet::<T>::do_contest(sides.publisher, id)?;
+        let (a, by_a) = record::<T>(id, &key, 1)?;
+        let (b, by_b) = record::<T>(id, &key, 2)?;
+
+        #[extrinsic_call]
+        _(signed::<T>(whitelisted_caller()), a, by_a, b, by_b);
+
+        assert!(Leases::<T>::get(id).is_none_or(|lease| lease.earned() == 0));
+        Ok(())
+    }
+
+    /// The provider is right, and gets what the publisher put down.
+    #[benchmark]
+    fn decide() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = claimed::<T>(false)?;
+        Pallet::<T>::do_contest(sides.publisher, id)?;
+        let origin = of_council::<T>(T::ArbiterOrigin::try_successful_origin())?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, id, Permill::from_percent(10));
+
+        assert!(Leases::<T>::get(id).is_some_and(|lease| lease.contest.is_none()));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn expire_contest() -> Result<(), BenchmarkError> {
+        let (sides, id, _) = claimed::<T>(false)?;
+        Pallet::<T>::do_contest(sides.publisher, id)?;
+        Leases::<T>::mutate(id, |slot| {
+            if let Some(contest) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
+                contest.until = 0;
+            }
+        });
+
+        #[extrinsic_call]
+        _(signed::<T>(whitelisted_caller()), id);
+
+        assert!(Leases::<T>::get(id).is_some_and(|lease| lease.contest.is_none()));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_treasury_share() -> Result<(), BenchmarkError> {
+        let origin = of_council::<T>(T::GovernanceOrigin::try_successful_origin())?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, T::TreasuryShareMax::get());
+
+        assert_eq!(TreasuryShare::<T>::get(), T::TreasuryShareMax::get());
         Ok(())
     }
 
