@@ -1,20 +1,20 @@
 //! Takes sealed output over from the backend.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use casemate_primitives::{LeaseId, UnixSeconds};
 use casemate_provider_core::{Backend, LogBatch, PodId};
 
 use super::Reconciler;
-use crate::spool::KeptLease;
+use crate::{metrics::Kind, spool::KeptLease};
 
 /// What was done and told so far.
 #[derive(Debug, Default)]
 pub(super) struct LogState {
     /// Leases as they were last noted.
     kept: Option<BTreeMap<LeaseId, KeptLease>>,
-    /// Pods that wrote what is no chunk: told once.
-    malformed: HashMap<PodId, ()>,
+    /// Pods that wrote what is not taken at all: told once.
+    malformed: HashSet<PodId>,
     /// When a lease's publisher was last told that output was dropped.
     dropped: HashMap<LeaseId, UnixSeconds>,
 }
@@ -32,7 +32,6 @@ impl<B: Backend> Reconciler<B> {
                 return tracing::error!(%err, "cannot see which pods have written output");
             }
         };
-        self.logs.malformed.retain(|pod, ()| pods.contains(pod));
         for pod in pods {
             // A bound: pods that write without end must not keep the others waiting.
             for _ in 0..BATCHES_MAX {
@@ -66,8 +65,18 @@ impl<B: Backend> Reconciler<B> {
                 return false;
             }
         };
-        if batch.refused > 0 && self.logs.malformed.insert(pod, ()).is_none() {
-            let reason = batch.reason.unwrap_or_default();
+        let refused = batch.refused.saturating_add(added.refused.len() as u64);
+        for (kind, count) in
+            [("kept", added.added), ("refused", refused), ("dropped", added.dropped)]
+        {
+            self.parts.metrics.log_chunks.get_or_create(&Kind { kind }).inc_by(count);
+        }
+        let is_bad = batch.refused > 0 || added.too_many;
+        if is_bad && self.logs.malformed.insert(pod) {
+            let reason = match added.too_many {
+                true => "its agents were started too often".to_owned(),
+                false => batch.reason.unwrap_or_default(),
+            };
             let message = format!("the pod's agent writes output that is not taken: {reason}");
             self.event(lease, now, "log-refused", Some(pod), message);
         }
@@ -116,6 +125,7 @@ impl<B: Backend> Reconciler<B> {
             return false;
         }
         self.logs.dropped.retain(|lease, _| leases.contains_key(lease));
+        self.logs.malformed.retain(|pod| leases.contains_key(&pod.lease));
         self.logs.kept = Some(leases);
         true
     }

@@ -49,6 +49,8 @@ pub struct ChunksAdded {
     pub refused: Vec<(AgentPublicKey, String)>,
     /// How many old bodies were dropped to make room.
     pub dropped: u64,
+    /// Whether any belonged to a log for which there is no room: the lease has too many.
+    pub too_many: bool,
 }
 
 /// A log that is kept.
@@ -472,7 +474,8 @@ fn refuse(
         }
     };
     let Some(log) = log else {
-        // More logs than are counted: there is nothing to note it at, and it was told of the first.
+        // There is nothing that it could be noted at.
+        done.too_many = true;
         return Ok(());
     };
     let marked = tx.execute(
@@ -514,8 +517,9 @@ fn node(db: &Connection, log: i64, level: u32, at: u64) -> rusqlite::Result<Opti
 
 /// What a chunk costs for good: its hash, about one node above it, and their rows.
 const LEAF_BYTES: u64 = 160;
-/// Logs of one lease: each start of an agent begins one. 64 replicas that start again 16 times.
-const LOGS_MAX: u32 = 1024;
+/// Logs of one lease: each start of an agent begins one. 64 replicas that start again 64 times; a list
+/// of them is below 1 MiB.
+const LOGS_MAX: u32 = 4096;
 /// Records in one answer: an answer of 512 bytes each is far below what clients take.
 const RECORDS_MAX: u32 = 2048;
 pub(super) const SCHEMA: &str = include_str!("logs.sql");

@@ -135,6 +135,7 @@ async fn follow(
         }
     };
     if is_over && wants_sealed {
+        let tail = tail.filter(|_| !reader.has_read());
         reader.read(tail).await?.iter().try_for_each(show)?;
     }
     Ok(())

@@ -135,7 +135,7 @@ async fn over_the_quota_the_oldest_bodies_go_and_all_that_is_left_is_proved() {
     assert_eq!(add(chunks(0..10)).await.unwrap(), added(10));
     // Two bodies make room for one more, as hashes stay.
     let more = add(vec![chunk([4; 32], 0)]).await.unwrap();
-    assert_eq!(more, ChunksAdded { added: 1, refused: vec![], dropped: 2 });
+    assert_eq!(more, ChunksAdded { dropped: 2, ..added(1) });
     let more = add(chunks(10..14)).await.unwrap();
     assert_eq!((more.added, more.refused.len()), (4, 0));
     let logs = spool.logs(LEASE).await.unwrap();
@@ -215,4 +215,19 @@ async fn the_newest_record_of_each_agent_outlives_the_lease() {
     spool.keep_leases([].into(), 0).await.unwrap();
     spool.sweep_logs(vec![], 101).await.unwrap();
     assert_eq!(spool.signed_records(LEASE, None, 0).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_lease_has_a_bounded_number_of_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(&dir).await;
+    let of = |number: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_le_bytes());
+        chunk(key, 0)
+    };
+    assert_eq!(add(&spool, (0..LOGS_MAX).map(of).collect()).await, added(LOGS_MAX.into()));
+    let more = add(&spool, vec![of(LOGS_MAX), of(0)]).await;
+    assert_eq!(more, ChunksAdded { too_many: true, ..ChunksAdded::default() });
+    assert_eq!(spool.logs(LEASE).await.unwrap().len(), usize::try_from(LOGS_MAX).unwrap());
 }

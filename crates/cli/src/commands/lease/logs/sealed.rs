@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use casemate_client::{
     api::{LogEntry, LogInfo, RefusalCode},
     provider::ProviderError,
-    sealed_logs::{LogWalk, OpenedLine, Standing},
+    sealed_logs::{LogProblem, LogWalk, OpenedLine, Standing},
 };
 use casemate_logs::Stream;
 use casemate_manifest::Manifest;
@@ -128,32 +128,37 @@ impl<'a> Reader<'a> {
         Self { place, names, genesis_hash, secret, next: BTreeMap::new() }
     }
 
-    /// All that is new since the last call, of each log in its order; of what is there at the first
-    /// call only the newest `tail` lines of each log.
+    /// All that is new since the last call, of each log in its order; only the newest `tail` lines of
+    /// each log. Where anything fails, the next call gives the same again.
     pub(super) async fn read(&mut self, tail: Option<usize>) -> anyhow::Result<Vec<ShownLine>> {
         let mut shown = Vec::new();
+        let mut next = self.next.clone();
         for log in kept_logs(self.place).await? {
             let agent = (log.replica, log.key.0);
-            let known = self.next.get(&agent).copied();
-            let first = known.unwrap_or(log.first);
+            // What was dropped is not waited for.
+            let first = next.get(&agent).copied().unwrap_or(0).max(log.first);
             if log.chunks <= first {
-                // Nothing of it yet, or nothing of it any more: it goes on from there.
-                self.next.insert(agent, first);
+                next.insert(agent, first);
                 continue;
             }
-            let tail = tail.filter(|_| known.is_none());
-            let lines = self.lines(agent, (first, log.chunks), tail).await?;
+            let (lines, position) = self.lines(agent, (first, log.chunks), tail).await?;
+            next.insert(agent, position);
             shown.extend(lines.into_iter().map(|line| self.names.line(agent, line, false)));
         }
+        self.next = next;
         Ok(shown)
     }
 
+    /// The newest lines of one log, and the index of the chunk after them.
     async fn lines(
-        &mut self,
+        &self,
         agent: (ReplicaIndex, AgentPublicKey),
         (first, chunks): (u64, u64),
         tail: Option<usize>,
-    ) -> anyhow::Result<Vec<OpenedLine>> {
+    ) -> anyhow::Result<(Vec<OpenedLine>, u64)> {
+        if tail == Some(0) {
+            return Ok((Vec::new(), chunks));
+        }
         // The newest lines are in the last chunks: more of these are read until there are enough.
         let mut back = tail.map_or(u64::MAX, |_| TAIL_CHUNKS);
         loop {
@@ -161,44 +166,45 @@ impl<'a> Reader<'a> {
             let log = (self.place.id, agent.0, agent.1);
             let mut walk = LogWalk::reading(&self.place.client, log, self.genesis_hash, start);
             let mut lines = Vec::new();
-            if tail != Some(0) {
-                while let Some(page) = walk.page(self.secret.expose()).await? {
-                    lines.extend(page);
-                }
-                if let Some(problem) = walk.report().problems.first() {
-                    return fail(
-                        Failure::new(format!(
-                            "the output of replica {} cannot be read: {}",
-                            agent.0,
-                            printable(&problem.to_string())
-                        ))
-                        .hint(
-                            "is it the account that deployed it? See what can be trusted: casemate \
-                             logs --verify",
-                        ),
-                    );
-                }
+            while let Some(page) = walk.page(self.secret.expose()).await? {
+                lines.extend(page);
+            }
+            // What the provider has dropped for room meanwhile is the oldest, and told in its events.
+            let is_fatal = |problem: &&LogProblem| !matches!(problem, LogProblem::Dropped { .. });
+            if let Some(problem) = walk.report().problems.iter().find(is_fatal) {
+                return fail(
+                    Failure::new(format!(
+                        "the output of replica {} cannot be read: {}",
+                        agent.0,
+                        printable(&problem.to_string())
+                    ))
+                    .hint(
+                        "is it the account that deployed it? See what can be trusted: casemate logs \
+                         --verify",
+                    ),
+                );
             }
             if tail.is_none_or(|tail| lines.len() >= tail) || start == first {
                 lines.drain(..lines.len().saturating_sub(tail.unwrap_or(usize::MAX)));
-                self.next
-                    .insert(agent, walk.position().max(if tail == Some(0) { chunks } else { 0 }));
-                return Ok(lines);
+                return Ok((lines, walk.position()));
             }
             back = back.saturating_mul(4);
         }
     }
 
-    /// Shows what is there and what comes, until something breaks for good.
+    /// Shows what is there, `tail` lines of each log, and what comes, until something breaks for good.
     pub(super) async fn follow(
         &mut self,
         context: &Context,
-        tail: Option<usize>,
+        mut tail: Option<usize>,
         show: impl Fn(&ShownLine) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         loop {
             match self.read(tail).await {
-                Ok(lines) => lines.iter().try_for_each(&show)?,
+                Ok(lines) => {
+                    tail = None;
+                    lines.iter().try_for_each(&show)?;
+                }
                 Err(error) => match error.downcast_ref::<ProviderError>() {
                     Some(told) if passes_by_itself(told) => {
                         let told = printable(&told.to_string());
@@ -213,6 +219,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether anything was there to be read before.
+    pub(super) fn has_read(&self) -> bool {
+        !self.next.is_empty()
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -220,3 +231,6 @@ impl<'a> Reader<'a> {
 
 /// Chunks that the newest lines are looked for in first.
 const TAIL_CHUNKS: u64 = 16;
+
+#[cfg(test)]
+mod tests;
