@@ -16,7 +16,8 @@ use casemate_agent::{Signer, config::SignerConfig};
 use casemate_logs::ChunkWriter;
 use casemate_manifest::{Manifest, VolumeSource};
 use casemate_primitives::{
-    AgentPublicKey, LeaseId, LogChunk, LogHead, ReplicaIndex, Resources, TeeKind, UnixSeconds, blake2_256,
+    AgentPublicKey, LeaseId, LogChunk, LogHead, ReplicaIndex, Resources, TeeKind, UnixSeconds,
+    blake2_256,
 };
 use tokio::sync::Notify;
 
@@ -35,7 +36,8 @@ const LINES_MAX: usize = 1000;
 /// - a pod is ready at once, and says that its evidence can be had (nothing serves it);
 /// - a container whose `command` is `["exit", CODE]` ends with that code: once, or for ever with
 ///   restart policy `Always` (and `OnFailure`, where the code is not 0);
-/// - with `spec.logs`, lines are sealed and not in [`Backend::logs`]: each record ends a chunk;
+/// - with `spec.logs`, the first container's lines are sealed and not in [`Backend::logs`]: each
+///   record ends a chunk;
 /// - each start prints `hello`; with a persistent volume also `run N`, N being the volume's starts;
 /// - an image that was given to [`MemoryBackend::refuse_image`] can't be had.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +74,9 @@ struct MemoryPod {
     last: Option<SignedUsageRecord>,
     lines: VecDeque<LogLine>,
     cursor: u64,
-    /// Where lines go if they are sealed.
+    /// The container whose agent signs, and seals.
+    first: String,
+    /// Where its lines go if they are sealed.
     writer: Option<ChunkWriter>,
     /// Chunks that are on their way to [`State::written`].
     chunks: Vec<LogChunk>,
@@ -181,7 +185,7 @@ impl MemoryBackend {
 
 impl MemoryPod {
     fn print(&mut self, container: &str, text: &str, time_ms: u64) {
-        if let Some(writer) = &mut self.writer {
+        if let Some(writer) = self.writer.as_mut().filter(|_| self.first == container) {
             let stream = casemate_logs::Stream::Stdout;
             self.chunks.extend(writer.line(time_ms, stream, text.as_bytes(), false));
             return;
@@ -263,6 +267,7 @@ impl State {
             last: None,
             lines: VecDeque::new(),
             cursor: 0,
+            first: containers.first().map(|container| container.name.clone()).unwrap_or_default(),
             writer: None,
             chunks: Vec::new(),
         };
