@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use casemate_client::{
     api::{
-        EventList, LeaseStatus, LogEntry, ProviderInfo, QuoteRequest, QuoteResponse, QuoteSummary,
-        Refusal,
+        EventList, LeaseStatus, LogChunkList, LogEntry, ProviderInfo, QuoteRequest, QuoteResponse,
+        QuoteSummary, RecordList, Refusal,
     },
     auth::{LIFETIME_SECONDS_MAX, ReplayCache, RequestParts, RequestSignature, verify},
+    records::SignedRecord,
 };
+use casemate_primitives::LeaseId;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Headers, one `name: value` a line.
@@ -59,6 +61,13 @@ pub(crate) fn answers(data: &[u8]) {
     round_trip::<LogEntry>(data);
     round_trip::<EventList>(data);
     round_trip::<Refusal>(data);
+    round_trip::<LogChunkList>(data);
+    round_trip::<RecordList>(data);
+    let records = serde_json::from_slice::<RecordList>(data).unwrap_or_default().records;
+    for entry in records {
+        // Nothing was ever signed for this chain.
+        assert!(SignedRecord::check(&entry, LeaseId(1), &[0xEE; 32]).is_err());
+    }
 }
 
 fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8]) {
@@ -82,5 +91,7 @@ mod tests {
         read::<Refusal>(include_str!("../corpus/client_answers/refusal.json"));
         read::<LogEntry>(include_str!("../corpus/client_answers/log.json"));
         read::<LeaseStatus>(include_str!("../corpus/client_answers/status.json"));
+        read::<LogChunkList>(include_str!("../corpus/client_answers/log_chunks.json"));
+        read::<RecordList>(include_str!("../corpus/client_answers/records.json"));
     }
 }

@@ -13,6 +13,7 @@ mod bundle;
 mod client;
 mod http;
 mod image;
+mod logs;
 mod manifest;
 mod primitives;
 mod result;

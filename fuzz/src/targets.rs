@@ -1,6 +1,6 @@
 //! The registry: one line for each target, in the order of the alphabet.
 
-use crate::{agent, attestation, client, http, image, manifest, primitives, result, vault};
+use crate::{agent, attestation, client, http, image, logs, manifest, primitives, result, vault};
 
 /// Name and function of each target.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -29,6 +29,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("image_layer_raw", image::layer_raw),
     ("image_layout", image::layout),
     ("image_reference", image::reference),
+    ("logs_chunk", logs::chunk),
     ("manifest_json", manifest::json),
     ("manifest_quantity", manifest::quantity),
     ("manifest_yaml", manifest::yaml),

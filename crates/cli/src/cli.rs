@@ -19,8 +19,8 @@ pub(crate) use attest::{
 pub(crate) use dev::DevArgs;
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
-    DeployArgs, EventsArgs, FundArgs, LogsArgs, OfferArgs, QuotesArgs, ReleaseArgs, StatusArgs,
-    StopArgs, UpdateArgs,
+    DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs, RecordsArgs,
+    ReleaseArgs, StatusArgs, StopArgs, UpdateArgs,
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
@@ -55,6 +55,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show what a provider did for a lease
     Events(EventsArgs),
+    /// What a lease's pods have signed
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Put more money into a lease, or change how fast it may be spent
     Fund(FundArgs),
     /// Run another manifest under a lease

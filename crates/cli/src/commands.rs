@@ -21,7 +21,7 @@ pub(crate) use image::{pinned_digest, root_fs_digest};
 use clap::CommandFactory as _;
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand},
+    cli::{Cli, Command, ConfigCommand, LeaseCommand},
     context::Context,
     printer::fields,
 };
@@ -36,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Status(args) => lease::status::run(context, &args).await,
         Command::Logs(args) => lease::logs::run(context, &args).await,
         Command::Events(args) => lease::logs::events(context, &args).await,
+        Command::Lease(LeaseCommand::Records(args)) => lease::records::run(context, &args).await,
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,

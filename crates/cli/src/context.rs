@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     address::Address,
     failure::{Failure, OrFail as _, fail},
-    keystore::{Keystore, KeystoreError, SecretText, StoredKey, read_private},
+    keystore::{Keystore, KeystoreError, LogSeed, SecretText, StoredKey, read_private},
     printer::Printer,
     secrets::SecretStore,
     settings::Settings,
@@ -86,6 +86,17 @@ impl Context {
         let passphrase = self.passphrase(&key)?;
         let keypair = key_failure(key.unlock(&passphrase))?.keypair()?;
         Ok((Signer { keypair, address: key.address }, passphrase))
+    }
+
+    /// The same, and what the account's log keys are made of.
+    pub(crate) fn signer_and_log_seed(
+        &self,
+    ) -> anyhow::Result<(Signer, Zeroizing<String>, LogSeed)> {
+        let key = self.account_key(None)?;
+        let passphrase = self.passphrase(&key)?;
+        let secret = key_failure(key.unlock(&passphrase))?;
+        let signer = Signer { keypair: secret.keypair()?, address: key.address };
+        Ok((signer, passphrase, secret.log_seed()?))
     }
 
     /// Where an account's secrets are.

@@ -5,6 +5,7 @@
 //! without the decryption failing (it is authenticated along with the secret).
 
 mod crypto;
+mod log_key;
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,6 +20,7 @@ use subxt_signer::{DEV_PHRASE, SecretUri, bip39::Mnemonic, sr25519::Keypair};
 use zeroize::Zeroizing;
 
 pub(crate) use crypto::{DerivedKey, KdfParameters, OpenError, Sealed};
+pub(crate) use log_key::{LogSecret, LogSeed};
 
 use crate::address::Address;
 

@@ -13,6 +13,7 @@ mod cli;
 mod commands;
 mod context;
 mod failure;
+mod kept_records;
 mod keystore;
 mod manifest_file;
 mod printer;

@@ -6,13 +6,14 @@ use std::{
     path::Path,
 };
 
-use casemate_manifest::Manifest;
+use casemate_manifest::{LogKey, Manifest};
 use casemate_primitives::{ManifestRef, Resources, blake2_256};
 
 use crate::{
     commands::pinned_digest,
     context::Context,
     failure::{Failure, OrFail as _, fail},
+    keystore::LogSecret,
 };
 
 /// A manifest as it is deployed.
@@ -88,6 +89,34 @@ pub(crate) async fn prepare(
     };
     let reference = ManifestRef { hash: blake2_256(canonical.as_bytes()), size };
     Ok(Prepared { manifest, canonical, reference })
+}
+
+/// Has the output sealed to the publisher, unless `plain` is asked for or the manifest names somebody.
+pub(crate) fn seal_logs(
+    context: &Context,
+    manifest: &mut Manifest,
+    secret: &LogSecret,
+    plain: bool,
+) -> anyhow::Result<()> {
+    if plain {
+        if manifest.log_recipient().is_some() {
+            return fail(
+                Failure::usage("the manifest has `spec.logs`, and --plain-logs asks for none")
+                    .hint("take one of them away"),
+            );
+        }
+        context.printer.note("The provider can read what the containers write (--plain-logs)");
+        return Ok(());
+    }
+    let public = secret.public().or_fail(|| Failure::new("the account has no log key"))?;
+    let key = LogKey::new(public).or_fail(|| Failure::new("the account has no log key"))?;
+    if !manifest.fill_log_recipient(key) && manifest.log_recipient() != Some(&key) {
+        context.printer.note(
+            "The manifest seals the output to another key than this account's: this account cannot \
+             read it",
+        );
+    }
+    Ok(())
 }
 
 /// What one replica needs.

@@ -12,6 +12,7 @@ use casemate_primitives::{DeploymentId, Hash256, LeaseId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    address::Address,
     failure::{Failure, OrFail as _},
     keystore::{make_folder, random_hex, write_new},
 };
@@ -71,6 +72,30 @@ impl LeaseNotes {
                 .context(Failure::new(format!("cannot remove `{}`", path.display())))),
             _ => Ok(()),
         }
+    }
+
+    /// Who runs or ran a lease, as far as it was remembered here. Unlike a note it stays when the
+    /// lease is over: its logs and records can still be fetched there.
+    pub(crate) fn provider(&self, lease: LeaseId) -> Option<Address> {
+        fs::read_to_string(self.provider_file(lease)).ok()?.trim().parse().ok()
+    }
+
+    /// Remembers who runs a lease. Where that fails it must be said later: no reason to stop.
+    pub(crate) fn remember_provider(&self, lease: LeaseId, provider: Address) {
+        if self.provider(lease) != Some(provider) {
+            let text = format!("{provider}\n");
+            let _ = make_folder(&self.folder)
+                .map(|()| replace(&self.provider_file(lease), text.as_bytes()));
+        }
+    }
+
+    /// Where a lease's usage records are kept.
+    pub(crate) fn records(&self, lease: LeaseId) -> PathBuf {
+        self.folder.join(format!("{lease}.records.jsonl"))
+    }
+
+    fn provider_file(&self, lease: LeaseId) -> PathBuf {
+        self.folder.join(format!("{lease}.provider"))
     }
 
     /// The trail of releases of secrets.

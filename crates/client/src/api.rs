@@ -10,14 +10,18 @@
 //! | `GET /v1/leases/{id}` | its publisher | [`LeaseStatus`] |
 //! | `GET /v1/leases/{id}/logs` | its publisher | [`LogEntry`], one JSON object a line |
 //! | `GET /v1/leases/{id}/events` | its publisher | [`EventList`] |
+//! | `GET /v1/leases/{id}/log-chunks?replica=&key=&from=&limit=&size=` | its publisher | [`LogChunkList`] |
+//! | `GET /v1/leases/{id}/records?replica=&after=` | its publisher | [`RecordList`] |
 //!
 //! A refusal has a 4xx or 5xx status and a [`Refusal`] as its body.
 
 mod agent_name;
 mod encoding;
+mod proofs;
 
 pub use agent_name::{AGENT_DOMAIN, AgentName, ParseAgentNameError};
 pub use encoding::{Amount, Hex, ParseHexError};
+pub use proofs::{LOG_CHUNKS_MAX, LogChunkEntry, LogChunkList, LogInfo, RecordEntry, RecordList};
 
 use casemate_primitives::{DeploymentId, LeaseId, Prices, Quantities, Quote, Resources};
 use serde::{Deserialize, Serialize};

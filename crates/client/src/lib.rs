@@ -5,6 +5,7 @@
 //! - [`collateral`]: what the chain has to know of a machine, in the pieces that it takes.
 //! - [`genesis`]: a development chain's specification with its software TEE.
 //! - [`provider`]: client of that API.
+//! - [`records`] and [`sealed_logs`]: usage records and output that a provider hands out, checked.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -14,3 +15,5 @@ pub mod chain;
 pub mod collateral;
 pub mod genesis;
 pub mod provider;
+pub mod records;
+pub mod sealed_logs;

@@ -16,7 +16,8 @@ use std::{
 };
 
 use casemate_primitives::{
-    AccountBytes, Hash256, LeaseId, Quote, Resources, UnixSeconds, blake2_256,
+    AccountBytes, AgentPublicKey, Hash256, LeaseId, Quote, ReplicaIndex, Resources, UnixSeconds,
+    blake2_256,
 };
 use codec::DecodeAll;
 use futures::stream::BoxStream;
@@ -26,8 +27,8 @@ use subxt_signer::sr25519::{self, Keypair, PublicKey, Signature};
 
 use crate::{
     api::{
-        EventEntry, EventList, Hex, LeaseStatus, LogEntry, ProviderInfo, QuoteRequest,
-        QuoteResponse, QuoteSummary, Refusal,
+        EventEntry, EventList, Hex, LeaseStatus, LogChunkList, LogEntry, LogInfo, ProviderInfo,
+        QuoteRequest, QuoteResponse, QuoteSummary, RecordEntry, RecordList, Refusal,
     },
     auth::{self, RequestParts},
 };
@@ -183,6 +184,55 @@ impl ProviderClient {
         let path = format!("/v1/leases/{lease}/logs{}", options.query());
         let response = self.send(Method::GET, &path, Vec::new(), options.follow).await?;
         Ok(logs::lines(accepted(response).await?))
+    }
+
+    /// Which sealed logs of a lease the provider keeps, also when the lease is over.
+    ///
+    /// # Errors
+    /// The provider can't be reached, or keeps nothing of such a lease of this account.
+    pub async fn kept_logs(&self, lease: LeaseId) -> Result<Vec<LogInfo>, ProviderError> {
+        let path = format!("/v1/leases/{lease}/log-chunks");
+        let list: LogChunkList =
+            json(self.send(Method::GET, &path, Vec::new(), false).await?).await?;
+        Ok(list.logs)
+    }
+
+    /// Chunks of one sealed log from index `from` on, as many as fit an answer, with their paths in
+    /// the tree of its first `size` chunks. Nothing of it was verified.
+    ///
+    /// # Errors
+    /// The provider can't be reached, or keeps nothing of such a lease of this account.
+    pub async fn log_chunks(
+        &self,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        key: &AgentPublicKey,
+        from: u64,
+        size: u64,
+    ) -> Result<LogChunkList, ProviderError> {
+        let key = Hex(key);
+        let path = format!(
+            "/v1/leases/{lease}/log-chunks?replica={replica}&key={key}&from={from}&size={size}"
+        );
+        json(self.send(Method::GET, &path, Vec::new(), false).await?).await
+    }
+
+    /// Signed usage records that the provider holds, of a replica or of all, those of each agent
+    /// after sequence `after`. Nothing of them was verified.
+    ///
+    /// # Errors
+    /// The provider can't be reached, or keeps nothing of such a lease of this account.
+    pub async fn records(
+        &self,
+        lease: LeaseId,
+        replica: Option<ReplicaIndex>,
+        after: u64,
+    ) -> Result<Vec<RecordEntry>, ProviderError> {
+        let replica = replica.map_or_else(String::new, |replica| format!("replica={replica}&"));
+        let path = format!("/v1/leases/{lease}/records?{replica}after={after}");
+        let list: RecordList =
+            json(self.send(Method::GET, &path, Vec::new(), false).await?).await?;
+        Ok(list.records)
     }
 
     async fn send(

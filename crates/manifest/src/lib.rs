@@ -13,6 +13,7 @@
 mod canonical;
 mod error;
 mod image;
+mod logs;
 mod parse;
 mod path;
 mod placement;
@@ -26,6 +27,7 @@ mod validate;
 
 pub use error::{ManifestError, Violation};
 pub use image::{ImageReference, InvalidImageReference};
+pub use logs::{InvalidLogKey, LogKey, Logs};
 pub use parse::MANIFEST_BYTES_MAX;
 pub use placement::{InvalidMeasurement, Measurement, Placement};
 pub use quantity::{CpuMillicores, InvalidQuantity, Mebibytes};

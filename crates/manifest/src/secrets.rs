@@ -41,23 +41,26 @@ impl FromStr for ReleaseKey {
     type Err = InvalidReleaseKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let err = || InvalidReleaseKey { found: shown(text) };
-        // One key has one text, so that one manifest has one hash.
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != 32 || !rest.is_empty() {
-            return Err(err());
-        }
-        let mut key = [0; 32];
-        for (byte, [high, low]) in key.iter_mut().zip(pairs) {
-            *byte = digit(*high).zip(digit(*low)).map(|(h, l)| h << 4 | l).ok_or_else(err)?;
-        }
-        Ok(Self(key))
+        key_bytes(text).map(Self).ok_or_else(|| InvalidReleaseKey { found: shown(text) })
     }
+}
+
+/// 32 bytes from 64 lower-case hex digits. One key has one text, so that one manifest has one hash.
+pub(crate) fn key_bytes(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != 32 || !rest.is_empty() {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (byte, [high, low]) in key.iter_mut().zip(pairs) {
+        *byte = digit(*high).zip(digit(*low)).map(|(h, l)| h << 4 | l)?;
+    }
+    Some(key)
 }
 
 impl Serialize for ReleaseKey {

@@ -2,7 +2,7 @@
 //!
 //! The doc comments become the descriptions in the JSON Schema, which editors show.
 
-use crate::{CpuMillicores, ImageReference, Mebibytes, Placement, ReleaseKey};
+use crate::{CpuMillicores, ImageReference, Logs, Mebibytes, Placement, ReleaseKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -82,6 +82,10 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub released_by: Vec<ReleaseKey>,
+    /// Whom the output is sealed to, so that it can be proved and nobody else reads it. `casemate
+    /// deploy` fills in the publisher's own key; without it the provider reads the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
     /// Which providers are taken.
     #[serde(default, skip_serializing_if = "Placement::is_default")]
     pub placement: Placement,

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use casemate_manifest::Manifest;
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, LeaseId, ReplicaIndex, TeeKind, UnixSeconds,
+    AgentPublicKey, AgentSignature, Hash256, LeaseId, LogChunk, ReplicaIndex, TeeKind, UnixSeconds,
     UsageRecord,
 };
 
@@ -177,6 +177,28 @@ pub struct SignedUsageRecord {
     pub signature: AgentSignature,
 }
 
+/// Most bytes of chunks that [`Backend::log_chunks`] gives at a time, but for one chunk that is
+/// always given: a batch of each pod is in memory at once.
+pub const LOG_BATCH_BYTES: usize = 256 * 1024;
+
+/// Sealed chunks of a pod's output that nobody has taken over yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogBatch {
+    /// In the order in which the agent wrote them. Their headers are the agent's word: whoever takes
+    /// them checks whose they are.
+    pub chunks: Vec<LogChunk>,
+    /// How many pieces among them were no chunks.
+    pub refused: u64,
+    /// Why the last of these was none, for people.
+    pub reason: Option<String>,
+    /// What the batch goes up to.
+    pub mark: LogMark,
+}
+
+/// Up to where chunks were read; it means something to the backend that made it only.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogMark(pub String);
+
 /// Which lines [`Backend::logs`] gives.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
@@ -326,6 +348,24 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         id: PodId,
         to: UnixSeconds,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Pods that may have chunks of output that were not given up by [`Backend::forget_log_chunks`]
+    /// yet, deleted pods included.
+    fn logged(&self) -> impl Future<Output = Result<Vec<PodId>, BackendError>> + Send;
+
+    /// The oldest chunks of a pod that were not given up yet; `None` where there are none. The same
+    /// again until they are given up, also after a SIGKILL, and after the pod was deleted.
+    fn log_chunks(
+        &self,
+        id: PodId,
+    ) -> impl Future<Output = Result<Option<LogBatch>, BackendError>> + Send;
+
+    /// The caller has spooled what [`Backend::log_chunks`] gave up to `mark`: it may go.
+    fn forget_log_chunks(
+        &self,
+        id: PodId,
+        mark: &LogMark,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Resolves when something may have changed since the last call. Only ever a hint: a lost or a

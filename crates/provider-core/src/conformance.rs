@@ -19,8 +19,8 @@ use casemate_primitives::{LeaseId, UsageRecord};
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, BackendError, ContainerState, LogLine, LogQuery, Pod, PodId, PodPhase, PodStatus,
-    SignedUsageRecord,
+    Backend, BackendError, ContainerState, LogBatch, LogLine, LogQuery, Pod, PodId, PodPhase,
+    PodStatus, SignedUsageRecord,
 };
 
 pub use crate::conformance_tests;
@@ -73,7 +73,7 @@ macro_rules! conformance_tests {
             a_crash_is_counted_and_the_app_started_again, an_app_that_ends_fails_the_pod,
             a_missing_image_fails_the_pod, persistent_volumes_outlive_the_pod,
             two_versions_run_side_by_side, containers_are_told_apart,
-            a_deleted_pod_can_be_applied_again,
+            a_deleted_pod_can_be_applied_again, sealed_output_is_kept_until_it_is_taken,
         );
     };
     (@each $harness:path: $($name:ident),* $(,)?) => {
@@ -452,4 +452,91 @@ pub async fn a_deleted_pod_can_be_applied_again(harness: &mut impl Harness) {
     let usage = backend.usage().await.expect("the records can be read");
     let keys: BTreeSet<_> = usage.iter().filter(|(id, _)| *id == pod.id).map(|u| u.1.key).collect();
     assert_eq!(keys, [before.agent_key, after.agent_key].into_iter().flatten().collect());
+}
+
+/// With `spec.logs`, output comes in chunks that only the recipient opens: the same until they are
+/// given up, also for a backend that was opened anew and for a pod that is gone; and those of a pod
+/// that was applied again come after.
+pub async fn sealed_output_is_kept_until_it_is_taken(harness: &mut impl Harness) {
+    let secret = [0x77; 32];
+    let public = casemate_logs::public_key(&secret).expect("any 32 bytes are a secret key");
+    let mut backend = harness.open().await;
+    let mut pod = simple(harness, pod_id(13, 1), Behaviour::Stays, "Always");
+    let mut manifest = (*pod.manifest).clone();
+    let recipient = casemate_manifest::LogKey::new(public).expect("it is of full order");
+    assert!(manifest.fill_log_recipient(recipient));
+    pod.manifest = Arc::new(manifest);
+    backend.apply(&pod).await.expect("the pod is accepted");
+    let status = expect_ready(&backend, pod.id).await;
+    let first = expect_chunk(&backend, pod.id).await;
+    assert!(expect_batch(&backend, pod.id).await.chunks.starts_with(&first.chunks));
+    drop(backend);
+    backend = harness.open().await;
+    assert!(expect_batch(&backend, pod.id).await.chunks.starts_with(&first.chunks));
+
+    let lines = backend.logs(pod.id, &LogQuery::default()).await.expect("the lines can be read");
+    assert!(!printed(&lines, "hello"), "sealed lines are nobody else's to read: {lines:?}");
+    delete(&backend, pod.id).await;
+    assert_eq!(harness.leftovers().await, Vec::<String>::new());
+    backend.apply(&pod).await.expect("the pod is accepted");
+    expect_ready(&backend, pod.id).await;
+    drop(backend);
+    backend = harness.open().await;
+    let mut chunks = Vec::new();
+    loop {
+        let batch = expect_batch(&backend, pod.id).await;
+        assert_eq!(batch.refused, 0, "{:?}", batch.reason);
+        backend.forget_log_chunks(pod.id, &batch.mark).await.expect("a batch can be given up");
+        // Once more does nothing, least of all to the next one.
+        backend.forget_log_chunks(pod.id, &batch.mark).await.expect("a batch can be given up");
+        chunks.extend(batch.chunks);
+        if chunks.iter().any(|chunk| Some(chunk.header.key) != status.agent_key) {
+            break;
+        }
+    }
+    delete(&backend, pod.id).await;
+    let (old, new): (Vec<_>, Vec<_>) =
+        chunks.iter().partition(|chunk| Some(chunk.header.key) == status.agent_key);
+    assert!(chunks.starts_with(&first.chunks), "the old pod's come first");
+    for chunks in [old, new] {
+        let mut lines = Vec::new();
+        for (index, chunk) in (0..).zip(chunks) {
+            assert_eq!(chunk.header.index, index, "in their order, none twice");
+            lines.extend(casemate_logs::open(chunk, &GENESIS, &secret).expect("it opens"));
+        }
+        assert!(lines.iter().any(|line| line.text == b"hello"), "{lines:?}");
+    }
+    while let Some(batch) = backend.log_chunks(pod.id).await.expect("chunks can be read") {
+        backend.forget_log_chunks(pod.id, &batch.mark).await.expect("a batch can be given up");
+    }
+    assert_eq!(backend.logged().await.expect("they can be listed"), []);
+}
+
+/// Waits until there is something to take.
+async fn expect_batch(backend: &impl Backend, id: PodId) -> LogBatch {
+    let start = Instant::now();
+    loop {
+        // Records come with time, and chunks with them.
+        backend.usage().await.expect("the records can be read");
+        if let Some(batch) = backend.log_chunks(id).await.expect("chunks can be read") {
+            let logged = backend.logged().await.expect("they can be listed");
+            assert!(logged.contains(&id), "{logged:?}");
+            return batch;
+        }
+        assert!(start.elapsed() < PATIENCE, "pod {id} has written no chunk");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until there is a chunk.
+async fn expect_chunk(backend: &impl Backend, id: PodId) -> LogBatch {
+    let start = Instant::now();
+    loop {
+        let batch = expect_batch(backend, id).await;
+        if !batch.chunks.is_empty() {
+            return batch;
+        }
+        assert!(start.elapsed() < PATIENCE, "pod {id} has written no chunk");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -12,6 +12,7 @@ pub mod plan;
 
 pub use backend::{
     Attestation, AttestationEndpoint, Backend, BackendError, ContainerState, ContainerStatus,
-    LogLine, LogQuery, LogStream, Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
+    LOG_BATCH_BYTES, LogBatch, LogLine, LogMark, LogQuery, LogStream, Pod, PodId, PodPhase,
+    PodStatus, SignedUsageRecord,
 };
 pub use memory::MemoryBackend;

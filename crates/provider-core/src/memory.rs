@@ -1,5 +1,7 @@
 //! A backend that runs nothing: for tests and benches of what stands above the seam.
 
+mod logs;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, Ipv4Addr},
@@ -11,15 +13,18 @@ use std::{
 };
 
 use casemate_agent::{Signer, config::SignerConfig};
+use casemate_logs::ChunkWriter;
 use casemate_manifest::{Manifest, VolumeSource};
 use casemate_primitives::{
-    AgentPublicKey, LeaseId, ReplicaIndex, Resources, TeeKind, UnixSeconds, blake2_256,
+    AgentPublicKey, LeaseId, LogChunk, LogHead, ReplicaIndex, Resources, TeeKind, UnixSeconds,
+    blake2_256,
 };
 use tokio::sync::Notify;
 
 use crate::{
     Attestation, AttestationEndpoint, Backend, BackendError, ContainerState, ContainerStatus,
-    LogLine, LogQuery, LogStream, Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
+    LogBatch, LogLine, LogMark, LogQuery, LogStream, Pod, PodId, PodPhase, PodStatus,
+    SignedUsageRecord,
 };
 
 /// Lines that a pod keeps.
@@ -31,6 +36,8 @@ const LINES_MAX: usize = 1000;
 /// - a pod is ready at once, and says that its evidence can be had (nothing serves it);
 /// - a container whose `command` is `["exit", CODE]` ends with that code: once, or for ever with
 ///   restart policy `Always` (and `OnFailure`, where the code is not 0);
+/// - with `spec.logs`, the first container's lines are sealed and not in [`Backend::logs`]: each
+///   record ends a chunk;
 /// - each start prints `hello`; with a persistent volume also `run N`, N being the volume's starts;
 /// - an image that was given to [`MemoryBackend::refuse_image`] can't be had.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +56,7 @@ struct Shared {
 struct State {
     pods: BTreeMap<PodId, MemoryPod>,
     last_records: BTreeMap<(PodId, AgentPublicKey), SignedUsageRecord>,
+    written: logs::Written,
     volumes: BTreeMap<(LeaseId, ReplicaIndex, String), u64>,
     refused_images: BTreeSet<String>,
     failures: VecDeque<String>,
@@ -66,6 +74,12 @@ struct MemoryPod {
     last: Option<SignedUsageRecord>,
     lines: VecDeque<LogLine>,
     cursor: u64,
+    /// The container whose agent signs, and seals.
+    first: String,
+    /// Where its lines go if they are sealed.
+    writer: Option<ChunkWriter>,
+    /// Chunks that are on their way to [`State::written`].
+    chunks: Vec<LogChunk>,
 }
 
 impl MemoryBackend {
@@ -123,6 +137,18 @@ impl MemoryBackend {
         self.with_running(id, |pod| pod.print(container, text, now_ms))
     }
 
+    /// Head of a running pod's log, over the chunks that are sealed.
+    pub fn log_head(&self, id: PodId) -> Option<LogHead> {
+        Some(self.lock().pods.get(&id)?.writer.as_ref()?.head())
+    }
+
+    /// What a hostile agent writes instead of what it should: a chunk of anything, or (`None`) what
+    /// is no chunk.
+    pub fn write_chunk(&self, id: PodId, chunk: Option<LogChunk>) {
+        self.lock().written.push(id, chunk);
+        self.shared.changed.notify_waiters();
+    }
+
     /// Ends a pod as if its agent had been killed: its key is lost, and it has failed. Returns
     /// whether there is such a pod.
     pub fn kill(&self, id: PodId) -> bool {
@@ -139,7 +165,10 @@ impl MemoryBackend {
     }
 
     fn with_running(&self, id: PodId, f: impl FnOnce(&mut MemoryPod)) -> bool {
-        let found = self.lock().pods.get_mut(&id).map(f).is_some();
+        let mut state = self.lock();
+        let found = state.pods.get_mut(&id).map(f).is_some();
+        state.take_chunks(id);
+        drop(state);
         self.shared.changed.notify_waiters();
         found
     }
@@ -156,6 +185,11 @@ impl MemoryBackend {
 
 impl MemoryPod {
     fn print(&mut self, container: &str, text: &str, time_ms: u64) {
+        if let Some(writer) = self.writer.as_mut().filter(|_| self.first == container) {
+            let stream = casemate_logs::Stream::Stdout;
+            self.chunks.extend(writer.line(time_ms, stream, text.as_bytes(), false));
+            return;
+        }
         self.cursor += 1;
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();
@@ -178,6 +212,7 @@ impl MemoryPod {
         };
         if due || in_any_case {
             let elapsed = Duration::from_secs(now.saturating_sub(self.start));
+            self.chunks.extend(self.writer.as_mut().and_then(ChunkWriter::flush));
             let (record, signature) = signer.record(now, elapsed, 0);
             self.last = Some(SignedUsageRecord { record, key: signer.public_key(), signature });
         }
@@ -185,6 +220,14 @@ impl MemoryPod {
 }
 
 impl State {
+    /// Takes what a pod has sealed to where it outlives the pod.
+    fn take_chunks(&mut self, id: PodId) {
+        let chunks = self.pods.get_mut(&id).map(|pod| std::mem::take(&mut pod.chunks));
+        for chunk in chunks.unwrap_or_default() {
+            self.written.push(id, Some(chunk));
+        }
+    }
+
     fn fail(&mut self, what: &str) -> Result<(), BackendError> {
         match self.failures.pop_front() {
             Some(reason) => Err(BackendError::Engine { what: what.to_owned(), reason }),
@@ -224,6 +267,9 @@ impl State {
             last: None,
             lines: VecDeque::new(),
             cursor: 0,
+            first: containers.first().map(|container| container.name.clone()).unwrap_or_default(),
+            writer: None,
+            chunks: Vec::new(),
         };
         let refused = containers.iter().find(|c| self.refused_images.contains(c.image.as_str()));
         if let Some(container) = refused {
@@ -233,6 +279,13 @@ impl State {
         }
         let signer = Signer::new(config, now).map_err(|err| engine(err.to_string()))?;
         started.status.agent_key = Some(signer.public_key());
+        if let Some(recipient) = pod.manifest.log_recipient() {
+            let PodId { lease, replica, .. } = pod.id;
+            let key = signer.public_key();
+            let writer =
+                ChunkWriter::new(pod.genesis_hash, lease, replica, key, *recipient.as_bytes());
+            started.writer = Some(writer.map_err(|err| engine(err.to_string()))?);
+        }
         started.status.attestation = match &self.attestation {
             Some(attestation) => attestation.clone(),
             None => Attestation::Available(AttestationEndpoint {
@@ -320,6 +373,7 @@ impl Backend for MemoryBackend {
             let mut started = state.start(pod, now)?;
             started.record(now, false);
             state.pods.insert(pod.id, started);
+            state.take_chunks(pod.id);
             drop(state);
             self.shared.changed.notify_waiters();
         }
@@ -332,6 +386,9 @@ impl Backend for MemoryBackend {
         state.fail("stop a pod")?;
         if let Some(mut pod) = state.pods.remove(&id) {
             pod.record(now, true);
+            for chunk in pod.chunks {
+                state.written.push(id, Some(chunk));
+            }
             if let Some(last) = pod.last {
                 state.last_records.insert((id, last.key), last);
             }
@@ -375,6 +432,9 @@ impl Backend for MemoryBackend {
         let mut records = state.last_records.clone();
         for (id, pod) in &mut state.pods {
             pod.record(now, false);
+            for chunk in pod.chunks.drain(..) {
+                state.written.push(*id, Some(chunk));
+            }
             if let Some(last) = &pod.last {
                 records.insert((*id, last.key), last.clone());
             }
@@ -384,6 +444,19 @@ impl Backend for MemoryBackend {
 
     async fn forget_usage(&self, id: PodId, to: UnixSeconds) -> Result<(), BackendError> {
         self.lock().last_records.retain(|(of, _), last| *of != id || last.record.to > to);
+        Ok(())
+    }
+
+    async fn logged(&self) -> Result<Vec<PodId>, BackendError> {
+        Ok(self.lock().written.pods())
+    }
+
+    async fn log_chunks(&self, id: PodId) -> Result<Option<LogBatch>, BackendError> {
+        Ok(self.lock().written.batch(id))
+    }
+
+    async fn forget_log_chunks(&self, id: PodId, mark: &LogMark) -> Result<(), BackendError> {
+        self.lock().written.forget(id, mark);
         Ok(())
     }
 

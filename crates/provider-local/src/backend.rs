@@ -1,5 +1,7 @@
 //! [`LocalBackend`]: the seam's methods over the pods of this machine.
 
+mod logs;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -15,14 +17,15 @@ use std::{
 use casemate_image::Store;
 use casemate_primitives::{Hash256, LeaseId, UnixSeconds};
 use casemate_provider_core::{
-    Attestation, AttestationEndpoint, Backend, BackendError, LogLine, LogQuery, Pod, PodId,
-    PodPhase, PodStatus, SignedUsageRecord,
+    Attestation, AttestationEndpoint, Backend, BackendError, LogBatch, LogLine, LogMark, LogQuery,
+    Pod, PodId, PodPhase, PodStatus, SignedUsageRecord,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
 use crate::{
     LocalConfig,
+    chunks::SetAside,
     error::{Result, chain, engine, io_error},
     files::{make_dir, names, read_optional, remove_tree, write_atomically, write_durably},
     fold::{EventLog, Fold, StoredRecord},
@@ -73,7 +76,8 @@ pub(crate) struct Entry {
 impl Entry {
     fn new(record: PodRecord, paths: PodPaths) -> Result<Self> {
         let signer = record.signer().to_owned();
-        let events = EventLog::open(paths.clone(), record.genesis_hash, signer)?;
+        let seals = record.manifest.log_recipient().is_some();
+        let events = EventLog::open(paths.clone(), record.genesis_hash, signer, seals)?;
         let failed = read_optional(&paths.failed())?;
         Ok(Self {
             started: AtomicBool::new(paths.started().exists()),
@@ -165,6 +169,7 @@ impl LocalBackend {
             for dir in [
                 instance.volumes(),
                 instance.last_records(),
+                instance.last_logs(),
                 instance.pods(),
                 instance.runtime_dir(),
             ] {
@@ -214,7 +219,9 @@ impl Inner {
                 "its path has a `,`, `:`, `\\` or line break, which overlay mounts can't take";
             return Err(engine(format!("use `{}`", config.data_dir.display()), reason));
         }
-        for dir in [instance.pods(), instance.last_records(), instance.volumes()] {
+        let dirs =
+            [instance.pods(), instance.last_records(), instance.last_logs(), instance.volumes()];
+        for dir in dirs {
             make_dir(&dir)?;
         }
         let images = config.images_dir.clone().unwrap_or_else(|| config.data_dir.join("images"));
@@ -391,6 +398,11 @@ impl Inner {
             let bytes = serde_json::to_vec(&last)
                 .map_err(|err| engine("write a usage record", err.to_string()))?;
             write_durably(&path, &bytes)?;
+        }
+        if let Some((_, at)) = lock(&entry.events).unread_chunks() {
+            let dir = self.machine.instance.last_logs();
+            let signer = entry.record.signer();
+            SetAside::set(&dir, &entry.paths.events(), id, signer, &at)?;
         }
         self.machine.clear(id)?;
         remove_tree(&entry.paths.dir)?;
@@ -600,6 +612,19 @@ impl Backend for LocalBackend {
             Ok(())
         })
         .await
+    }
+
+    async fn logged(&self) -> Result<Vec<PodId>, BackendError> {
+        self.blocking(Inner::logged).await
+    }
+
+    async fn log_chunks(&self, id: PodId) -> Result<Option<LogBatch>, BackendError> {
+        self.blocking(move |inner| inner.log_chunks(id)).await
+    }
+
+    async fn forget_log_chunks(&self, id: PodId, mark: &LogMark) -> Result<(), BackendError> {
+        let mark = mark.clone();
+        self.blocking(move |inner| inner.forget_log_chunks(id, &mark)).await
     }
 
     async fn changed(&self) {

@@ -9,6 +9,7 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use casemate_agent::event::{
@@ -23,6 +24,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chunks::Position,
     error::{Result, io_error},
     files::{read_optional, write_durably},
     instance::PodPaths,
@@ -49,6 +51,9 @@ pub(crate) struct Fold {
     evidence: Evidence,
     /// The newest record of each key, the newest key last.
     records: Vec<StoredRecord>,
+    /// Up to where sealed output was given up.
+    #[serde(default)]
+    chunks: Position,
 }
 
 /// What a signer says of its evidence.
@@ -124,17 +129,44 @@ pub(crate) struct EventLog {
     genesis_hash: Hash256,
     /// The container whose agent signs.
     signer: String,
+    /// Whether its output is sealed.
+    seals: bool,
+    /// No other file has had it in this process.
+    number: u64,
     decoder: Decoder,
     fold: Fold,
 }
 
 impl EventLog {
-    pub(crate) fn open(paths: PodPaths, genesis_hash: Hash256, signer: String) -> Result<Self> {
+    pub(crate) fn open(
+        paths: PodPaths,
+        genesis_hash: Hash256,
+        signer: String,
+        seals: bool,
+    ) -> Result<Self> {
         let checkpoint = read_optional(&paths.checkpoint())?;
         // A damaged one can't come from a SIGKILL; reading all again is right in any case.
         let fold: Fold =
             checkpoint.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Ok(Self { paths, genesis_hash, signer, decoder: Decoder::at(fold.offset), fold })
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let decoder = Decoder::at(fold.offset);
+        Ok(Self { paths, genesis_hash, signer, seals, number, decoder, fold })
+    }
+
+    /// The file's number and up to where its sealed output was given up, if there may be any behind.
+    pub(crate) fn unread_chunks(&self) -> Option<(u64, Position)> {
+        let at = &self.fold.chunks;
+        let length = std::fs::metadata(self.paths.events()).map_or(0, |metadata| metadata.len());
+        (self.seals && at.offset < length).then(|| (self.number, at.clone()))
+    }
+
+    /// Sealed output of the file with this number was taken over up to here, or there was none. The
+    /// file of a pod that was applied again is another one.
+    pub(crate) fn forget_chunks(&mut self, number: u64, to: Position) {
+        if number == self.number && to.offset > self.fold.chunks.offset {
+            self.fold.chunks = to;
+        }
     }
 
     /// Reads what is new.
@@ -180,8 +212,14 @@ impl EventLog {
         }
         // Half is kept, so that this is done seldom. The cut may be within a line: it is skipped.
         let start = self.fold.offset.saturating_sub(log_bytes_max / 2);
+        // Sealed output that was not taken over yet stays. An agent stops writing long before this
+        // bound; whatever goes beyond is none.
+        let start = match self.seals && metadata.blocks() * 512 <= log_bytes_max.saturating_mul(8) {
+            true => start.min(self.fold.chunks.offset),
+            false => start,
+        };
         let hole = i64::try_from(start).unwrap_or(0);
-        if hole <= 0 {
+        if hole <= 0 || start <= self.fold.log_start {
             return Ok(());
         }
         self.fold.log_start = start;
@@ -332,6 +370,7 @@ impl Fold {
             EventKind::Record { .. }
             | EventKind::BackOff { .. }
             | EventKind::Log { .. }
+            | EventKind::LogChunk { .. }
             | EventKind::Dropped { .. }
             | EventKind::EvidenceAvailable { .. }
             | EventKind::EvidenceUnavailable { .. }
@@ -380,13 +419,14 @@ fn log_line(cursor: u64, event: Event) -> Option<LogLine> {
         | EventKind::EvidenceAvailable { .. }
         | EventKind::AppStarted { .. }
         | EventKind::Ready
+        | EventKind::LogChunk { .. }
         | EventKind::Record { .. }
         | EventKind::Stopping => return None,
     };
     Some(LogLine { cursor, time_ms: event.time_ms, container: event.container, stream, text })
 }
 
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {

@@ -42,6 +42,11 @@ impl Instance {
         self.data_dir.join("last-records")
     }
 
+    /// Events files of deleted pods whose sealed output was not taken over yet.
+    pub(crate) fn last_logs(&self) -> PathBuf {
+        self.data_dir.join("last-logs")
+    }
+
     pub(crate) fn volumes(&self) -> PathBuf {
         self.data_dir.join("volumes")
     }

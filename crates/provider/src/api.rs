@@ -8,6 +8,7 @@ mod leases;
 mod listener;
 mod logs;
 mod orders;
+mod proofs;
 mod signed;
 
 use std::{
@@ -103,6 +104,8 @@ pub fn router<C: Chain, B: Backend>(parts: Parts<C, B>) -> Router {
         .route("/v1/leases/{id}", get(leases::status::<C, B>))
         .route("/v1/leases/{id}/events", get(leases::events::<C, B>))
         .route("/v1/leases/{id}/logs", get(logs::logs::<C, B>))
+        .route("/v1/leases/{id}/log-chunks", get(proofs::chunks::<C, B>))
+        .route("/v1/leases/{id}/records", get(proofs::records::<C, B>))
         .fallback(async || {
             let text = "there is no such path".into();
             Problem(refusal(RefusalCode::NotFound, text, "the API's paths begin with /v1"))

@@ -153,6 +153,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             tcp_address: addresses.ingress.ip(),
             tcp_ports: config.ingress.tcp_ports,
             has_tls: addresses.tls.is_some(),
+            log_bytes_max: config.logs.lease_bytes_max(),
         };
         let parts = reconciler::Parts {
             backend: Arc::clone(&backend),

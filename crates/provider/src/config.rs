@@ -50,6 +50,9 @@ pub struct Config {
     /// Rhythm of records, claims and updates.
     #[serde(default)]
     pub timing: TimingConfig,
+    /// What is kept of the pods' sealed output.
+    #[serde(default)]
+    pub logs: LogsConfig,
 }
 
 /// Pods by an OCI runtime on this machine.
@@ -169,6 +172,9 @@ pub struct PricingConfig {
     /// How long a pod stays after the money is used up.
     #[serde(default = "default_grace")]
     pub grace: Period,
+    /// How long after a lease's end its sealed output can be had, and must be shown when challenged.
+    #[serde(default = "default_retention")]
+    pub retention: Period,
     /// The least deposit, as the time that it must pay for.
     #[serde(default = "default_deposit")]
     pub deposit_covers: Period,
@@ -266,6 +272,29 @@ impl Default for TimingConfig {
     }
 }
 
+/// What is kept of the pods' sealed output. Plain output is the backend's, and goes with the pod.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogsConfig {
+    /// Most MiB that the spool keeps for one lease, until its retention is over. The oldest output
+    /// goes first; a challenge for what went so is lost.
+    pub lease_mib_max: u64,
+}
+
+impl LogsConfig {
+    /// The same in bytes.
+    pub fn lease_bytes_max(&self) -> u64 {
+        self.lease_mib_max.saturating_mul(1024 * 1024)
+    }
+}
+
+impl Default for LogsConfig {
+    fn default() -> Self {
+        // 30 KiB a second for a day and a half, or half a year of a few lines every ten seconds.
+        Self { lease_mib_max: 4096 }
+    }
+}
+
 /// Why a configuration is not good.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -340,6 +369,7 @@ impl Config {
             (self.ingress.tls_idle > max, "ingress.tls_idle", "is too long"),
             (self.pricing.notice > max, "pricing.notice", "is too long"),
             (self.pricing.grace > max, "pricing.grace", "is too long"),
+            (self.pricing.retention > max, "pricing.retention", "is too long"),
             (self.pricing.quote_ttl == nothing, "pricing.quote_ttl", "must be above 0"),
             (
                 self.timing.record_interval < Period::seconds(1),
@@ -357,6 +387,7 @@ impl Config {
                 "must be from 1 to 64",
             ),
             (self.timing.update_max == nothing, "timing.update_max", "must be above 0"),
+            (self.logs.lease_mib_max == 0, "logs.lease_mib_max", "must be above 0"),
         ];
         match checks.into_iter().find(|(bad, ..)| *bad) {
             Some((_, field, problem)) => Err(ConfigError::Value { field, problem }),
@@ -416,6 +447,10 @@ fn default_notice() -> Period {
 
 fn default_grace() -> Period {
     Period::seconds(600)
+}
+
+fn default_retention() -> Period {
+    Period::seconds(7 * 24 * 3600)
 }
 
 fn default_deposit() -> Period {

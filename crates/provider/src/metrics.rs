@@ -56,6 +56,8 @@ pub struct Metrics {
     pub block_time: Gauge,
     /// 1 while no chain node has answered since the start.
     pub waiting_for_node: Gauge,
+    /// Chunks of sealed output by what became of them: `kept`, `refused` logs, `dropped` for room.
+    pub log_chunks: Family<Kind, Counter>,
     /// Failures of the backend, spool or ingress by place.
     pub failures: Family<Kind, Counter>,
 }
@@ -70,6 +72,7 @@ impl Default for Metrics {
         let chain_calls = Family::default();
         let requests: Family<Kind, Counter> = Family::default();
         let failures = Family::default();
+        let log_chunks: Family<Kind, Counter> = Family::default();
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
         let attestations = Family::default();
         let (standings, standing_seconds_left) = (Gauge::default(), Gauge::default());
@@ -117,6 +120,11 @@ impl Default for Metrics {
             "1 while no chain node has answered since the start",
             waiting_for_node.clone(),
         );
+        registry.register(
+            "log_chunks",
+            "Chunks of sealed output by what became of them",
+            log_chunks.clone(),
+        );
         registry.register("failures", "Failures by place", failures.clone());
         Self {
             registry: Arc::new(registry),
@@ -136,6 +144,7 @@ impl Default for Metrics {
             block_number,
             block_time,
             waiting_for_node,
+            log_chunks,
             failures,
         }
     }

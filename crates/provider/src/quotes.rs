@@ -403,6 +403,7 @@ pub fn offer(
             prices,
             notice_seconds: pricing.notice.as_secs_u32(),
             grace_seconds: pricing.grace.as_secs_u32(),
+            retention_seconds: pricing.retention.as_secs_u32(),
             deposit_min,
             ..Default::default()
         },

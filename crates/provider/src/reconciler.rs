@@ -5,6 +5,7 @@
 //! repeat after a SIGKILL: what a job had not finished is planned again.
 
 mod jobs;
+mod logs;
 mod observe;
 mod routes;
 
@@ -55,6 +56,8 @@ pub struct Settings {
     pub tcp_ports: (u16, u16),
     /// Whether TLS goes through to the pods.
     pub has_tls: bool,
+    /// Most bytes of sealed output that are kept for one lease.
+    pub log_bytes_max: u64,
 }
 
 /// What the reconciler works with.
@@ -108,6 +111,7 @@ pub struct Reconciler<B> {
     port_problems: BTreeMap<u16, String>,
     problems: BTreeMap<LeaseId, Vec<String>>,
     events: Vec<NewEvent>,
+    logs: logs::LogState,
     known_leases: BTreeSet<LeaseId>,
     observations: u64,
     swept_at: Option<Instant>,
@@ -152,6 +156,7 @@ impl<B: Backend> Reconciler<B> {
             port_problems: BTreeMap::new(),
             problems: BTreeMap::new(),
             events: Vec::new(),
+            logs: logs::LogState::default(),
             observations: 0,
             swept_at: None,
             parts,
@@ -214,6 +219,7 @@ impl<B: Backend> Reconciler<B> {
         let now = (self.parts.clock)();
         self.problems.clear();
         self.spool_usage(&pods).await;
+        self.spool_logs(now).await;
         self.drop_unpayable(&pods).await;
         self.notice(&pods, now);
         let desired = self.desired();
@@ -400,6 +406,7 @@ impl<B: Backend> Reconciler<B> {
             Ok(wanted) => wanted,
             Err(err) => return tracing::error!(%err, "cannot sweep the spool"),
         };
+        self.sweep_logs().await;
         wanted.extend(self.snapshot.leases.values().map(|lease| lease.manifest_hash));
         wanted.extend(self.manifests.values());
         self.parts.facts.retain(|hash| wanted.contains(hash));

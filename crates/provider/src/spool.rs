@@ -2,6 +2,11 @@
 //! claimed, offers that still hold, events, which pods and ports were given out. SQLite in WAL mode
 //! with full synchronisation: what was answered for is on disk.
 
+mod logs;
+mod tree;
+
+pub use logs::{ChunksAdded, KeptChunk, KeptLease, KeptLog};
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
@@ -103,6 +108,7 @@ impl Spool {
         let connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
+        connection.execute_batch(logs::SCHEMA).map_err(failed)?;
         for (what, value) in [("chain", genesis_hash), ("account", account)] {
             let stored: Vec<u8> = connection
                 .query_row(
@@ -226,6 +232,7 @@ impl Spool {
     pub async fn forget_lease(&self, lease: LeaseId) -> Result<(), SpoolError> {
         self.run(move |db| {
             let tx = db.transaction()?;
+            logs::keep_last_records(&tx, lease, None)?;
             for table in ["pods", "records", "events", "tcp_ports", "uploads"] {
                 let sql = format!("DELETE FROM {table} WHERE lease = ?");
                 tx.execute(&sql, [signed(lease.0)])?;
@@ -345,11 +352,13 @@ impl Spool {
     /// The database fails.
     pub async fn forget_agent(&self, key: RecordKey) -> Result<(), SpoolError> {
         self.run(move |db| {
-            db.execute(
+            let tx = db.transaction()?;
+            logs::keep_last_records(&tx, key.0, Some((key.1, key.2)))?;
+            tx.execute(
                 "DELETE FROM records WHERE lease = ? AND replica = ? AND key = ?",
                 params![signed(key.0.0), key.1, key.2.as_slice()],
-            )
-            .map(drop)
+            )?;
+            tx.commit()
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::AppraisalArgs;
 use crate::{address::Address, amount::Amount};
@@ -19,6 +19,9 @@ pub(crate) struct OfferArgs {
     /// Take the manifest's service under another name
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Leave the output readable to the provider; nothing of it can be proved then
+    #[arg(long)]
+    pub(crate) plain_logs: bool,
 }
 
 /// What becomes of the secrets that a manifest asks for.
@@ -107,6 +110,37 @@ pub(crate) struct LogsArgs {
     /// Begin with the newest so many lines
     #[arg(long, value_name = "LINES")]
     pub(crate) tail: Option<usize>,
+    /// Show only what is proved to be the pods' own output, and fail where anything is missing
+    #[arg(long, conflicts_with_all = ["follow", "container"])]
+    pub(crate) verify: bool,
+    /// Who ran the lease, if it is over and this machine does not know
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) provider: Option<Address>,
+}
+
+/// `casemate lease`
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaseCommand {
+    /// Fetch the usage records that the pods have signed, check them, and keep them
+    ///
+    /// Exit status: 0 good, 1 wrong or contradicting records.
+    Records(RecordsArgs),
+}
+
+/// `casemate lease records`
+#[derive(Args, Debug)]
+pub(crate) struct RecordsArgs {
+    /// Lease by number or name [default: the only one]
+    pub(crate) lease: Option<String>,
+    /// Keep them in this file [default: one for each lease, beside what else is remembered]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Only check what was kept before; nothing is fetched
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Who ran the lease, if it is over and this machine does not know
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) provider: Option<Address>,
 }
 
 /// `casemate events`
@@ -140,6 +174,9 @@ pub(crate) struct UpdateArgs {
     /// New manifest, `-` for standard input
     #[arg(default_value = "casemate.yaml")]
     pub(crate) file: PathBuf,
+    /// Leave the output readable to the provider; nothing of it can be proved then
+    #[arg(long)]
+    pub(crate) plain_logs: bool,
     #[command(flatten)]
     pub(crate) release: ReleaseArgs,
     /// Wait until every replica of the new version is ready

@@ -4,6 +4,8 @@ pub(super) mod change;
 pub(super) mod deploy;
 pub(super) mod list;
 pub(super) mod logs;
+mod place;
+pub(super) mod records;
 pub(super) mod status;
 
 use std::{

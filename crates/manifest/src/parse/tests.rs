@@ -2,6 +2,7 @@ use crate::{Manifest, ManifestError, PodResources, Protocol, RestartPolicy};
 
 mod bad_shape;
 mod bad_values;
+mod logs;
 mod placement;
 mod properties;
 mod secrets;

@@ -18,7 +18,7 @@ fn pod() -> Pod {
 
 impl Pod {
     fn log(&self) -> EventLog {
-        EventLog::open(self.paths.clone(), GENESIS, "main".to_owned()).unwrap()
+        EventLog::open(self.paths.clone(), GENESIS, "main".to_owned(), false).unwrap()
     }
 
     fn write(&self, container: &str, kind: EventKind) {
@@ -253,4 +253,36 @@ fn evidence_that_was_gone_is_there_again_when_the_signer_says_so() {
     assert!(matches!(log.refresh().unwrap().attestation(), Attestation::Available(_)));
     let lines = log.reader().lines(&LogQuery::default()).unwrap();
     assert_eq!(lines[0].text, "no attestation evidence: busy");
+}
+
+/// What was not taken over yet is there after any number of trims.
+#[test]
+fn a_trim_leaves_sealed_output_that_nobody_has_taken() {
+    let pod = pod();
+    let open = || EventLog::open(pod.paths.clone(), GENESIS, "main".to_owned(), true).unwrap();
+    let mut log = open();
+    let text = "x".repeat(1000);
+    for _ in 0..600 {
+        pod.print(&text);
+    }
+    pod.write("main", EventKind::LogChunk { chunk: "AAAA".into() });
+    for _ in 0..600 {
+        pod.print(&text);
+    }
+    log.refresh().unwrap();
+    let length = std::fs::metadata(pod.paths.events()).unwrap().len();
+    let blocks = || std::fs::metadata(pod.paths.events()).unwrap().blocks() * 512;
+    log.trim(256 * 1024).unwrap();
+    assert!(blocks() >= length, "nothing was taken yet");
+    let (number, at) = log.unread_chunks().unwrap();
+    let id = "l1-r0-v1".parse().unwrap();
+    let (found, to) = crate::chunks::read(&pod.paths.events(), id, "main", &at).unwrap();
+    assert!(found.is_some());
+    log.forget_chunks(number + 1, to.clone());
+    assert_eq!(log.unread_chunks(), Some((number, at)), "of another file");
+    log.forget_chunks(number, to.clone());
+    log.trim(256 * 1024).unwrap();
+    assert!(blocks() < length / 2);
+    // After a restart it goes on from where it was.
+    assert_eq!(open().unread_chunks().map(|(_, at)| at), Some(to).filter(|to| to.offset < length));
 }

@@ -19,8 +19,8 @@ use casemate_provider::{
     system_clock,
 };
 use casemate_provider_core::{
-    Backend, BackendError, ContainerState, LogLine, LogQuery, Pod, PodId, PodStatus,
-    SignedUsageRecord,
+    Backend, BackendError, ContainerState, LogBatch, LogLine, LogMark, LogQuery, Pod, PodId,
+    PodStatus, SignedUsageRecord,
 };
 use casemate_ra_tls::{
     EvidenceIssuer, Keys as PodKeys, PodIdentity, Resolver,
@@ -81,6 +81,18 @@ impl<B: Backend> Backend for Waits<B> {
 
     async fn forget_usage(&self, id: PodId, to: u64) -> Result<(), BackendError> {
         self.inner.forget_usage(id, to).await
+    }
+
+    async fn logged(&self) -> Result<Vec<PodId>, BackendError> {
+        self.inner.logged().await
+    }
+
+    async fn log_chunks(&self, id: PodId) -> Result<Option<LogBatch>, BackendError> {
+        self.inner.log_chunks(id).await
+    }
+
+    async fn forget_log_chunks(&self, id: PodId, mark: &LogMark) -> Result<(), BackendError> {
+        self.inner.forget_log_chunks(id, mark).await
     }
 
     async fn changed(&self) {

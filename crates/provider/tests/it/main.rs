@@ -10,6 +10,7 @@ mod courier;
 mod front;
 mod ingress;
 mod lifecycle;
+mod logs;
 mod many;
 mod tls;
 mod world;

@@ -24,8 +24,8 @@ use casemate_provider::{
     front::Addresses,
 };
 use casemate_provider_core::{
-    Backend, BackendError, LogLine, LogQuery, MemoryBackend, Pod, PodId, PodStatus,
-    SignedUsageRecord,
+    Backend, BackendError, LogBatch, LogLine, LogMark, LogQuery, MemoryBackend, Pod, PodId,
+    PodStatus, SignedUsageRecord,
 };
 use futures::future::BoxFuture;
 use subxt_signer::sr25519::{Keypair, dev};
@@ -92,6 +92,18 @@ impl Backend for Placed {
 
     async fn forget_usage(&self, id: PodId, to: u64) -> Result<(), BackendError> {
         self.inner.forget_usage(id, to).await
+    }
+
+    async fn logged(&self) -> Result<Vec<PodId>, BackendError> {
+        self.inner.logged().await
+    }
+
+    async fn log_chunks(&self, id: PodId) -> Result<Option<LogBatch>, BackendError> {
+        self.inner.log_chunks(id).await
+    }
+
+    async fn forget_log_chunks(&self, id: PodId, mark: &LogMark) -> Result<(), BackendError> {
+        self.inner.forget_log_chunks(id, mark).await
     }
 
     async fn changed(&self) {

@@ -53,8 +53,10 @@ pub(crate) async fn fund(context: &Context, args: &FundArgs) -> anyhow::Result<(
 
 pub(crate) async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
     let mut manifest = manifest_file::read(&args.file)?;
-    let (signer, passphrase) = context.signer_and_passphrase()?;
+    let (signer, passphrase, log_seed) = context.signer_and_log_seed()?;
     let chain = Chain::connect(context).await?;
+    let log_secret = log_seed.secret(&chain.genesis_hash());
+    manifest_file::seal_logs(context, &mut manifest, &log_secret, args.plain_logs)?;
     let lease = find(context, &chain, signer.address, Some(&args.lease)).await?;
     name_releaser(context, &signer, &passphrase, &mut manifest)?;
     if let LeaseState::Closing { .. } = lease.state {

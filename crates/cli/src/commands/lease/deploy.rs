@@ -81,6 +81,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         manifest: prepared.canonical.clone(),
     };
     // The money is in: from here on nothing of ours may hide the lease's number.
+    notes(context, &chain).remember_provider(opened.lease, provider);
     if let Err(error) = notes(context, &chain).put(&note) {
         context.printer.warn(format!(
             "lease {} is open, but its name could not be remembered: {error:#}",
@@ -141,8 +142,10 @@ async fn ask_providers(
     payment: Payment,
 ) -> anyhow::Result<Asked> {
     let mut manifest = manifest_file::read(file)?;
-    let (signer, passphrase) = context.signer_and_passphrase()?;
+    let (signer, passphrase, log_seed) = context.signer_and_log_seed()?;
     let chain = Chain::connect(context).await?;
+    let log_secret = log_seed.secret(&chain.genesis_hash());
+    manifest_file::seal_logs(context, &mut manifest, &log_secret, args.plain_logs)?;
     name_releaser(context, &signer, &passphrase, &mut manifest)?;
     let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
     let offers = ask(context, &chain, &signer, &prepared, args, payment).await?;

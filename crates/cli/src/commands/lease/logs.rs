@@ -1,6 +1,9 @@
 //! `casemate logs` and `casemate events`
 
-use std::{io::IsTerminal as _, time::Duration};
+mod sealed;
+mod verify;
+
+use std::{collections::BTreeMap, io::IsTerminal as _, time::Duration};
 
 use casemate_client::{
     api::{EventEntry, LogEntry},
@@ -9,12 +12,13 @@ use casemate_client::{
 use casemate_primitives::LeaseId;
 use futures::StreamExt as _;
 
-use super::{find, passes_by_itself, provider_of};
+use super::{find, notes, passes_by_itself, place::Place, provider_of};
 use crate::{
     address::Address,
     chain_ops::Chain,
     cli::{EventsArgs, LogsArgs},
     context::Context,
+    kept_records::KeptRecords,
     printer::printable,
 };
 
@@ -22,25 +26,119 @@ use crate::{
 const RECONNECT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(context: &Context, args: &LogsArgs) -> anyhow::Result<()> {
-    let signer = context.signer()?;
+    let (signer, _, log_seed) = context.signer_and_log_seed()?;
     let chain = Chain::connect(context).await?;
-    let lease = find(context, &chain, signer.address, args.lease.as_deref()).await?;
-    let client = provider_of(context, &chain, &signer, Address(lease.provider)).await?;
+    let genesis_hash = chain.genesis_hash();
+    let secret = log_seed.secret(&genesis_hash);
+    let notes = notes(context, &chain);
+    let place = Place::find(context, &chain, &signer, args.lease.as_deref(), args.provider).await?;
+    let names = sealed::Names::of(&place, &notes).await;
+    if args.verify {
+        let kept = KeptRecords::open(&notes.records(place.id), genesis_hash, place.id)?;
+        let keys = (genesis_hash, &secret);
+        return verify::run(context, &place, &names, &kept, keys, args.tail).await;
+    }
     let options = LogOptions {
         container: args.container.clone(),
         tail: args.tail,
         follow: args.follow,
         ..LogOptions::default()
     };
-    let shown = show_lines(context, &chain, &client, lease.id, options);
-    if !args.follow {
-        return shown.await;
+    let mut reader = sealed::Reader::new(&place, names, genesis_hash, &secret);
+    if args.follow {
+        return follow(context, &chain, &place, &mut reader, options).await;
     }
-    tokio::select! {
-        result = shown => result,
-        // Ctrl-C is how following ends.
-        result = tokio::signal::ctrl_c() => Ok(result?),
+    let wants_sealed = reader.names().is_of(args.container.as_deref());
+    let sealed = if wants_sealed { reader.read(args.tail).await? } else { Vec::new() };
+    if sealed.is_empty() && place.view.is_some() {
+        return show_lines(context, &chain, &place.client, place.id, options).await;
     }
+    let shows = shown(context, args.container.is_none());
+    let mut lines: Vec<Line> = sealed.into_iter().map(Line::Sealed).collect();
+    if place.view.is_some() {
+        // What the agents say of themselves is not sealed.
+        let mut plain = place.client.logs(place.id, &options).await?;
+        while let Some(line) = plain.next().await {
+            lines.push(Line::Plain(line?));
+        }
+    }
+    lines.sort_by_key(|line| line.entry().time_ms);
+    if let Some(tail) = args.tail {
+        let mut left: BTreeMap<String, usize> = BTreeMap::new();
+        for line in lines.iter() {
+            *left.entry(line.entry().pod.clone()).or_default() += 1;
+        }
+        lines.retain(|line| {
+            let count = left.entry(line.entry().pod.clone()).or_default();
+            *count = count.saturating_sub(1);
+            *count < tail
+        });
+    }
+    lines.iter().try_for_each(shows)
+}
+
+/// A line of either kind.
+enum Line {
+    Plain(LogEntry),
+    Sealed(sealed::ShownLine),
+}
+
+impl Line {
+    fn entry(&self) -> &LogEntry {
+        match self {
+            Self::Plain(entry) => entry,
+            Self::Sealed(line) => &line.entry,
+        }
+    }
+}
+
+fn shown(context: &Context, prefixed: bool) -> impl Fn(&Line) -> anyhow::Result<()> {
+    let tame = std::io::stdout().is_terminal();
+    move |line| {
+        let human = || human_line(line.entry(), prefixed, tame);
+        match line {
+            Line::Plain(entry) => context.printer.item(entry, human),
+            Line::Sealed(line) => context.printer.item(line, human),
+        }
+    }
+}
+
+async fn follow(
+    context: &Context,
+    chain: &Chain,
+    place: &Place,
+    reader: &mut sealed::Reader<'_>,
+    options: LogOptions,
+) -> anyhow::Result<()> {
+    let wants_sealed = reader.names().is_of(options.container.as_deref());
+    let shows = shown(context, options.container.is_none());
+    let show = |line: &sealed::ShownLine| shows(&Line::Sealed(line.clone()));
+    let tail = options.tail;
+    let is_over = {
+        let plain = async {
+            match place.view {
+                Some(_) => show_lines(context, chain, &place.client, place.id, options).await,
+                None => Ok(()),
+            }
+        };
+        let sealed = async {
+            match wants_sealed {
+                true => reader.follow(context, tail, show).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            result = plain => result.map(|()| true)?,
+            result = sealed => result.map(|()| false)?,
+            // Ctrl-C is how following ends.
+            result = tokio::signal::ctrl_c() => result.map(|()| false)?,
+        }
+    };
+    if is_over && wants_sealed {
+        let tail = tail.filter(|_| !reader.has_read());
+        reader.read(tail).await?.iter().try_for_each(show)?;
+    }
+    Ok(())
 }
 
 async fn show_lines(

@@ -111,3 +111,35 @@ async fn patience_ends() {
     let report = Report::of(&waited.unwrap_err());
     assert!(report.causes[0].contains("is not ready after 0 seconds"), "{report:?}");
 }
+
+#[test]
+fn output_is_sealed_to_the_account_unless_somebody_says_otherwise() {
+    use crate::{keystore::SecretText, manifest_file::seal_logs};
+    let text = "
+apiVersion: casemate.io/v1
+kind: Service
+metadata: { name: shop }
+spec:
+  containers:
+    - name: app
+      image: registry.example/shop:1
+      resources: { cpu: 100m, memory: 64Mi, storage: 64Mi }
+";
+    let secret = SecretText::parse_development("//Alice").unwrap().log_seed().unwrap();
+    let secret = secret.secret(&[7; 32]);
+    let own = secret.public().unwrap();
+    let read = || casemate_manifest::Manifest::parse(text).unwrap();
+    let mut manifest = read();
+    seal_logs(&context(), &mut manifest, &secret, false).unwrap();
+    assert_eq!(manifest.log_recipient().unwrap().as_bytes(), &own);
+    let told = seal_logs(&context(), &mut manifest, &secret, true).unwrap_err();
+    assert_eq!(Report::of(&told).exit_code, 2, "{told}");
+    let mut plain = read();
+    seal_logs(&context(), &mut plain, &secret, true).unwrap();
+    assert_eq!(plain, read());
+    let other = casemate_manifest::LogKey::new([9; 32]).unwrap();
+    let mut named = read();
+    assert!(named.fill_log_recipient(other));
+    seal_logs(&context(), &mut named, &secret, false).unwrap();
+    assert_eq!(named.log_recipient(), Some(&other), "an author's choice stays");
+}

@@ -1,0 +1,163 @@
+//! `casemate lease records`
+
+use std::collections::BTreeMap;
+
+use casemate_client::{chain::LeaseView, records::SignedRecord};
+use casemate_primitives::{AgentPublicKey, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord};
+use serde::Serialize;
+
+use super::{find, notes, place::Place};
+use crate::{
+    chain_ops::Chain,
+    cli::RecordsArgs,
+    commands::attest::rfc3339,
+    context::Context,
+    failure::{Failure, OrFail as _, fail},
+    kept_records::KeptRecords,
+    printer::table,
+};
+
+/// What is held of one agent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    replica: ReplicaIndex,
+    key: String,
+    records: usize,
+    first_sequence: u64,
+    last_sequence: u64,
+    from: UnixSeconds,
+    to: UnixSeconds,
+    /// Newest sequence that was claimed, while the chain has the agent.
+    claimed_sequence: Option<u64>,
+    running_seconds: u64,
+}
+
+pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result<()> {
+    let chain = Chain::connect(context).await?;
+    let genesis_hash = chain.genesis_hash();
+    let notes = notes(context, &chain);
+    let file = |lease| args.save.clone().unwrap_or_else(|| notes.records(lease));
+    let (kept, view, new, left_out) = if args.check {
+        let lease = kept_lease(context, &chain, args).await?;
+        let kept = KeptRecords::open(&file(lease), genesis_hash, lease)?;
+        kept.check()?;
+        (kept, chain.lease(lease).await?, 0, 0)
+    } else {
+        let signer = context.signer()?;
+        let place =
+            Place::find(context, &chain, &signer, args.lease.as_deref(), args.provider).await?;
+        let mut kept = KeptRecords::open(&file(place.id), genesis_hash, place.id)?;
+        let (fetched, bad) = place.records(&genesis_hash).await?;
+        let (own, others): (Vec<SignedRecord>, Vec<SignedRecord>) =
+            fetched.into_iter().partition(|signed| {
+                let replica = signed.record().replica;
+                is_attested(place.view.as_ref(), replica, signed.key())
+                    || kept.knows(replica, signed.key())
+            });
+        let new = kept.add(&own)?;
+        if bad > 0 {
+            return fail(
+                Failure::new(format!(
+                    "the provider gives {bad} records of lease {} that no agent has signed",
+                    place.id
+                ))
+                .hint("the good ones are kept; do not rely on this provider"),
+            );
+        }
+        (kept, place.view, new, others.len())
+    };
+    if let Some(view) = &view {
+        check_claims(view, &kept)?;
+    }
+    if left_out > 0 {
+        context.printer.note(format!(
+            "{left_out} records are left out: the chain has attested no such agent (yet, or any more)"
+        ));
+    }
+    let held = held(&kept, view.as_ref());
+    if !args.check {
+        context.printer.note(format!("{new} new records are kept; none contradicts another"));
+    }
+    context.printer.data(&held, || {
+        let heading = ["REPLICA", "AGENT", "RECORDS", "LAST", "CLAIMED", "FROM", "TO"];
+        let row = |held: &Held| {
+            vec![
+                held.replica.to_string(),
+                held.key.chars().take(10).collect(),
+                held.records.to_string(),
+                held.last_sequence.to_string(),
+                held.claimed_sequence.map_or_else(|| "-".into(), |claimed| claimed.to_string()),
+                rfc3339(held.from),
+                rfc3339(held.to),
+            ]
+        };
+        table(&heading, &held.iter().map(row).collect::<Vec<_>>())
+    })
+}
+
+/// Which lease's file is meant, without asking its provider.
+async fn kept_lease(
+    context: &Context,
+    chain: &Chain,
+    args: &RecordsArgs,
+) -> anyhow::Result<LeaseId> {
+    match args.lease.as_deref().and_then(|text| text.parse().ok()) {
+        Some(id) => Ok(id),
+        None => {
+            let own = context.own_address()?;
+            find(context, chain, own, args.lease.as_deref()).await.map(|lease| lease.id)
+        }
+    }
+}
+
+fn is_attested(view: Option<&LeaseView>, replica: ReplicaIndex, key: &AgentPublicKey) -> bool {
+    view.is_some_and(|view| view.agents.iter().any(|a| a.replica == replica && a.key == *key))
+}
+
+/// What was claimed must be what was signed.
+fn check_claims(view: &LeaseView, kept: &KeptRecords) -> anyhow::Result<()> {
+    for agent in &view.agents {
+        let claimed = kept.records().iter().find(|signed| {
+            let record = signed.record();
+            (record.replica, *signed.key(), record.sequence)
+                == (agent.replica, agent.key, agent.sequence)
+        });
+        if let Some(claimed) = claimed {
+            (claimed.record().total == agent.claimed_total).then_some(()).or_fail(|| {
+                Failure::new(format!(
+                    "record {} of replica {} was claimed with another total than it has here",
+                    agent.sequence, agent.replica
+                ))
+                .hint("the agent has signed two records with this number: contest the claim")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn held(kept: &KeptRecords, view: Option<&LeaseView>) -> Vec<Held> {
+    let mut by_agent: BTreeMap<(ReplicaIndex, AgentPublicKey), Vec<&UsageRecord>> = BTreeMap::new();
+    for signed in kept.records() {
+        let agent = (signed.record().replica, *signed.key());
+        by_agent.entry(agent).or_default().push(signed.record());
+    }
+    let held = by_agent.into_iter().filter_map(|((replica, key), records)| {
+        let first = records.iter().min_by_key(|record| record.sequence)?;
+        let last = records.iter().max_by_key(|record| record.sequence)?;
+        let mut agents = view.into_iter().flat_map(|view| &view.agents);
+        let agent = agents.find(|agent| agent.replica == replica && agent.key == key);
+        Some(Held {
+            replica,
+            key: format!("0x{}", hex::encode(key)),
+            records: records.len(),
+            first_sequence: first.sequence,
+            last_sequence: last.sequence,
+            from: first.from,
+            to: last.to,
+            claimed_sequence: agent.map(|agent| agent.sequence),
+            running_seconds: last.running_seconds,
+        })
+    });
+    held.collect()
+}

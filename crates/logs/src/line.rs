@@ -1,0 +1,72 @@
+//! Lines, and how they lie in a chunk's sealed body.
+
+use codec::{Compact, Decode, Encode};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// Where a line of output was written.
+#[derive(Clone, Copy, Debug, Decode, Deserialize, Encode, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The agent's own words.
+    Agent,
+}
+
+/// A line of output, or a piece of one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogLine {
+    /// Counts up from 0 for each key of an agent; dropped lines and each piece of a long one count.
+    pub number: u64,
+    /// When it was written, in milliseconds since the Unix epoch. Never less than the line's before.
+    pub time_ms: u64,
+    /// Where it was written.
+    pub stream: Stream,
+    /// What was written, without the line's end. Any bytes: mind control characters when showing it.
+    pub text: Vec<u8>,
+    /// The line goes on in the next piece of the same stream.
+    pub partial: bool,
+}
+
+/// Bytes that a line takes at most, besides its text: time since the line before, stream, whether it
+/// goes on, and the text's length.
+pub(crate) const LINE_OVERHEAD_BYTES_MAX: usize = 9 + 1 + 1 + 4;
+
+/// Appends a line that came `after_ms` after the one before (or after the chunk's `from_ms`).
+pub(crate) fn encode_line(
+    out: &mut Zeroizing<Vec<u8>>,
+    after_ms: u64,
+    stream: Stream,
+    partial: bool,
+    text: &[u8],
+) {
+    (Compact(after_ms), stream, partial).encode_to(&mut **out);
+    // Pieces are far below 2^30.
+    Compact(u32::try_from(text.len()).unwrap_or(u32::MAX)).encode_to(&mut **out);
+    out.extend_from_slice(text);
+}
+
+/// Reads exactly `count` lines; `None` where the bytes are not that.
+pub(crate) fn decode_lines(
+    mut input: &[u8],
+    count: u32,
+    first_number: u64,
+    from_ms: u64,
+) -> Option<Vec<LogLine>> {
+    let mut lines = Vec::new();
+    let mut time_ms = from_ms;
+    for at in 0..u64::from(count) {
+        let (Compact(after_ms), stream, partial) =
+            <(Compact<u64>, Stream, bool)>::decode(&mut input).ok()?;
+        let Compact(length) = Compact::<u32>::decode(&mut input).ok()?;
+        let (text, rest) = input.split_at_checked(usize::try_from(length).ok()?)?;
+        input = rest;
+        time_ms = time_ms.checked_add(after_ms)?;
+        let number = first_number.checked_add(at)?;
+        lines.push(LogLine { number, time_ms, stream, text: text.to_vec(), partial });
+    }
+    input.is_empty().then_some(lines)
+}
