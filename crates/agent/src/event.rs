@@ -4,11 +4,15 @@
 //! lines. The [`Decoder`] is for the host: whoever writes the file may be hostile, so it bounds what
 //! it keeps and believes nothing.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use casemate_logs::{ChunkError, LogChunk};
 use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, TeeKind, UsageRecord};
 use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Field;
+
+pub use casemate_logs::Stream;
 
 /// Longest line that is read. The writer keeps below by splitting long output.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -68,7 +72,7 @@ pub enum EventKind {
         /// Why, for people.
         reason: String,
     },
-    /// A line of output.
+    /// A line of output, readable. Where output is sealed, only what the agent itself says is.
     Log {
         /// Where it was written.
         stream: Stream,
@@ -84,6 +88,11 @@ pub enum EventKind {
         lines: u64,
         /// How many bytes.
         bytes: u64,
+    },
+    /// A piece of the output, sealed to the publisher. A record that comes after it covers it.
+    LogChunk {
+        /// The [`LogChunk`], SCALE-encoded, in base64. See [`decode_chunk`].
+        chunk: String,
     },
     /// A signed usage record.
     Record {
@@ -125,18 +134,6 @@ pub enum EventKind {
     Stopping,
 }
 
-/// Where a line of output was written.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// The agent's own words.
-    Agent,
-}
-
 /// Why a line or a record in it is not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -150,6 +147,12 @@ pub enum EventError {
     /// A field of fixed length is not hex of that length.
     #[error("`{0}` is not hex of the right length")]
     Hex(&'static str),
+    /// The chunk is not base64.
+    #[error("the chunk of the log is not base64")]
+    Base64,
+    /// The chunk is none.
+    #[error(transparent)]
+    Chunk(ChunkError),
     /// The record does not decode.
     #[error("the usage record does not decode: {0}")]
     Record(#[source] codec::Error),
@@ -163,6 +166,20 @@ impl EventKind {
     pub fn record(record: &UsageRecord, signature: &AgentSignature) -> Self {
         Self::Record { record: hex::encode(record.encode()), signature: hex::encode(signature) }
     }
+
+    /// The event that carries a chunk of the log.
+    pub fn log_chunk(chunk: &LogChunk) -> Self {
+        Self::LogChunk { chunk: BASE64.encode(chunk.encode()) }
+    }
+}
+
+/// The chunk in a [`EventKind::LogChunk`]. That it is what an agent made is proved by its records only.
+///
+/// # Errors
+/// Where it is not base64, or no chunk.
+pub fn decode_chunk(text: &str) -> Result<LogChunk, EventError> {
+    let bytes = BASE64.decode(text).map_err(|_| EventError::Base64)?;
+    casemate_logs::decode_chunk(&bytes).map_err(EventError::Chunk)
 }
 
 /// The key in a [`EventKind::Started`].

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use casemate_agent::{Signer, config::SignerConfig};
+use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_manifest::{Manifest, VolumeSource};
 use casemate_primitives::{
     AgentPublicKey, LeaseId, ReplicaIndex, Resources, TeeKind, UnixSeconds, blake2_256,
@@ -178,7 +178,7 @@ impl MemoryPod {
         };
         if due || in_any_case {
             let elapsed = Duration::from_secs(now.saturating_sub(self.start));
-            let (record, signature) = signer.record(now, elapsed, 0);
+            let (record, signature) = signer.record(now, elapsed, &Observed::default());
             self.last = Some(SignedUsageRecord { record, key: signer.public_key(), signature });
         }
     }
@@ -207,6 +207,7 @@ impl State {
             replica: pod.id.replica,
             quota,
             record_interval_ms: 1000,
+            previous: None,
         };
         let engine = |reason: String| BackendError::Engine { what: "make a key".into(), reason };
         let mut started = MemoryPod {

@@ -332,6 +332,7 @@ impl Fold {
             EventKind::Record { .. }
             | EventKind::BackOff { .. }
             | EventKind::Log { .. }
+            | EventKind::LogChunk { .. }
             | EventKind::Dropped { .. }
             | EventKind::EvidenceAvailable { .. }
             | EventKind::EvidenceUnavailable { .. }
@@ -380,6 +381,7 @@ fn log_line(cursor: u64, event: Event) -> Option<LogLine> {
         | EventKind::EvidenceAvailable { .. }
         | EventKind::AppStarted { .. }
         | EventKind::Ready
+        | EventKind::LogChunk { .. }
         | EventKind::Record { .. }
         | EventKind::Stopping => return None,
     };
