@@ -6,8 +6,8 @@
 //! no app, and nothing that takes a secret.
 //!
 //! # Left to the host
-//! Log limits, the interval of records, the ports where nothing of the pod listens, limits of
-//! connections, and the version in the pod's name.
+//! Log limits, the interval of records, the record before the first, the ports where nothing of the
+//! pod listens, limits of connections, and the version in the pod's name.
 
 use std::{
     fs::File,
@@ -72,6 +72,8 @@ pub enum Field {
     SecretItems,
     /// Who may release them.
     SecretSenders,
+    /// Whom the output is sealed to.
+    LogRecipient,
 }
 
 /// Why the agent refuses its configuration.
@@ -203,6 +205,8 @@ pub fn check(config: &Config, given: &Given, users: &Users) -> Result<(), Refusa
     same(Field::Signer, signs == terms.quota.is_some(), "whether this agent signs records")?;
     let quota = config.signer.as_ref().map(|signer| signer.quota);
     same(Field::Quota, quota == terms.quota, "the pod's quota")?;
+    let recipient = "whom the output is sealed to";
+    same(Field::LogRecipient, config.log.recipient == terms.log_recipient, recipient)?;
     ports(config, attestation, &manifest, &terms)?;
     secrets(config.secrets.as_ref(), terms.secrets.as_ref())
 }

@@ -29,7 +29,7 @@ pub struct Config {
     pub probes: Probes,
     /// How long the app may take to end after SIGTERM.
     pub grace_ms: u64,
-    /// How much of its output is kept.
+    /// What becomes of its output.
     #[serde(default)]
     pub log: LogLimits,
     /// Where evidence comes from and is served; without it the agent opens no port.
@@ -58,6 +58,22 @@ pub struct SignerConfig {
     pub quota: Resources,
     /// Time between records.
     pub record_interval_ms: u64,
+    /// The last record of the agent before this one, as far as the host has it: the chain of hashes
+    /// goes on from it. One that is not of this pod, or not signed by its key, counts as none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousRecord>,
+}
+
+/// A record of another agent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviousRecord {
+    /// The key that has signed it, 32 bytes of hex.
+    pub key: String,
+    /// The record, SCALE-encoded, in hex.
+    pub record: String,
+    /// 64 bytes of hex.
+    pub signature: String,
 }
 
 /// The app's process.
@@ -159,8 +175,8 @@ pub enum ProbeAction {
     },
 }
 
-/// How much output becomes events. What is over it is counted and dropped: output never blocks the
-/// app, and never fills the host's disk.
+/// How much output becomes events, and who can read it. What is over it is counted and dropped: output
+/// never blocks the app, and never fills the host's disk.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogLimits {
@@ -171,6 +187,10 @@ pub struct LogLimits {
     /// Output is dropped while the event file takes more than this on disk (the host punches holes
     /// behind what it has read). Records and states are written even then.
     pub file_bytes_max: u64,
+    /// X25519 key, 32 bytes of hex, that output is sealed to; readable output where `None`. Needs
+    /// `signer`: its records prove what was sealed.
+    #[serde(default, with = "hex_key", skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<[u8; 32]>,
 }
 
 impl Default for LogLimits {
@@ -181,6 +201,7 @@ impl Default for LogLimits {
             sustained_bytes: 256 * 1024,
             burst_bytes: 2 * 1024 * 1024,
             file_bytes_max: 64 * 1024 * 1024,
+            recipient: None,
         }
     }
 }
@@ -254,6 +275,9 @@ impl Config {
         if self.signer.as_ref().is_some_and(|s| s.record_interval_ms < 100) {
             return value("signer.record_interval_ms", "is below 100");
         }
+        if self.log.recipient.is_some() && self.signer.is_none() {
+            return value("log.recipient", "needs `signer`: its records prove what is sealed");
+        }
         let probes = [&self.probes.startup, &self.probes.readiness, &self.probes.liveness];
         for probe in probes.into_iter().flatten() {
             if probe.period_ms == 0 || probe.timeout_ms == 0 {
@@ -281,6 +305,28 @@ impl Config {
     /// How long the app may take to end after SIGTERM.
     pub fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)
+    }
+}
+
+mod hex_key {
+    use serde::{Deserializer, Serializer};
+
+    use super::hex_hash;
+
+    pub(super) fn serialize<S: Serializer>(
+        key: &Option<[u8; 32]>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => hex_hash::serialize(key, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        hex_hash::deserialize(d).map(Some)
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Terms {
     pub quota: Option<Resources>,
     /// What the app gets of released secrets.
     pub secrets: Option<SecretsConfig>,
+    /// The key that output is sealed to; in the first container only, whose agent signs.
+    pub log_recipient: Option<[u8; 32]>,
     /// Where TLS that ends in the agent goes on to: the first HTTP port of the first container.
     pub tls_forward: Option<u16>,
 }
@@ -85,6 +87,7 @@ pub fn terms(manifest: &Manifest, container: &Container) -> Terms {
         grace_ms: u64::from(spec.termination_grace_period_seconds) * 1000,
         quota: is_signer.then(|| quota(manifest)),
         secrets: (is_signer && container.asks_for_secrets()).then(|| secrets(manifest, container)),
+        log_recipient: manifest.log_recipient().filter(|_| is_signer).map(|key| *key.as_bytes()),
         tls_forward: http.filter(|_| is_signer).map(|port| port.container_port),
     }
 }

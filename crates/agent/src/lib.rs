@@ -12,7 +12,8 @@
 //! # Trust
 //! The app must never choose what a record says, and must not reach the key: the agent is not
 //! dumpable, so an app of the same user can neither trace it nor open its descriptors. The host reads
-//! the events and believes none of them but a record whose signature it has checked.
+//! the events and believes none of them but a record whose signature it has checked. Where the manifest
+//! names whom output is sealed to, it reads nothing of what the first container's app prints.
 //!
 //! # Limits
 //! Linked statically, so no name service: users are numbers, probes go to 127.0.0.1. A usage record
@@ -29,6 +30,7 @@ pub mod event;
 mod children;
 mod limiter;
 mod lines;
+mod meter;
 mod net_dev;
 mod output;
 mod probe;
@@ -39,12 +41,15 @@ mod supervisor;
 mod tee;
 
 pub use restart::Backoff;
-pub use signer::Signer;
+pub use signer::{Observed, Signer, Usage};
 pub use supervisor::{AgentError, run};
 pub use tee::TeeError;
 
 /// Where the container finds the agent's binary.
 pub const AGENT_PATH: &str = "/run/casemate/agent";
+
+/// Where the first container finds its pod's cgroup, read-only, if the host shows it.
+pub const CGROUP_PATH: &str = "/run/casemate/cgroup";
 
 /// Where the agent finds its configuration when no other path is given.
 pub const CONFIG_PATH: &str = "/run/casemate/config.json";

@@ -7,6 +7,9 @@ use std::time::Instant;
 pub(crate) struct Limiter {
     sustained_bytes: u64,
     burst_bytes: u64,
+    /// After a refusal nothing passes before there is room for so much.
+    resume_bytes: u64,
+    refuses: bool,
     tokens: f64,
     last: Instant,
     dropped: Dropped,
@@ -21,8 +24,21 @@ pub(crate) struct Dropped {
 
 impl Limiter {
     pub(crate) fn new(sustained_bytes: u64, burst_bytes: u64, now: Instant) -> Self {
-        let tokens = burst_bytes as f64;
-        Self { sustained_bytes, burst_bytes, tokens, last: now, dropped: Dropped::default() }
+        Self {
+            sustained_bytes,
+            burst_bytes,
+            resume_bytes: 0,
+            refuses: false,
+            tokens: burst_bytes as f64,
+            last: now,
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Refuses in longer runs: each one ends a chunk of the log, and a flood would make one chunk for
+    /// each line else. At most a second's worth, so that little output does not wait for long.
+    pub(crate) fn refuse_in_runs(&mut self, resume_bytes: u64) {
+        self.resume_bytes = resume_bytes.min(self.sustained_bytes).min(self.burst_bytes);
     }
 
     /// Whether a line of `bytes` may be written now. A refused one is counted.
@@ -31,7 +47,9 @@ impl Limiter {
         self.last = now;
         self.tokens =
             (self.tokens + passed * self.sustained_bytes as f64).min(self.burst_bytes as f64);
-        let allowed = self.tokens >= bytes as f64;
+        let needed = if self.refuses { self.resume_bytes.max(bytes as u64) } else { bytes as u64 };
+        let allowed = self.tokens >= needed as f64;
+        self.refuses = !allowed;
         if allowed {
             self.tokens -= bytes as f64;
         } else {
@@ -72,5 +90,23 @@ mod tests {
         // Never more than the burst, however long it was quiet.
         let much_later = later + Duration::from_secs(1_000_000);
         assert_eq!((0..50).filter(|_| limiter.allow(100, much_later)).count(), 10);
+    }
+
+    #[test]
+    fn a_flood_is_refused_in_runs_where_that_is_asked_for() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(1000, 5000, start);
+        limiter.refuse_in_runs(16_384);
+        let (mut runs, mut passed, mut last) = (0, 0, true);
+        // A line of 10 bytes each millisecond, ten times the limit, for twenty seconds.
+        for ms in 0..20_000 {
+            let allowed = limiter.allow(10, start + Duration::from_millis(ms));
+            runs += u32::from(last && !allowed);
+            passed += u32::from(allowed);
+            last = allowed;
+        }
+        assert!(runs <= 20, "{runs} runs");
+        // Nothing of what is allowed is lost by it, but for a run that has not ended.
+        assert!((2200..=2500).contains(&passed), "{passed} lines");
     }
 }

@@ -8,6 +8,8 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use casemate_logs::{ChunkWriter, LOG_CHUNK_BYTES_MAX, LogChunk, LogHead};
+
 use crate::{
     config::LogLimits,
     event::{Event, EventKind, LINE_BYTES_MAX, Stream},
@@ -36,6 +38,8 @@ struct Inner {
     torn: bool,
     since_check: u64,
     full: bool,
+    /// What the app prints goes in here, where it is sealed.
+    sealed: Option<ChunkWriter>,
 }
 
 impl Output {
@@ -43,13 +47,29 @@ impl Output {
     pub(crate) fn new(container: &str, limits: &LogLimits) -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let limiter = Limiter::new(limits.sustained_bytes, limits.burst_bytes, Instant::now());
-        let inner =
-            Inner { file, limiter, torn: false, since_check: SIZE_CHECK_BYTES, full: false };
+        let (since_check, sealed) = (SIZE_CHECK_BYTES, None);
+        let inner = Inner { file, limiter, torn: false, since_check, full: false, sealed };
         Ok(Self {
             container: container.to_owned(),
             limits: limits.clone(),
             inner: Mutex::new(inner),
         })
+    }
+
+    /// Seals all output from now on. What the agent itself says stays readable, too.
+    pub(crate) fn seal(&self, writer: ChunkWriter) {
+        let mut inner = self.lock();
+        inner.limiter.refuse_in_runs(LOG_CHUNK_BYTES_MAX.into());
+        inner.sealed = Some(writer);
+    }
+
+    /// Writes what was sealed last, and gives the head over all of it.
+    pub(crate) fn log_head(&self) -> LogHead {
+        let mut inner = self.lock();
+        self.write_dropped(&mut inner);
+        let chunk = inner.sealed.as_mut().and_then(ChunkWriter::flush);
+        self.write_chunks(&mut inner, chunk);
+        inner.sealed.as_ref().map(ChunkWriter::head).unwrap_or_default()
     }
 
     /// Writes an event, whatever the limits. Returns whether all of it was written.
@@ -69,13 +89,24 @@ impl Output {
         }
         self.write_dropped(&mut inner);
         inner.since_check += line.len() as u64;
-        self.write_text(&mut inner, stream, &String::from_utf8_lossy(line), partial);
+        match &mut inner.sealed {
+            Some(writer) => {
+                let full = writer.line(now_ms(), stream, line, partial);
+                self.write_chunks(&mut inner, full);
+            }
+            None => self.write_text(&mut inner, stream, &String::from_utf8_lossy(line), partial),
+        }
     }
 
     /// Says something about the app to its owner.
     pub(crate) fn say(&self, text: &str) {
-        let text = text.chars().take(2000).collect();
-        self.emit(EventKind::Log { stream: Stream::Agent, text, partial: false });
+        let text: String = text.chars().take(2000).collect();
+        let mut inner = self.lock();
+        if let Some(writer) = &mut inner.sealed {
+            let full = writer.line(now_ms(), Stream::Agent, text.as_bytes(), false);
+            self.write_chunks(&mut inner, full);
+        }
+        self.write(&mut inner, EventKind::Log { stream: Stream::Agent, text, partial: false });
     }
 
     /// Says how many lines were dropped, if any were since it was last said.
@@ -89,8 +120,20 @@ impl Output {
 
     fn write_dropped(&self, inner: &mut Inner) {
         if let Some(dropped) = inner.limiter.take_dropped() {
+            if let Some(writer) = &mut inner.sealed {
+                let ended = writer.dropped(now_ms(), dropped.lines);
+                self.write_chunks(inner, ended);
+            }
             let kind = EventKind::Dropped { lines: dropped.lines, bytes: dropped.bytes };
             self.write(inner, kind);
+        }
+    }
+
+    /// One that can't be written (the disk is full) is missing from then on, and known to be: the tree
+    /// has it.
+    fn write_chunks(&self, inner: &mut Inner, chunks: impl IntoIterator<Item = LogChunk>) {
+        for chunk in chunks {
+            self.write(inner, EventKind::log_chunk(&chunk));
         }
     }
 

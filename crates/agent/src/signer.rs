@@ -2,12 +2,47 @@
 
 use std::time::Duration;
 
+use casemate_logs::{ChunkWriter, RecipientError};
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, HostMeasured, Quantities, UnixSeconds, UsageRecord,
+    AgentPublicKey, AgentSignature, Hash256, HostMeasured, LogHead, PodState, Quantities,
+    UnixSeconds, UsageRecord,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
-use crate::config::SignerConfig;
+use crate::{
+    config::{PreviousRecord, SignerConfig},
+    event::{decode_key, decode_record},
+};
+
+/// What was used since the record before, as measured.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// Microseconds of a core.
+    pub cpu_usec: u64,
+    /// Bytes of memory × milliseconds.
+    pub memory_byte_ms: u128,
+    /// Bytes of disk × milliseconds.
+    pub storage_byte_ms: u128,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// What of it the host has said. Such traffic is told, and not charged.
+    pub host_measured: HostMeasured,
+}
+
+/// What a record says besides its time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Observed {
+    /// What was used since the record before.
+    pub usage: Usage,
+    /// What the pod did since then. Nothing is metered while it sleeps.
+    pub state: PodState,
+    /// The log so far.
+    pub log: LogHead,
+    /// BLAKE2b-256 of the evidence that the key stands on; zeros before there is any.
+    pub evidence: Hash256,
+}
 
 /// An agent's key and the newest link of its chain of records.
 ///
@@ -17,7 +52,52 @@ pub struct Signer {
     config: SignerConfig,
     key: SigningKey,
     start: UnixSeconds,
+    /// Hash of the last record of the agent before this one.
+    previous: Hash256,
     last: Option<UsageRecord>,
+    metered: Metered,
+}
+
+/// Sums over all spans in which the pod ran.
+#[derive(Clone, Copy, Debug, Default)]
+struct Metered {
+    cpu_usec: u128,
+    memory_byte_ms: u128,
+    storage_byte_ms: u128,
+    sent_bytes: u64,
+    received_bytes: u64,
+    charged_sent_bytes: u64,
+    charged_received_bytes: u64,
+    host_measured: HostMeasured,
+}
+
+impl Metered {
+    fn add(&mut self, usage: &Usage) {
+        self.cpu_usec = self.cpu_usec.saturating_add(usage.cpu_usec.into());
+        self.memory_byte_ms = self.memory_byte_ms.saturating_add(usage.memory_byte_ms);
+        self.storage_byte_ms = self.storage_byte_ms.saturating_add(usage.storage_byte_ms);
+        self.sent_bytes = self.sent_bytes.saturating_add(usage.sent_bytes);
+        self.received_bytes = self.received_bytes.saturating_add(usage.received_bytes);
+        self.host_measured = self.host_measured.and(usage.host_measured);
+        if !usage.host_measured.has(HostMeasured::TRAFFIC) {
+            self.charged_sent_bytes = self.charged_sent_bytes.saturating_add(usage.sent_bytes);
+            self.charged_received_bytes =
+                self.charged_received_bytes.saturating_add(usage.received_bytes);
+        }
+    }
+
+    fn actual(&self, gpu_seconds: u64) -> Quantities {
+        let whole = |amount: u128, unit: u128| u64::try_from(amount / unit).unwrap_or(u64::MAX);
+        const MIB_SECOND: u128 = (1 << 20) * 1000;
+        Quantities {
+            cpu_millicore_seconds: whole(self.cpu_usec, 1000),
+            memory_mib_seconds: whole(self.memory_byte_ms, MIB_SECOND),
+            storage_mib_seconds: whole(self.storage_byte_ms, MIB_SECOND),
+            gpu_seconds,
+            egress_mib: self.sent_bytes >> 20,
+            ingress_mib: self.received_bytes >> 20,
+        }
+    }
 }
 
 impl std::fmt::Debug for Signer {
@@ -27,7 +107,8 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Makes a new key from the kernel's random numbers; the first record begins at `now`.
+    /// Makes a new key from the kernel's random numbers. The first record begins at `now`, but never
+    /// before the last one of the agent before it has ended: no second is charged twice.
     ///
     /// # Errors
     /// Where the kernel gives no random numbers.
@@ -38,7 +119,10 @@ impl Signer {
         // Best effort against a copy that stays on the stack; the key itself is wiped on drop.
         seed.fill(0);
         std::hint::black_box(&seed);
-        Ok(Self { config, key, start: now, last: None })
+        let before = config.previous.as_ref().and_then(|previous| of_same_pod(previous, &config));
+        let start = before.as_ref().map_or(now, |record| now.max(record.to));
+        let previous = before.as_ref().map(UsageRecord::hash).unwrap_or_default();
+        Ok(Self { config, key, start, previous, last: None, metered: Metered::default() })
     }
 
     /// The public half of the key.
@@ -51,36 +135,54 @@ impl Signer {
         &self.config.genesis_hash
     }
 
+    /// An empty log of this key, sealed to `recipient`.
+    ///
+    /// # Errors
+    /// Where nothing can be sealed to the recipient.
+    pub fn log(&self, recipient: [u8; 32]) -> Result<ChunkWriter, RecipientError> {
+        let SignerConfig { genesis_hash, lease, replica, .. } = &self.config;
+        ChunkWriter::new(*genesis_hash, *lease, *replica, self.public_key(), recipient)
+    }
+
     /// Makes the next record.
     ///
     /// Its end is `now`, but never before the last record's (the clock was set back) nor after the
     /// start plus `elapsed` (the clock was set forward: nobody pays for time that did not pass).
-    /// `sent_bytes` is what the pod has sent since the start.
     pub fn record(
         &mut self,
         now: UnixSeconds,
         elapsed: Duration,
-        sent_bytes: u64,
+        observed: &Observed,
     ) -> (UsageRecord, AgentSignature) {
-        let from = self.last.as_ref().map_or(self.start, |last| last.to);
+        let last = self.last.unwrap_or(UsageRecord { to: self.start, ..UsageRecord::default() });
+        let from = last.to;
         let to = now.min(self.start.saturating_add(elapsed.as_secs())).max(from);
-        let last_total = self.last.as_ref().map(|last| last.total).unwrap_or_default();
-        // Both overflow only after more seconds than a clock can count; the total stands still then.
-        let mut total =
-            Quantities::quota(&self.config.quota, to - self.start).unwrap_or(last_total);
-        total.egress_mib = (sent_bytes >> 20).max(last_total.egress_mib);
+        let mut running_seconds = last.running_seconds;
+        if observed.state == PodState::Running {
+            running_seconds = running_seconds.saturating_add(to - from);
+            self.metered.add(&observed.usage);
+        }
+        // It overflows only after more seconds than a clock can count; the total stands still then.
+        let held = Quantities::quota(&self.config.quota, running_seconds).unwrap_or(last.total);
+        let total = Quantities {
+            egress_mib: self.metered.charged_sent_bytes >> 20,
+            ingress_mib: self.metered.charged_received_bytes >> 20,
+            ..held
+        };
         let record = UsageRecord {
             lease: self.config.lease,
             replica: self.config.replica,
-            sequence: self.last.as_ref().map_or(1, |last| last.sequence.saturating_add(1)),
-            previous: self.last.as_ref().map(UsageRecord::hash).unwrap_or_default(),
+            sequence: last.sequence.saturating_add(1),
+            previous: self.last.as_ref().map_or(self.previous, UsageRecord::hash),
             from,
             to,
-            running_seconds: to - self.start,
+            state: observed.state,
+            running_seconds,
             total,
-            actual: total,
-            host_measured: HostMeasured::default(),
-            ..UsageRecord::default()
+            actual: self.metered.actual(held.gpu_seconds),
+            host_measured: self.metered.host_measured,
+            log: observed.log,
+            evidence: observed.evidence,
         };
         let payload = record.signing_payload(&self.config.genesis_hash);
         let signature = self.key.sign(&payload).to_bytes();
@@ -89,79 +191,14 @@ impl Signer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use casemate_primitives::{LeaseId, Resources};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::event::{EventKind, decode_record};
-
-    fn signer(start: u64) -> Signer {
-        let quota = Resources { cpu_millicores: 500, memory_mib: 64, storage_mib: 10, gpus: 0 };
-        let config = SignerConfig {
-            genesis_hash: [9; 32],
-            lease: LeaseId(7),
-            replica: 2,
-            quota,
-            record_interval_ms: 1000,
-        };
-        Signer::new(config, start).unwrap()
-    }
-
-    #[test]
-    fn the_first_record_adds_nothing_and_the_next_the_quota() {
-        let mut signer = signer(1000);
-        let (first, _) = signer.record(1000, Duration::ZERO, 0);
-        assert_eq!((first.sequence, first.from, first.to), (1, 1000, 1000));
-        assert_eq!(first.total, Quantities::default());
-        let (second, _) = signer.record(1010, Duration::from_secs(10), 5 << 20);
-        assert_eq!((second.sequence, second.from, second.to), (2, 1000, 1010));
-        assert_eq!(second.total.cpu_millicore_seconds, 5000);
-        assert_eq!(second.total.memory_mib_seconds, 640);
-        assert_eq!(second.total.egress_mib, 5);
-        assert!(first.is_followed_by(&second));
-    }
-
-    #[test]
-    fn a_clock_set_back_or_forward_neither_breaks_the_chain_nor_charges_more() {
-        let mut signer = signer(1000);
-        let (a, _) = signer.record(1005, Duration::from_secs(5), 0);
-        let (b, _) = signer.record(10, Duration::from_secs(6), 0);
-        assert_eq!((b.from, b.to), (1005, 1005));
-        let (c, _) = signer.record(999_999, Duration::from_secs(7), 0);
-        assert_eq!(c.to, 1007);
-        assert!(a.is_followed_by(&b) && b.is_followed_by(&c));
-    }
-
-    #[test]
-    fn two_signers_have_two_keys() {
-        assert_ne!(signer(0).public_key(), signer(0).public_key());
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_clocks_do_it_is_a_verifiable_chain_within_quota(
-            steps in proptest::collection::vec((any::<u32>(), 0u64..100_000, any::<u32>()), 1..20),
-        ) {
-            let mut signer = signer(1_000_000);
-            let key = signer.public_key();
-            let mut elapsed = 0;
-            let mut last: Option<UsageRecord> = None;
-            for (now, passed, sent) in steps {
-                elapsed += passed;
-                let (record, signature) =
-                    signer.record(now.into(), Duration::from_secs(elapsed), sent.into());
-                let EventKind::Record { record: r, signature: s } =
-                    EventKind::record(&record, &signature) else { unreachable!() };
-                prop_assert_eq!(decode_record(&r, &s, &key, &[9; 32]).unwrap().0, record);
-                prop_assert!(decode_record(&r, &s, &key, &[8; 32]).is_err());
-                prop_assert!(record.to - 1_000_000 <= elapsed);
-                if let Some(last) = last {
-                    prop_assert!(last.is_followed_by(&record));
-                }
-                last = Some(record);
-            }
-        }
-    }
+/// The record, if it is one of this pod that its key has signed.
+fn of_same_pod(previous: &PreviousRecord, config: &SignerConfig) -> Option<UsageRecord> {
+    let key = decode_key(&previous.key).ok()?;
+    let genesis_hash = &config.genesis_hash;
+    let (record, _) =
+        decode_record(&previous.record, &previous.signature, &key, genesis_hash).ok()?;
+    ((record.lease, record.replica) == (config.lease, config.replica)).then_some(record)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use casemate_primitives::PodState;
 use nix::{
     sys::{
         prctl,
@@ -22,14 +23,14 @@ use nix::{
 };
 
 use crate::{
-    Backoff, Signer,
+    Backoff, Observed, Signer,
     check::{Field, Given, Refusal, check},
     children::{Children, Spawned},
     config::{Config, ConfigError, Probe},
     derive::Users,
     event::{EventKind, Stream},
     lines::read_lines,
-    net_dev::SentBytes,
+    meter::{Counts, Meter, SAMPLE},
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
     spawn::{self, StartedWith},
@@ -51,6 +52,9 @@ pub enum AgentError {
     /// The configuration does not follow from the manifest that evidence would cover.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Output can't be sealed to whom the configuration names.
+    #[error("the output can't be sealed; correct `logs.recipient` in the manifest")]
+    Logs(#[source] casemate_logs::RecipientError),
     /// The evidence, secrets or TLS that the configuration asks for can't be served.
     #[error(transparent)]
     Tee(#[from] TeeError),
@@ -185,7 +189,8 @@ struct Supervisor {
     secrets: StartedWith,
     start: Instant,
     next_record: Option<Instant>,
-    sent: SentBytes,
+    meter: Option<Meter>,
+    next_sample: Option<Instant>,
     backoff: Backoff,
     restarts: u32,
     generation: u64,
@@ -233,7 +238,12 @@ impl Supervisor {
             }
             None => None,
         };
+        if let (Some(recipient), Some(signer)) = (config.log.recipient, &signer) {
+            output.seal(signer.log(recipient).map_err(AgentError::Logs)?);
+        }
         let output = Arc::new(output);
+        let start = Instant::now();
+        let meter = config.signer.as_ref().map(|s| Meter::new(s.quota.storage_mib, start));
         // An agent that signs no records has no key to register, and says so by zeros.
         let agent_key = signer.as_ref().map(Signer::public_key).unwrap_or_default();
         // First of all events: it tells the host to forget what an agent before this one has said,
@@ -249,9 +259,10 @@ impl Supervisor {
             signer,
             tee,
             secrets,
-            start: Instant::now(),
+            start,
             next_record: None,
-            sent: SentBytes::starting_at(&read_net_dev()),
+            next_sample: meter.as_ref().and_then(|_| start.checked_add(SAMPLE)),
+            meter,
             backoff: Backoff::default(),
             restarts: 0,
             generation: 0,
@@ -274,6 +285,7 @@ impl Supervisor {
         loop {
             let due = [
                 self.next_record,
+                self.next_sample,
                 match &state {
                     State::Awaiting => None,
                     State::Running { kill_at, .. } => *kill_at,
@@ -317,8 +329,10 @@ impl Supervisor {
             }
             let now = Instant::now();
             if self.next_record.is_some_and(|due| due <= now) {
-                self.record();
                 self.output.report_dropped();
+                self.record();
+            } else if self.next_sample.is_some_and(|due| due <= now) {
+                self.sample(now);
             }
             match &mut state {
                 State::Running { app, kill_at, .. } => {
@@ -468,13 +482,28 @@ impl Supervisor {
     }
 
     fn record(&mut self) {
+        self.sample(Instant::now());
         let Some(signer) = &mut self.signer else { return };
-        let sent = self.sent.update(&read_net_dev());
-        let (record, signature) = signer.record(now_ms() / 1000, self.start.elapsed(), sent);
+        // Without evidence there is nobody who could be told apart from the host.
+        let counts = self.tee.as_ref().map_or(Counts::Inside, |tee| Counts::of(tee.kind()));
+        let observed = Observed {
+            usage: self.meter.as_mut().map(|meter| meter.take(counts)).unwrap_or_default(),
+            state: PodState::Running,
+            // All output so far, before the record that covers it.
+            log: self.output.log_head(),
+            evidence: self.tee.as_ref().and_then(Tee::evidence).unwrap_or_default(),
+        };
+        let (record, signature) = signer.record(now_ms() / 1000, self.start.elapsed(), &observed);
         // Where the disk is full: the next record says all that this one says, and more.
         self.output.emit(EventKind::record(&record, &signature));
         let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
         self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
+    }
+
+    fn sample(&mut self, now: Instant) {
+        let Some(meter) = &mut self.meter else { return };
+        meter.sample(now);
+        self.next_sample = now.checked_add(SAMPLE);
     }
 
     fn set_ready(&mut self, result: Result<(), String>) {
@@ -506,9 +535,4 @@ fn kill_all(app: Pid) {
     } else if app.as_raw() > 1 {
         let _ = killpg(app, Signal::SIGKILL);
     }
-}
-
-/// Empty where it can't be read: traffic then counts as none.
-fn read_net_dev() -> String {
-    std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default()
 }

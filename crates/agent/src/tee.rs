@@ -20,13 +20,13 @@ use std::{
     io,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
-    sync::{Arc, mpsc::Sender},
+    sync::{Arc, OnceLock, mpsc::Sender},
     thread,
     time::Duration,
 };
 
 use casemate_evidence::{Sources, detect};
-use casemate_primitives::{AgentPublicKey, chain_of};
+use casemate_primitives::{AgentPublicKey, Hash256, TeeKind, chain_of};
 use casemate_ra_tls::{
     EvidenceIssuer, KeyError, Keys, PodIdentity, Resolver,
     sealed::Receiver,
@@ -106,6 +106,8 @@ pub enum TeeError {
 #[derive(Debug)]
 pub(crate) struct Tee {
     delivery: Option<Arc<Delivery>>,
+    /// There once a TEE was found.
+    issuer: Arc<OnceLock<Arc<EvidenceIssuer>>>,
 }
 
 impl Tee {
@@ -136,15 +138,27 @@ impl Tee {
             }
             None => None,
         };
+        let issuer = Arc::new(OnceLock::new());
         let server = Server {
             attestation,
+            found: Arc::clone(&issuer),
             agent_key,
             senders: config.secrets.iter().flat_map(|s| s.senders.iter().copied()).collect(),
             delivery: delivery.clone(),
             output: Arc::clone(output),
         };
         spawn(move || server.run(keys, listener, tls)).map_err(TeeError::Thread)?;
-        Ok(Some(Self { delivery }))
+        Ok(Some(Self { delivery, issuer }))
+    }
+
+    /// Which TEE this is; `None` while none was found.
+    pub(crate) fn kind(&self) -> Option<TeeKind> {
+        self.issuer.get().map(|issuer| issuer.kind())
+    }
+
+    /// BLAKE2b-256 of the evidence that the keys stand on, once there is some.
+    pub(crate) fn evidence(&self) -> Option<Hash256> {
+        self.issuer.get().and_then(|issuer| issuer.stands_on())
     }
 
     /// The names of the secrets that the app must wait for; `None` where it need not wait.
@@ -170,6 +184,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 /// What the serving threads are made from.
 struct Server {
     attestation: AttestationConfig,
+    found: Arc<OnceLock<Arc<EvidenceIssuer>>>,
     agent_key: AgentPublicKey,
     senders: Vec<[u8; 32]>,
     delivery: Option<Arc<Delivery>>,
@@ -191,6 +206,7 @@ impl Server {
             manifest_hash: self.attestation.manifest_hash,
         };
         let issuer = Arc::new(EvidenceIssuer::new(attester, pod, self.agent_key, keys));
+        let _ = self.found.set(Arc::clone(&issuer));
         let resolver = retry.until_ok(|| Resolver::new(Arc::clone(&issuer), system_clock()));
         retry.until_ok(|| resolver.renew());
         let available = EventKind::EvidenceAvailable {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use casemate_agent::{Signer, config::SignerConfig};
+use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_logs::ChunkWriter;
 use casemate_manifest::{Manifest, VolumeSource};
 use casemate_primitives::{
@@ -213,7 +213,9 @@ impl MemoryPod {
         if due || in_any_case {
             let elapsed = Duration::from_secs(now.saturating_sub(self.start));
             self.chunks.extend(self.writer.as_mut().and_then(ChunkWriter::flush));
-            let (record, signature) = signer.record(now, elapsed, 0);
+            let log = self.writer.as_ref().map(ChunkWriter::head).unwrap_or_default();
+            let observed = Observed { log, ..Observed::default() };
+            let (record, signature) = signer.record(now, elapsed, &observed);
             self.last = Some(SignedUsageRecord { record, key: signer.public_key(), signature });
         }
     }
@@ -250,6 +252,7 @@ impl State {
             replica: pod.id.replica,
             quota,
             record_interval_ms: 1000,
+            previous: None,
         };
         let engine = |reason: String| BackendError::Engine { what: "make a key".into(), reason };
         let mut started = MemoryPod {

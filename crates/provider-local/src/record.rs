@@ -153,6 +153,7 @@ impl PodRecord {
             replica: self.id.replica,
             quota,
             record_interval_ms: interval_ms.max(100),
+            previous: None,
         });
         // Only where there is evidence: its certificate carries it.
         let app_tls = self.tee.filter(|_| attestation.is_some()).and_then(|tee| tee.app_tls);
@@ -166,6 +167,7 @@ impl PodRecord {
             // Without a provider nobody shortens the file: four times what is kept must do.
             log: LogLimits {
                 file_bytes_max: log_bytes_max.saturating_mul(4),
+                recipient: terms.log_recipient,
                 ..LogLimits::default()
             },
             attestation,

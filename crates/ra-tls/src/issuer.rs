@@ -7,7 +7,7 @@ use std::{
 
 use casemate_attestation::{Binding, Purpose};
 use casemate_evidence::{Attester, EvidenceError, RawEvidence, cmw::Record};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, blake2_256};
 use codec::Encode as _;
 
 use crate::Keys;
@@ -63,6 +63,14 @@ pub struct EvidenceIssuer {
     agent_key: AgentPublicKey,
     keys: Keys,
     issued: Mutex<VecDeque<Hash256>>,
+    stands_on: Mutex<StandsOn>,
+}
+
+/// BLAKE2b-256 of the newest evidence, as the chain names it.
+#[derive(Clone, Copy, Debug, Default)]
+struct StandsOn {
+    registration: Option<Hash256>,
+    certificate: Option<Hash256>,
 }
 
 impl EvidenceIssuer {
@@ -73,7 +81,8 @@ impl EvidenceIssuer {
         agent_key: AgentPublicKey,
         keys: Keys,
     ) -> Self {
-        Self { attester, pod, agent_key, keys, issued: Mutex::default() }
+        let (issued, stands_on) = (Mutex::default(), Mutex::default());
+        Self { attester, pod, agent_key, keys, issued, stands_on }
     }
 
     /// Which pod.
@@ -141,6 +150,14 @@ impl EvidenceIssuer {
             gpu_evidence: [0; 32],
         };
         let evidence = self.attester.evidence(&binding.report_data())?;
+        let name = || Some(blake2_256(&evidence.evidence));
+        let mut stands_on = self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
+        match purpose {
+            Purpose::Registration => stands_on.registration = name(),
+            Purpose::RaTls => stands_on.certificate = name(),
+            _ => {}
+        }
+        drop(stands_on);
         if purpose != Purpose::RaTls {
             let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
             if issued.len() >= ISSUED_MAX {
@@ -149,6 +166,13 @@ impl EvidenceIssuer {
             issued.push_back(evidence.digest());
         }
         Ok(Issued { binding, evidence })
+    }
+
+    /// BLAKE2b-256 of the evidence that the keys stand on: the newest that was made for the chain,
+    /// else that of the certificate. The chain has the same name for it.
+    pub fn stands_on(&self) -> Option<Hash256> {
+        let stands_on = *self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
+        stands_on.registration.or(stands_on.certificate)
     }
 
     /// Whether evidence of this digest was given out, for anything but a certificate.

@@ -95,6 +95,7 @@ fn pod_of(manifest: &Manifest, documents: Documents) -> Pod {
             replica: 2,
             quota,
             record_interval_ms: 5000,
+            previous: None,
         }),
         app: derive::app(container, &image, &users, "l5-r2-v3").unwrap(),
         restart: terms.restart,

@@ -36,6 +36,7 @@ pub(crate) fn config(command: Vec<String>) -> Config {
             replica: 0,
             quota,
             record_interval_ms: 60_000,
+            previous: None,
         }),
         app: AppConfig {
             command,

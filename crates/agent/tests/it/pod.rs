@@ -85,6 +85,7 @@ pub(crate) fn pod_released_by(
             replica: 0,
             quota: terms.quota.unwrap(),
             record_interval_ms: 60_000,
+            previous: None,
         }),
         app: derive::app(container, &configured, &users, "l5-r0-v1").unwrap(),
         restart: terms.restart,

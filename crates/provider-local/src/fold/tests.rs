@@ -1,4 +1,4 @@
-use casemate_agent::{Signer, config::SignerConfig};
+use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_primitives::{LeaseId, Resources};
 
 use super::*;
@@ -43,12 +43,14 @@ fn signer() -> Signer {
         replica: 0,
         quota: Resources { cpu_millicores: 1, ..Resources::default() },
         record_interval_ms: 1000,
+        previous: None,
     };
     Signer::new(config, 100).unwrap()
 }
 
 fn record(signer: &mut Signer, now: u64) -> EventKind {
-    let (record, signature) = signer.record(now, std::time::Duration::from_secs(now), 0);
+    let elapsed = std::time::Duration::from_secs(now);
+    let (record, signature) = signer.record(now, elapsed, &Observed::default());
     EventKind::record(&record, &signature)
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use casemate_agent::{Signer, config::SignerConfig};
+use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_client::chain::{Call, ChainClient};
 use casemate_primitives::{
     Asset, Balance, CASE, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList, Prices,
@@ -253,7 +253,7 @@ impl Market {
         for account in &mut self.accounts {
             let claims = account.agents.iter_mut().map(|agent| {
                 let elapsed = Duration::from_secs(to - agent.started);
-                let (record, signature) = agent.signer.record(to, elapsed, 0);
+                let (record, signature) = agent.signer.record(to, elapsed, &Observed::default());
                 (record, signature).encode()
             });
             calls.push(claims.collect());
@@ -356,6 +356,13 @@ impl Market {
 
 fn signer(genesis_hash: [u8; 32], lease: LeaseId, started: UnixSeconds) -> Result<Signer> {
     let record_interval_ms = 1_000;
-    let config = SignerConfig { genesis_hash, lease, replica: 0, quota: SIZE, record_interval_ms };
+    let config = SignerConfig {
+        genesis_hash,
+        lease,
+        replica: 0,
+        quota: SIZE,
+        record_interval_ms,
+        previous: None,
+    };
     Signer::new(config, started).map_err(|error| anyhow!("no random numbers: {error}"))
 }
