@@ -18,6 +18,7 @@ mod logs;
 pub mod merkle;
 mod price;
 mod quote;
+pub mod reputation;
 mod resources;
 mod usage;
 
