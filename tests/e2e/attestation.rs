@@ -127,7 +127,7 @@ fn a_machine_that_amd_revokes_is_paid_no_more() {
         ensure!(chain.endorse(&anyone, newer).await?, "a newer list is not taken");
         says(provider, ann, &chain, lease, "CertificateRevoked").await?;
         let stopped = ann.json(&["stop", "book", "--wait"])?;
-        assert_eq!(amount(&stopped, "paid")?, condemned.paid, "{stopped}");
+        assert_eq!(amount(&stopped, "paid")?, condemned.earned(), "{stopped}");
         Ok(())
     });
 }
@@ -324,7 +324,7 @@ pub(crate) async fn says(
 /// On chain, and as the command line shows it.
 async fn never_attested(user: &User, chain: &ChainClient, lease: LeaseId) -> Result<()> {
     let view = chain.lease(lease).await?.context("the lease is gone")?;
-    ensure!(view.agents.is_empty() && view.paid == 0, "{view:?}");
+    ensure!(view.agents.is_empty() && view.earned() == 0, "{view:?}");
     let shown = user.json(&["attest", "lease", &lease.to_string()])?;
     assert_eq!(shown["replicas"][0]["attested"], false, "{shown}");
     assert_eq!(shown["replicas"][0]["key"], serde_json::Value::Null, "{shown}");

@@ -109,7 +109,7 @@ pub(crate) async fn paid_more(
     paid: Balance,
 ) -> Result<Balance> {
     until(&format!("more than {paid} was paid for lease {lease}"), async || {
-        let now = chain.lease(lease).await?.context("the lease is gone")?.paid;
+        let now = chain.lease(lease).await?.context("the lease is gone")?.earned();
         ensure!(now > paid, "it is {now}");
         Ok(now)
     })

@@ -71,7 +71,11 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
         })
         .await?;
         let view = chain.lease(opened.lease).await?.context("the lease is gone")?;
-        assert_eq!((view.paid, view.escrow), (0, opened.deposit), "nothing ran, nothing is paid");
+        assert_eq!(
+            (view.earned(), view.escrow),
+            (0, opened.deposit),
+            "nothing ran, nothing is paid"
+        );
 
         // With space it goes on by itself.
         fs::remove_file(disk.filler())?;

@@ -68,7 +68,7 @@ fn killed_at_random_moments() {
         ensure!(page.body.contains("still here"), "{page:?}");
 
         // Claims go on, and each was paid once.
-        let paid = chain.lease(lease).await?.context("the lease is gone")?.paid;
+        let paid = chain.lease(lease).await?.context("the lease is gone")?.earned();
         let paid = paid_more(&chain, lease, paid).await?;
         paid_more(&chain, lease, paid).await?;
         let view = chain.lease(lease).await?.context("the lease is gone")?;
@@ -76,8 +76,8 @@ fn killed_at_random_moments() {
         assert_eq!(agents, keys.iter().map(|key| key.map(|key| key.0)).collect::<Vec<_>>());
         let cost: Option<u128> =
             view.agents.iter().map(|agent| PRICES.cost(&agent.claimed_total)).sum();
-        assert_eq!(Some(view.paid), cost, "paid is what the newest claimed records cost");
-        assert_eq!(view.escrow + view.paid, deployed.deposit);
+        assert_eq!(Some(view.earned()), cost, "paid is what the newest claimed records cost");
+        assert_eq!(view.escrow + view.earned(), deployed.deposit);
 
         let stopped = ann.json(&["stop", "book", "--wait"])?;
         ensure!(stopped["state"] == "settled", "{stopped}");

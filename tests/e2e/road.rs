@@ -59,8 +59,8 @@ fn deploy_serve_claim_stop() {
                 && !compared.contains(&agent.sequence)
             {
                 assert_eq!(agent.claimed_total, *total, "record {}", agent.sequence);
-                assert_eq!(Some(view.paid), PRICES.cost(total), "record {}", agent.sequence);
-                assert_eq!(view.escrow + view.paid, deployed.deposit);
+                assert_eq!(Some(view.earned()), PRICES.cost(total), "record {}", agent.sequence);
+                assert_eq!(view.escrow + view.earned(), deployed.deposit);
                 compared.push(agent.sequence);
             }
             ensure!(compared.len() >= 3, "{compared:?} so far");

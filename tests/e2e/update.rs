@@ -81,7 +81,7 @@ fn update_without_a_lost_request() {
         // The pages that were asked for come on top.
         let pages = u128::try_from(requests)? * PAGE_BYTES_MAX / (1 << 20) + 4;
         most += pages * PRICES.egress_mib;
-        ensure!(view.paid <= most, "{} was paid, at most {most} is right", view.paid);
+        ensure!(view.earned() <= most, "{} was paid, at most {most} is right", view.earned());
         Ok(())
     });
 }

@@ -56,7 +56,7 @@ fn runtime_upgrade_without_a_fork() {
         })
         .await?;
         assert_eq!(rpc.hash(height).await?, hash, "the blocks before are the same");
-        let paid = chain.lease(lease).await?.context("the lease is gone")?.paid;
+        let paid = chain.lease(lease).await?.context("the lease is gone")?.earned();
         let paid = paid_more(&chain, lease, paid).await?;
         paid_more(&chain, lease, paid).await?;
         answers(provider, "book.localhost").await?;

@@ -165,10 +165,11 @@ impl Provider {
              memory_mib_second = {memory_mib_second}\n\
              storage_mib_second = {storage_mib_second}\ngpu_second = {gpu_second}\n\
              egress_mib = {egress_mib}\ningress_mib = {ingress_mib}\nnotice = \"1m\"\ngrace = \"1m\"\n\
+             dispute = \"0s\"\nreclaim = \"0s\"\nsilence = \"0s\"\nretention = \"0s\"\n\
              quote_ttl = \"{quote_ttl}\"\n\n\
              [rules]\nprivate_vaults = true\n\n\
              [images]\ninsecure_registries = [\"{registry}\"]\n\n\
-             [timing]\nrecord_interval = \"1s\"\nclaim_interval = \"{claim_interval}\"\n\
+             [timing]\nrecord_interval = \"1s\"\nclaim_interval = \"{claim_interval}\"\npayout_interval = \"0s\"\n\
              update_max = \"1m\"\n"
         );
         fs::write(&self.config, text).context("cannot write a provider's configuration")

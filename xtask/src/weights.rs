@@ -44,6 +44,7 @@ const WRITTEN: &[&str] = &[
     "pallet-deployments",
     "pallet-endorsements",
     "pallet-leases",
+    "pallet-reputation",
     "pallet-providers",
 ];
 

@@ -16,6 +16,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_providers, Providers]
     [pallet_deployments, Deployments]
     [pallet_leases, Leases]
+    [pallet_reputation, Reputation]
     [pallet_endorsements, Endorsements]
     [pallet_attestation, Attestation]
 );

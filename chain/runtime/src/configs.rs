@@ -1,7 +1,7 @@
 //! Configuration of each pallet, in the order of their indices.
 
 use crate::*;
-use casemate_primitives::CASE;
+use casemate_primitives::{reputation::Rules, LeaseId, CASE};
 use frame_support::{
     parameter_types,
     traits::{
@@ -19,6 +19,8 @@ use frame_system::{
     EnsureRoot,
 };
 use pallet_collective::{EnsureProportionAtLeast, Instance1};
+use pallet_leases::LeaseState;
+use pallet_reputation::{LeaseBook, LeaseSides};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::{
     traits::{AccountIdConversion, ConvertInto},
@@ -284,7 +286,7 @@ impl pallet_leases::Config for Runtime {
     type GovernanceOrigin = EnsureTwoThirdsOrRoot;
     type GraceSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
     type NoticeSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
-    type Observer = ();
+    type Observer = Reputation;
     type Providers = Providers;
     type QuoteSecondsMax = ConstU64<3_600>;
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -317,4 +319,49 @@ impl pallet_attestation::Config for Runtime {
     /// A day: what a machine that is found out later can have signed for at most.
     type StandingSecondsMax = ConstU64<{ 24 * 3_600 }>;
     type WeightInfo = pallet_attestation::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    pub const ReputationRules: Rules = Rules {
+        half_life_seconds: 90 * 86_400,
+        uptime_seconds: 30 * 86_400,
+        pair_free: CASE,
+        fault_min: CASE / 10,
+    };
+}
+
+/// What reputation asks of leases.
+#[derive(Debug)]
+pub struct KnownLeases;
+
+impl LeaseBook<AccountId> for KnownLeases {
+    fn sides(lease: LeaseId) -> Option<LeaseSides<AccountId>> {
+        let lease = pallet_leases::Leases::<Runtime>::get(lease)?;
+        let ended_at = match lease.state {
+            LeaseState::Closing { at, .. } | LeaseState::Ended { at, .. } => Some(at),
+            LeaseState::Pending | LeaseState::Active => None,
+        };
+        Some(LeaseSides { publisher: lease.publisher, provider: lease.provider, ended_at })
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_lease(publisher: &AccountId, provider: &AccountId) -> LeaseId {
+        Leases::benchmark_lease_between(publisher, provider)
+    }
+}
+
+impl pallet_reputation::Config for Runtime {
+    type ArbiterOrigin = EnsureTwoThirdsOrRoot;
+    type ArbitrationSeconds = ConstU64<{ 14 * 24 * 3_600 }>;
+    type ComplaintDeposit = ConstU128<CASE>;
+    type ComplaintSeconds = ConstU64<{ 30 * 24 * 3_600 }>;
+    type ComplaintsOpenMax = ConstU32<16>;
+    type Currency = Balances;
+    type Leases = KnownLeases;
+    type Rules = ReputationRules;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Time = Timestamp;
+    /// Only fees in native money count.
+    type Values = ();
+    type WeightInfo = pallet_reputation::weights::SubstrateWeight<Runtime>;
 }

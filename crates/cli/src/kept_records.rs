@@ -102,12 +102,26 @@ pub(crate) fn anchored_head(
     let Some(agent) = lease.agents.iter().find(|agent| agent.replica == replica) else {
         return Ok(None);
     };
-    let own = records.iter().filter(|signed| {
-        signed.record().replica == replica
-            && signed.record().lease == lease.id
-            && *signed.key() == agent.key
-    });
-    match own.max_by_key(|signed| signed.record().sequence) {
+    let own = || {
+        records.iter().filter(|signed| {
+            signed.record().replica == replica
+                && signed.record().lease == lease.id
+                && *signed.key() == agent.key
+        })
+    };
+    // What was claimed is on chain: no record may say otherwise of the log.
+    let is_other = |signed: &&SignedRecord| {
+        let record = signed.record();
+        (record.sequence == agent.sequence && record.log != agent.log)
+            || (record.sequence > agent.sequence && record.log.chunks < agent.log.chunks)
+    };
+    if let Some(other) = own().find(is_other) {
+        return Err(format!(
+            "replica {replica}: record {} has another log than the chain",
+            other.record().sequence
+        ));
+    }
+    match own().max_by_key(|signed| signed.record().sequence) {
         Some(newest) if newest.record().sequence >= agent.sequence => {
             Ok(Some(AnchoredHead::of(newest)))
         }

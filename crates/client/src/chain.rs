@@ -21,7 +21,7 @@ pub use collateral::IntelCollateral;
 pub use error::ChainError;
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{
-    AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, LeaseState, LeaseView,
-    ProviderView, UnbondingView,
+    AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,
+    LeaseView, PeriodView, ProviderView, UnbondingView,
 };
 pub use watch::watch_leases;

@@ -176,6 +176,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             metrics: metrics.clone(),
             wake: Arc::clone(&wake),
             claim_interval: config.timing.claim_interval.get(),
+            payout_interval: config.timing.payout_interval.get(),
         });
         let errands = (Arc::clone(&chain), spool.clone(), facts.clone(), Arc::clone(&clock));
         let tls_address = addresses.tls.map(|tls| config.ingress.tls_address(tls.port()));

@@ -5,7 +5,9 @@ pub mod fake;
 use std::sync::Arc;
 
 use casemate_attestation::TrustRoots;
-use casemate_client::chain::{AttestedKeys, ChainSnapshot, Endorsement, ProviderView, Submission};
+use casemate_client::chain::{
+    AttestedKeys, ChainSnapshot, EndedLease, Endorsement, ProviderView, Submission,
+};
 use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -64,6 +66,15 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Says that no more records come for a closing lease.
     fn settle(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Pays out what is final of a lease, settled or not.
+    fn payout(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Pays out the rest of a settled lease and has the chain forget it.
+    fn forget(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// This provider's settled leases that the chain still knows.
+    fn ended_leases(&self) -> impl Future<Output = Result<Vec<EndedLease>, ChainError>> + Send;
 
     /// Closes a lease.
     fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
-    self, AttestedKeys, Call, ChainClient, ChainSnapshot, Endorsement, ProviderView, Submission,
+    self, AttestedKeys, Call, ChainClient, ChainSnapshot, EndedLease, Endorsement, ProviderView,
+    Submission,
 };
 use casemate_evidence::Sources;
 use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256};
@@ -167,6 +168,18 @@ impl Chain for NodeChain {
 
     async fn settle(&self, lease: LeaseId) -> Result<(), ChainError> {
         self.submit(Call::Settle { lease }).await
+    }
+
+    async fn payout(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.submit(Call::Payout { lease }).await
+    }
+
+    async fn forget(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.submit(Call::Forget { lease }).await
+    }
+
+    async fn ended_leases(&self) -> Result<Vec<EndedLease>, ChainError> {
+        self.client.ended_leases(&self.key.public_key().0).await.map_err(translate)
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

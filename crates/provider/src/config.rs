@@ -172,6 +172,18 @@ pub struct PricingConfig {
     /// How long a pod stays after the money is used up.
     #[serde(default = "default_grace")]
     pub grace: Period,
+    /// Least that a second in which a replica runs costs, where its resources cost less.
+    #[serde(default)]
+    pub second_min: u64,
+    /// How long a publisher may contest a claim. Claims are paid out once or twice this time later.
+    #[serde(default = "default_dispute")]
+    pub dispute: Period,
+    /// How long before you may close a lease you have to say so.
+    #[serde(default = "default_reclaim")]
+    pub reclaim: Period,
+    /// After how long without a claim anyone may end a lease, and your stake pays for as much time.
+    #[serde(default = "default_silence")]
+    pub silence: Period,
     /// How long after a lease's end its sealed output can be had, and must be shown when challenged.
     #[serde(default = "default_retention")]
     pub retention: Period,
@@ -258,6 +270,8 @@ pub struct TimingConfig {
     pub record_interval: Period,
     /// How much time a claim covers.
     pub claim_interval: Period,
+    /// How often what is final is paid out, for each lease.
+    pub payout_interval: Period,
     /// How long an update may take to become ready before it is rolled back.
     pub update_max: Period,
 }
@@ -267,6 +281,7 @@ impl Default for TimingConfig {
         Self {
             record_interval: Period::seconds(10),
             claim_interval: Period::seconds(600),
+            payout_interval: Period::seconds(3_600),
             update_max: Period::seconds(300),
         }
     }
@@ -370,6 +385,15 @@ impl Config {
             (self.pricing.notice > max, "pricing.notice", "is too long"),
             (self.pricing.grace > max, "pricing.grace", "is too long"),
             (self.pricing.retention > max, "pricing.retention", "is too long"),
+            (self.pricing.dispute > max, "pricing.dispute", "is too long"),
+            (self.pricing.reclaim > max, "pricing.reclaim", "is too long"),
+            (
+                self.pricing.silence != nothing
+                    && self.pricing.silence.get() < self.timing.claim_interval.get() * 3,
+                "pricing.silence",
+                "must be 0 or at least three times `timing.claim_interval`: else you are evicted for \
+                 one claim that comes late",
+            ),
             (self.pricing.quote_ttl == nothing, "pricing.quote_ttl", "must be above 0"),
             (
                 self.timing.record_interval < Period::seconds(1),
@@ -447,6 +471,18 @@ fn default_notice() -> Period {
 
 fn default_grace() -> Period {
     Period::seconds(600)
+}
+
+fn default_dispute() -> Period {
+    Period::seconds(3_600)
+}
+
+fn default_reclaim() -> Period {
+    Period::seconds(24 * 3_600)
+}
+
+fn default_silence() -> Period {
+    Period::seconds(6 * 3_600)
 }
 
 fn default_retention() -> Period {

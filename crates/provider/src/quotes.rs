@@ -404,8 +404,12 @@ pub fn offer(
             notice_seconds: pricing.notice.as_secs_u32(),
             grace_seconds: pricing.grace.as_secs_u32(),
             retention_seconds: pricing.retention.as_secs_u32(),
+            second_min: u128::from(pricing.second_min),
+            dispute_seconds: pricing.dispute.as_secs_u32(),
+            reclaim_seconds: pricing.reclaim.as_secs_u32(),
+            silence_seconds: pricing.silence.as_secs_u32(),
+            warn_seconds: WARN_SECONDS,
             deposit_min,
-            ..Default::default()
         },
         expires_at: now.saturating_add(pricing.quote_ttl.as_secs()),
         nonce,
@@ -426,6 +430,8 @@ fn shown(r: &Resources) -> String {
     text
 }
 
+/// A publisher is warned a day, six hours and one hour before the money is out.
+const WARN_SECONDS: [u32; 3] = [24 * 3_600, 6 * 3_600, 3_600];
 const EVERYTHING: Resources = Resources {
     cpu_millicores: u32::MAX,
     memory_mib: u32::MAX,

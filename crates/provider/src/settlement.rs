@@ -26,8 +26,8 @@ use std::{
     time::Duration,
 };
 
-use casemate_client::chain::{AgentView, LeaseState, LeaseView};
-use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_client::chain::{AgentView, EndedLease, LeaseState, LeaseView};
+use casemate_primitives::{Balance, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
 use casemate_provider_core::{Attestation, PodStatus};
 use tokio::{
     sync::{Notify, watch},
@@ -62,6 +62,8 @@ pub struct Parts<C> {
     pub wake: Arc<Notify>,
     /// How much time a claim covers.
     pub claim_interval: Duration,
+    /// How often final claims are paid out.
+    pub payout_interval: Duration,
 }
 
 impl<C> std::fmt::Debug for Parts<C> {
@@ -98,6 +100,12 @@ pub struct Settler<C> {
     jobs: JoinSet<Outcome>,
     /// Since when each lease has no money left, on the chain's clock.
     broke_since: BTreeMap<LeaseId, UnixSeconds>,
+    /// When each lease was last paid out, or first seen.
+    paid_out_at: BTreeMap<LeaseId, Instant>,
+    /// Settled leases, as they were last read.
+    ended: Vec<EndedLease>,
+    /// When they are read again.
+    ended_read_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -137,6 +145,9 @@ impl<C: Chain> Settler<C> {
             busy: HashSet::new(),
             jobs: JoinSet::new(),
             broke_since: BTreeMap::new(),
+            paid_out_at: BTreeMap::new(),
+            ended: Vec::new(),
+            ended_read_at: None,
         }
     }
 
@@ -169,6 +180,7 @@ impl<C: Chain> Settler<C> {
             }
             let world = Arc::clone(&self.parts.world.borrow_and_update());
             if world.is_ready {
+                self.read_ended().await;
                 self.look(&world);
             }
         }
@@ -177,7 +189,10 @@ impl<C: Chain> Settler<C> {
     fn look(&mut self, world: &World) {
         let leases = &world.snapshot.leases;
         self.measure_standings(world);
-        self.progress.retain(|((lease, _), _), _| leases.contains_key(lease));
+        let ended: HashSet<LeaseId> = self.ended.iter().map(|lease| lease.id).collect();
+        let is_known = |lease: &LeaseId| leases.contains_key(lease) || ended.contains(lease);
+        self.progress.retain(|((lease, _), _), _| is_known(lease));
+        self.paid_out_at.retain(|lease, _| is_known(lease));
         self.broke_since.retain(|lease, _| leases.contains_key(lease));
         for lease in leases.values() {
             let mut is_done = true;
@@ -197,10 +212,45 @@ impl<C: Chain> Settler<C> {
                 LeaseState::Closing { .. } => None,
                 _ => self.overdue(lease, world.snapshot.time),
             };
+            let due = lease.due_at(world.snapshot.time);
+            if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
+                self.start(step, world);
+            }
+        }
+        for lease in self.ended.clone() {
+            let step = if lease.is_done {
+                Some(Step::Forget(lease.id))
+            } else {
+                self.payout(lease.id, lease.due)
+            };
             if let Some(step) = step {
                 self.start(step, world);
             }
         }
+    }
+
+    /// Settled leases change slowly, and not by what the snapshot shows.
+    async fn read_ended(&mut self) {
+        let now = Instant::now();
+        if self.ended_read_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.ended_read_at = Some(now + self.parts.payout_interval.max(ENDED_INTERVAL_MIN));
+        match self.parts.chain.ended_leases().await {
+            Ok(ended) => self.ended = ended,
+            Err(err) => tracing::debug!(%err, "settled leases can't be read"),
+        }
+    }
+
+    /// Each payout costs a fee, so it waits for the interval.
+    fn payout(&mut self, lease: LeaseId, due: Balance) -> Option<Step> {
+        if due == 0 {
+            return None;
+        }
+        let now = Instant::now();
+        let last = *self.paid_out_at.entry(lease).or_insert(now);
+        let is_time = now.saturating_duration_since(last) >= self.parts.payout_interval;
+        is_time.then_some(Step::Payout(lease))
     }
 
     fn measure_standings(&self, world: &World) {
@@ -308,6 +358,15 @@ impl<C: Chain> Settler<C> {
                 progress.done = Some((step.clone(), block.saturating_add(BLOCKS_UNTIL_SHOWN)));
                 self.parts.metrics.chain_calls.get_or_create(&Kind { kind: step.ok_kind() }).inc();
                 self.parts.wake.notify_one();
+                match &step {
+                    Step::Payout(lease) => {
+                        self.paid_out_at.insert(*lease, Instant::now());
+                        // What is due of a settled one is read anew.
+                        self.ended.retain(|ended| ended.id != *lease);
+                    }
+                    Step::Forget(lease) => self.ended.retain(|ended| ended.id != *lease),
+                    _ => (),
+                }
                 match claimed {
                     Claimed::NothingLeft => {
                         // Only records after the closing are left, or after the end of a standing
@@ -381,6 +440,8 @@ impl<C: Chain> Carrier<C> {
             Step::Attest { .. } => self.attest(step).await?,
             Step::Settle(lease) => self.chain.settle(*lease).await?,
             Step::Close(lease) => self.chain.close(*lease).await?,
+            Step::Payout(lease) => self.chain.payout(*lease).await?,
+            Step::Forget(lease) => self.chain.forget(*lease).await?,
             Step::Claim { key, after, until, .. } => {
                 let Some(signed) = self.spool.claimable(*key, *after, *until).await? else {
                     return Ok(Claimed::NothingLeft);
@@ -439,6 +500,8 @@ const ATTEST_LIMIT: Duration = Duration::from_secs(600);
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 const BLOCKS_UNTIL_SHOWN: u32 = 3;
+/// Settled leases are read from the chain at most this often.
+const ENDED_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// With the pauses before them this is about half a minute.
 const REFUSALS_MAX: u32 = 5;
 

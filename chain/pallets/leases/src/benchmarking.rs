@@ -157,22 +157,16 @@ where
     Ok((sides, id, key))
 }
 
-/// A lease whose replica had so many agents that all that are remembered are other ones: what the
-/// benchmarks of `pallet-attestation` attest the next one for.
-pub(crate) fn lease_with_many_agents<T: Config>(
-    provider: &AccountId32,
-    id: LeaseId,
-    replica: ReplicaIndex,
-    manifest_hash: Hash256,
-) {
-    let publisher: AccountId32 = account("publisher", 0, 0);
-    <T as Config>::Currency::set_balance(&publisher, 1_000 * CASE);
-    let manifest = ManifestRef { hash: manifest_hash, size: MANIFEST_SIZE_MAX };
-    let deployment = T::Deployments::create(&publisher, DeploymentKind::Service, manifest);
-    let lease = Lease {
-        deployment: deployment.expect("the publisher has the deposit"),
+/// A lease that runs, with fields of the largest size.
+fn lease_between<T: Config>(
+    publisher: AccountId32,
+    provider: AccountId32,
+    deployment: DeploymentId,
+) -> Lease {
+    Lease {
+        deployment,
         publisher,
-        provider: provider.clone(),
+        provider,
         resources: RESOURCES,
         replicas: REPLICAS_MAX,
         terms: terms::<T>(),
@@ -190,7 +184,37 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         exhausted_at: None,
         reclaim_at: None,
         warned: 0,
-    };
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// A lease of these two, for the benchmarks of who asks about leases.
+    pub fn benchmark_lease_between(publisher: &AccountId32, provider: &AccountId32) -> LeaseId {
+        let id = NextId::<T>::get();
+        let lease = lease_between::<T>(publisher.clone(), provider.clone(), DeploymentId(0));
+        NextId::<T>::put(LeaseId(id.0.saturating_add(1)));
+        Leases::<T>::insert(id, lease);
+        id
+    }
+}
+
+/// A lease whose replica had so many agents that all that are remembered are other ones: what the
+/// benchmarks of `pallet-attestation` attest the next one for.
+pub(crate) fn lease_with_many_agents<T: Config>(
+    provider: &AccountId32,
+    id: LeaseId,
+    replica: ReplicaIndex,
+    manifest_hash: Hash256,
+) {
+    let publisher: AccountId32 = account("publisher", 0, 0);
+    <T as Config>::Currency::set_balance(&publisher, 1_000 * CASE);
+    let manifest = ManifestRef { hash: manifest_hash, size: MANIFEST_SIZE_MAX };
+    let deployment = T::Deployments::create(&publisher, DeploymentKind::Service, manifest);
+    let lease = lease_between::<T>(
+        publisher,
+        provider.clone(),
+        deployment.expect("the publisher has the deposit"),
+    );
     Leases::<T>::insert(id, lease);
     let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 8]).collect();
     let agent = Agent {

@@ -1,6 +1,8 @@
 //! State at the newest finalised block.
 
-use casemate_primitives::{AccountBytes, DeploymentId, LeaseId, UnixSeconds};
+use casemate_primitives::{
+    AccountBytes, AgentPublicKey, DeploymentId, LeaseId, LogHead, ReplicaIndex, UnixSeconds,
+};
 use subxt::{
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     utils::{AccountId32, Static},
@@ -8,7 +10,8 @@ use subxt::{
 
 use super::{
     AccountBalance, AgentView, ChainClient, ChainError, ClusterView, DeploymentView, Deposits,
-    LeaseState, LeaseView, ProviderView, UnbondingView, client::Config, cluster, runtime,
+    EndedLease, LeaseState, LeaseView, PeriodView, ProviderView, UnbondingView, client::Config,
+    cluster, runtime, types::due_at,
 };
 
 /// The chain at one block.
@@ -83,6 +86,48 @@ impl ChainClient {
             leases.extend(lease(&at, id.0).await?);
         }
         Ok(leases)
+    }
+
+    /// Settled leases of a provider that are still known: their last claims are not final or not
+    /// paid out, or what their logs are proved against is still kept.
+    pub async fn ended_leases(
+        &self,
+        provider: &AccountBytes,
+    ) -> Result<Vec<EndedLease>, ChainError> {
+        let at = self.at_finalised().await?;
+        let now = time(&at).await?;
+        let address = runtime::storage().leases().by_provider();
+        let mut entries = at
+            .storage()
+            .iter(address, (AccountId32(*provider),))
+            .await
+            .map_err(ChainError::reading)?;
+        let mut ended = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(ChainError::reading)?;
+            let (_, id) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
+            ended.extend(ended_lease(&at, id.0, now).await?);
+        }
+        Ok(ended)
+    }
+
+    /// What the log chunks of a replica of any known lease are proved against, settled or not: the
+    /// agent's key and the head of its log in the newest claimed record.
+    pub async fn log_anchor(
+        &self,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+    ) -> Result<Option<(AgentPublicKey, LogHead)>, ChainError> {
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().leases().agents();
+        let value = at
+            .storage()
+            .try_fetch(address, (Static(lease), replica))
+            .await
+            .map_err(ChainError::reading)?;
+        let Some(value) = value else { return Ok(None) };
+        let agent = value.decode().map_err(ChainError::reading)?;
+        Ok(Some((agent.key, agent.log.0)))
     }
 
     /// One lease, unless it is settled.
@@ -175,11 +220,18 @@ pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>
         at.storage().try_fetch(address, (Static(id),)).await.map_err(ChainError::reading)?;
     let Some(value) = value else { return Ok(None) };
     let found = value.decode().map_err(ChainError::reading)?;
+    use runtime::runtime_types::pallet_leases::types::LeaseState as State;
+    let state = match found.state {
+        State::Pending => LeaseState::Pending,
+        State::Active => LeaseState::Active,
+        State::Closing { at, until, reason } => LeaseState::Closing { at, until, reason: reason.0 },
+        // Settled: what is left of it is for `ended_leases`.
+        State::Ended { .. } => return Ok(None),
+    };
     let deployment = deployment(at, found.deployment.0)
         .await?
         .ok_or_else(|| ChainError::Decode(format!("lease {id} has no deployment")))?;
     let agents = agents(at, id).await?;
-    use runtime::runtime_types::pallet_leases::types::LeaseState as State;
     Ok(Some(LeaseView {
         id,
         deployment: deployment.id,
@@ -190,17 +242,51 @@ pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>
         resources: found.resources.0,
         replicas: found.replicas,
         terms: found.terms.0,
-        state: match found.state {
-            State::Pending => LeaseState::Pending,
-            State::Active => LeaseState::Active,
-            State::Closing { at, until } => LeaseState::Closing { at, until },
-        },
+        state,
         escrow: found.escrow,
+        open: periods(&found.open),
+        contested: found.contest.map_or(0, |contest| contest.amount),
+        final_due: found.final_due,
         paid: found.paid,
         spend_rate_max: found.spend_rate_max,
         opened_at: found.opened_at,
+        reclaim_at: found.reclaim_at,
         agents,
     }))
+}
+
+/// An ended lease; `None` for any other.
+async fn ended_lease(
+    at: &AtBlock,
+    id: LeaseId,
+    now: UnixSeconds,
+) -> Result<Option<EndedLease>, ChainError> {
+    use runtime::runtime_types::pallet_leases::types::LeaseState as State;
+    let address = runtime::storage().leases().leases();
+    let value =
+        at.storage().try_fetch(address, (Static(id),)).await.map_err(ChainError::reading)?;
+    let Some(value) = value else { return Ok(None) };
+    let found = value.decode().map_err(ChainError::reading)?;
+    let State::Ended { at: closed_at, .. } = found.state else { return Ok(None) };
+    let terms = found.terms.0;
+    let open = periods(&found.open);
+    let due = due_at(&open, found.final_due, terms.dispute_seconds, now);
+    let owed = open.iter().map(|period| period.amount).fold(found.final_due, u128::saturating_add);
+    let kept_until = closed_at.saturating_add(terms.retention_seconds.into());
+    let is_done = owed == due && found.contest.is_none() && now >= kept_until;
+    Ok(Some(EndedLease { id, due, is_done }))
+}
+
+fn periods(
+    open: &runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<
+        runtime::runtime_types::pallet_leases::types::Period,
+    >,
+) -> Vec<PeriodView> {
+    let view = |period: &runtime::runtime_types::pallet_leases::types::Period| PeriodView {
+        number: period.number,
+        amount: period.amount,
+    };
+    open.0.iter().map(view).collect()
 }
 
 async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError> {
@@ -222,6 +308,7 @@ async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError>
             sequence: agent.sequence,
             claimed_to: agent.claimed_to,
             claimed_total: agent.claimed_total.0,
+            log: agent.log.0,
         });
     }
     agents.sort_by_key(|agent| agent.replica);

@@ -35,6 +35,22 @@ const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
         with = "::subxt::utils::Static<::casemate_primitives::UsageRecord>"
     ),
     substitute_type(
+        path = "casemate_primitives::lease::EndReason",
+        with = "::subxt::utils::Static<::casemate_primitives::EndReason>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::lease::Amendment",
+        with = "::subxt::utils::Static<::casemate_primitives::Amendment>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::logs::LogHead",
+        with = "::subxt::utils::Static<::casemate_primitives::LogHead>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::price::Prices",
+        with = "::subxt::utils::Static<::casemate_primitives::Prices>"
+    ),
+    substitute_type(
         path = "casemate_primitives::usage::Quantities",
         with = "::subxt::utils::Static<::casemate_primitives::Quantities>"
     ),

@@ -107,6 +107,47 @@ pub enum Call {
         /// Which.
         lease: LeaseId,
     },
+    /// Pay out what is final.
+    Payout {
+        /// Of which.
+        lease: LeaseId,
+    },
+    /// Forget a settled lease of which nothing is owed.
+    Forget {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// As the provider, say that the lease will be closed after the agreed time.
+    GiveNotice {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// End a lease whose provider has been silent for longer than agreed.
+    Evict {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// As the publisher, contest all claims that are not final.
+    Contest {
+        /// Of which.
+        lease: LeaseId,
+    },
+    /// Let contested claims stand, where the arbiters' time is over.
+    ExpireContest {
+        /// Of which.
+        lease: LeaseId,
+    },
+    /// Show two records of one agent that can't both be true.
+    ProveMisconduct {
+        /// One of them.
+        a: Box<UsageRecord>,
+        /// The agent's signature over it.
+        signature_a: AgentSignature,
+        /// The other.
+        b: Box<UsageRecord>,
+        /// The agent's signature over that.
+        signature_b: AgentSignature,
+    },
     /// Be paid for a usage record.
     Claim {
         /// The record.
@@ -242,6 +283,21 @@ impl ChainClient {
             }
             Call::Close { lease } => self.send(signer, &tx.leases().close(Static(lease))).await,
             Call::Settle { lease } => self.send(signer, &tx.leases().settle(Static(lease))).await,
+            Call::Payout { lease } => self.send(signer, &tx.leases().payout(Static(lease))).await,
+            Call::Forget { lease } => self.send(signer, &tx.leases().forget(Static(lease))).await,
+            Call::GiveNotice { lease } => {
+                self.send(signer, &tx.leases().give_notice(Static(lease))).await
+            }
+            Call::Evict { lease } => self.send(signer, &tx.leases().evict(Static(lease))).await,
+            Call::Contest { lease } => self.send(signer, &tx.leases().contest(Static(lease))).await,
+            Call::ExpireContest { lease } => {
+                self.send(signer, &tx.leases().expire_contest(Static(lease))).await
+            }
+            Call::ProveMisconduct { a, signature_a, b, signature_b } => {
+                let call =
+                    tx.leases().prove_misconduct(Static(*a), signature_a, Static(*b), signature_b);
+                self.send(signer, &call).await
+            }
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
@@ -391,7 +447,18 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                 | Leases::SpendRateSet { lease, .. }
                 | Leases::Activated { lease, .. }
                 | Leases::FundsExhausted { lease }
+                | Leases::FundsLow { lease, .. }
+                | Leases::PaidOut { lease, .. }
+                | Leases::Forgotten { lease }
+                | Leases::NoticeGiven { lease, .. }
+                | Leases::ProviderSlashed { lease, .. }
+                | Leases::Amended { lease, .. }
+                | Leases::Contested { lease, .. }
+                | Leases::ContestDecided { lease, .. }
+                | Leases::Misconduct { lease, .. }
+                | Leases::Penalised { lease, .. }
                 | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
+                Leases::TreasuryShareSet { .. } => return Ok(None),
             })
         }
         "Attestation" => {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Asset, Balance, DeploymentId, Hash256, LeaseId, LeaseTerms,
-    Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
+    AccountBytes, AgentPublicKey, Asset, Balance, DeploymentId, EndReason, Hash256, LeaseId,
+    LeaseTerms, LogHead, Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
 };
 
 use super::{ClusterView, StandingView};
@@ -41,7 +41,29 @@ pub enum LeaseState {
         at: UnixSeconds,
         /// When the unspent rest goes back.
         until: UnixSeconds,
+        /// Why it ended.
+        reason: EndReason,
     },
+}
+
+/// What is owed of an ended lease, after the unspent rest went back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EndedLease {
+    /// Which.
+    pub id: LeaseId,
+    /// What can be paid out now.
+    pub due: Balance,
+    /// Whether nothing more is owed and its time is over: it can be forgotten.
+    pub is_done: bool,
+}
+
+/// Claims of one period that are not final.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct PeriodView {
+    /// The period: seconds since the Unix epoch divided by its length.
+    pub number: u64,
+    /// Sum of its claims.
+    pub amount: Balance,
 }
 
 /// An activated agent of a lease.
@@ -57,6 +79,8 @@ pub struct AgentView {
     pub claimed_to: UnixSeconds,
     /// Total of the newest record that was claimed.
     pub claimed_total: Quantities,
+    /// The log up to that record: what its chunks are proved against.
+    pub log: LogHead,
     /// Why the key counts; `None` when its standing has ended.
     pub standing: Option<StandingView>,
 }
@@ -91,16 +115,52 @@ pub struct LeaseView {
     pub terms: LeaseTerms,
     /// Where it stands.
     pub state: LeaseState,
-    /// Money held for it now.
+    /// Unspent money.
     pub escrow: Balance,
+    /// Claims that are not final.
+    pub open: Vec<PeriodView>,
+    /// Claims that the publisher contests.
+    pub contested: Balance,
+    /// Final claims that are not paid out.
+    pub final_due: Balance,
     /// Money paid out of it so far.
     pub paid: Balance,
     /// Most that may be spent in one second.
     pub spend_rate_max: Balance,
     /// When it was opened.
     pub opened_at: UnixSeconds,
+    /// When its provider may take the machine back, if it has given notice.
+    pub reclaim_at: Option<UnixSeconds>,
     /// Activated agents, by replica.
     pub agents: Vec<AgentView>,
+}
+
+impl LeaseView {
+    /// All that was claimed and not given back: open, contested, due and paid out.
+    pub fn earned(&self) -> Balance {
+        let open = self.open.iter().map(|period| period.amount);
+        open.chain([self.contested, self.final_due, self.paid]).fold(0, Balance::saturating_add)
+    }
+
+    /// What can be paid out at `now`: a period's claims are final one period after it has ended.
+    pub fn due_at(&self, now: UnixSeconds) -> Balance {
+        due_at(&self.open, self.final_due, self.terms.dispute_seconds, now)
+    }
+}
+
+/// As the chain computes it.
+pub(super) fn due_at(
+    open: &[PeriodView],
+    final_due: Balance,
+    dispute_seconds: u32,
+    now: UnixSeconds,
+) -> Balance {
+    let present = now.checked_div(u64::from(dispute_seconds));
+    let is_final = |period: &&PeriodView| {
+        present.is_none_or(|present| period.number.saturating_add(2) <= present)
+    };
+    let matured = open.iter().filter(is_final).map(|period| period.amount);
+    matured.fold(final_due, Balance::saturating_add)
 }
 
 /// A deployment.

@@ -8,11 +8,12 @@ use std::{
 
 use casemate_attestation::{Grade, TcbStatus, TrustRoots};
 use casemate_client::chain::{
-    AgentView, AttestedKeys, ChainSnapshot, Endorsement, LeaseState, LeaseView, ProviderView,
-    StandingView, Submission,
+    AgentView, AttestedKeys, ChainSnapshot, EndedLease, Endorsement, LeaseState, LeaseView,
+    ProviderView, StandingView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256,
+    AccountBytes, AgentPublicKey, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex, UnixSeconds,
+    blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -34,6 +35,10 @@ pub enum Call {
     Settle(LeaseId),
     /// [`Chain::close`].
     Close(LeaseId),
+    /// [`Chain::payout`].
+    Payout(LeaseId),
+    /// [`Chain::forget`].
+    Forget(LeaseId),
 }
 
 #[derive(Debug)]
@@ -50,6 +55,7 @@ struct State {
     attested_over: Vec<u32>,
     cluster_refusals: VecDeque<&'static str>,
     cluster: Option<(Submission, UnixSeconds)>,
+    ended: Vec<EndedLease>,
     calls: Vec<(Call, Result<(), ChainError>)>,
 }
 
@@ -77,6 +83,7 @@ impl FakeChain {
             attested_over: Vec::new(),
             cluster_refusals: VecDeque::new(),
             cluster: None,
+            ended: Vec::new(),
             calls: Vec::new(),
         };
         Self {
@@ -276,6 +283,7 @@ impl Chain for FakeChain {
                 sequence: 0,
                 claimed_to,
                 claimed_total: <_>::default(),
+                log: LogHead::default(),
                 standing,
             });
             lease.agents.sort_by_key(|agent| agent.replica);
@@ -362,12 +370,36 @@ impl Chain for FakeChain {
         })
     }
 
+    async fn payout(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.call(Call::Payout(lease), |snapshot| {
+            let now = snapshot.time;
+            let lease = lease_mut(snapshot, lease)?;
+            let due = lease.due_at(now);
+            if due == 0 {
+                return Err("NothingDue");
+            }
+            lease.paid += due;
+            lease.final_due = 0;
+            lease.open.clear();
+            Ok(())
+        })
+    }
+
+    async fn forget(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.lock().ended.retain(|ended| ended.id != lease);
+        self.call(Call::Forget(lease), |_| Ok(()))
+    }
+
+    async fn ended_leases(&self) -> Result<Vec<EndedLease>, ChainError> {
+        Ok(self.lock().ended.clone())
+    }
+
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {
         self.call(Call::Close(lease), |snapshot| {
             let now = snapshot.time;
             let lease = lease_mut(snapshot, lease)?;
             let until = now + u64::from(lease.terms.notice_seconds);
-            lease.state = LeaseState::Closing { at: now, until };
+            lease.state = LeaseState::Closing { at: now, until, reason: EndReason::OutOfFunds };
             Ok(())
         })
     }

@@ -42,6 +42,10 @@ pub enum Step {
     Settle(LeaseId),
     /// Close a lease without money.
     Close(LeaseId),
+    /// Have final claims paid out.
+    Payout(LeaseId),
+    /// Have the chain forget a settled lease of which nothing is owed.
+    Forget(LeaseId),
 }
 
 impl Step {
@@ -49,7 +53,10 @@ impl Step {
         match self {
             Self::Attest { lease, replica, .. } => (*lease, Some(*replica)),
             Self::Claim { key, .. } => (key.0, Some(key.1)),
-            Self::Settle(lease) | Self::Close(lease) => (*lease, None),
+            Self::Settle(lease)
+            | Self::Close(lease)
+            | Self::Payout(lease)
+            | Self::Forget(lease) => (*lease, None),
         }
     }
 
@@ -74,6 +81,8 @@ impl Step {
             Self::Claim { .. } => "claim-ok",
             Self::Settle(_) => "settle-ok",
             Self::Close(_) => "close-ok",
+            Self::Payout(_) => "payout-ok",
+            Self::Forget(_) => "forget-ok",
         }
     }
 
@@ -83,6 +92,8 @@ impl Step {
             Self::Claim { .. } => "claim-failed",
             Self::Settle(_) => "settle-failed",
             Self::Close(_) => "close-failed",
+            Self::Payout(_) => "payout-failed",
+            Self::Forget(_) => "forget-failed",
         }
     }
 
@@ -110,6 +121,8 @@ impl Step {
             }
             Self::Claim { .. } => ("claimed", "claim of a usage record"),
             Self::Settle(_) => ("settled", "the lease is settled, the rest goes back"),
+            Self::Payout(_) => ("paid-out", "claims that nobody contested in time are paid out"),
+            Self::Forget(_) => ("forgotten", "nothing of the lease is owed any more"),
             Self::Close(_) => ("closed", "the lease has had no money for its time of grace"),
         };
         (kind, text.to_owned())

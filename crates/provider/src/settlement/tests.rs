@@ -32,6 +32,10 @@ fn lease(state: LeaseState) -> LeaseView {
         state,
         escrow: 1,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 0,
         opened_at: 1000,
         agents: Vec::new(),
@@ -60,7 +64,15 @@ fn attested(
         expires_at,
     });
     let claimed_total = <_>::default();
-    Some(AgentView { replica: 0, key, sequence, claimed_to, claimed_total, standing })
+    Some(AgentView {
+        replica: 0,
+        key,
+        sequence,
+        claimed_to,
+        claimed_total,
+        log: <_>::default(),
+        standing,
+    })
 }
 
 fn step(
@@ -167,7 +179,11 @@ fn an_updates_new_key_waits_for_the_old_ones_last_claim() {
 
 #[test]
 fn a_closing_lease_is_claimed_when_its_pods_are_gone_and_only_up_to_the_closing() {
-    let closing = LeaseState::Closing { at: 1055, until: 1100 };
+    let closing = LeaseState::Closing {
+        at: 1055,
+        until: 1100,
+        reason: casemate_primitives::EndReason::Stopped,
+    };
     let newest = Some((9, 1090));
     assert_eq!(step(closing, agent(OLD, 3, 1030), &[(1, Some(OLD))], newest), None);
     assert_eq!(step(closing, agent(OLD, 3, 1030), &[], newest), claim(OLD, 3, 1055, true));
@@ -200,7 +216,11 @@ fn a_standing_is_renewed_at_its_half_and_again_when_it_has_ended() {
     assert_eq!(steps_at(2000, active, agent(), &pods, None), renewal());
     // One that anybody has ended by a recheck.
     assert_eq!(steps_at(1001, active, attested(OLD, 0, 0, None), &pods, None), renewal());
-    let closing = LeaseState::Closing { at: 1600, until: 3000 };
+    let closing = LeaseState::Closing {
+        at: 1600,
+        until: 3000,
+        reason: casemate_primitives::EndReason::Stopped,
+    };
     assert_eq!(steps_at(1700, closing, agent(), &pods, None), []);
 }
 

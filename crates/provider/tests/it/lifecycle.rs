@@ -56,7 +56,11 @@ async fn a_lease_is_activated_claimed_closed_and_settled_each_once() {
     .await;
     let at = claimed_to + 40;
     let mut view = world.chain.lease(lease).unwrap();
-    view.state = LeaseState::Closing { at, until: at + 600 };
+    view.state = LeaseState::Closing {
+        at,
+        until: at + 600,
+        reason: casemate_primitives::EndReason::Stopped,
+    };
     world.backend.advance(60);
     world.chain.put_lease(view);
     until("settled", async || world.chain.lease(lease).is_none().then_some(())).await;

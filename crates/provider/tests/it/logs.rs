@@ -118,7 +118,11 @@ async fn output_is_proved_after_pod_and_lease_are_gone_until_its_retention_is_ov
     assert!(!records.is_empty());
     let ended_at = now();
     let mut view = world.chain.lease(lease).unwrap();
-    view.state = LeaseState::Closing { at: ended_at, until: ended_at + 10 };
+    view.state = LeaseState::Closing {
+        at: ended_at,
+        until: ended_at + 10,
+        reason: casemate_primitives::EndReason::Stopped,
+    };
     world.chain.put_lease(view);
     until("the pod is gone", async || world.backend.list().await.unwrap().is_empty().then_some(()))
         .await;

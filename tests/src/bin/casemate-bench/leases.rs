@@ -119,6 +119,7 @@ impl Surroundings {
                     sequence: 0,
                     claimed_to: lease.opened_at,
                     claimed_total: <_>::default(),
+                    log: casemate_primitives::LogHead::default(),
                     standing: Some(standing(lease.manifest_hash, lease.opened_at)),
                 }));
             }
@@ -240,6 +241,10 @@ fn leases(count: u64, config: &Config) -> Result<Vec<LeaseView>> {
             state: LeaseState::Pending,
             escrow: 1_000_000_000_000,
             paid: 0,
+            open: Vec::new(),
+            contested: 0,
+            final_due: 0,
+            reclaim_at: None,
             spend_rate_max: u128::MAX,
             opened_at,
             agents: Vec::new(),

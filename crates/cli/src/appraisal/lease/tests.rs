@@ -68,6 +68,7 @@ fn on_chain() -> OnChain {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     };
     let lease = LeaseView {
@@ -90,6 +91,10 @@ fn on_chain() -> OnChain {
         state: LeaseState::Active,
         escrow: 1,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents: vec![agent],
@@ -164,7 +169,10 @@ fn another_lease_or_manifest_than_demanded_fails() {
 
 #[test]
 fn a_closing_lease_is_put_up_with_and_named() {
-    let chain = lease(|lease| lease.state = LeaseState::Closing { at: 1, until: 2 });
+    let chain = lease(|lease| {
+        lease.state =
+            LeaseState::Closing { at: 1, until: 2, reason: casemate_primitives::EndReason::Stopped }
+    });
     let checks = check_lease(&binding(), &claims(), WANTED, Some(&chain));
     let state = checks.iter().find(|check| check.name == ON_CHAIN).unwrap();
     assert_eq!(state.outcome, Outcome::Graced);

@@ -41,7 +41,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
             provider: Address(lease.provider),
             price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
             escrow: Amount(lease.escrow),
-            paid: Amount(lease.paid),
+            paid: Amount(lease.earned()),
             seconds_left: seconds_left(lease),
         })
         .collect();

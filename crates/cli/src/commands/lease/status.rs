@@ -93,7 +93,7 @@ fn status(
         price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
         spend_rate_max: Amount(lease.spend_rate_max),
         escrow: Amount(lease.escrow),
-        paid: Amount(lease.paid),
+        paid: Amount(lease.earned()),
         seconds_left: seconds_left(lease),
         opened_at: lease.opened_at,
         attestation: replicas(lease, now),

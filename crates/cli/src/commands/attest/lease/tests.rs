@@ -32,6 +32,10 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
         state: LeaseState::Active,
         escrow: 1,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents,
@@ -45,6 +49,7 @@ fn agent(replica: ReplicaIndex, expires_at: Option<UnixSeconds>) -> AgentView {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        log: casemate_primitives::LogHead::default(),
         standing: expires_at.map(|expires_at| StandingView {
             kind: TeeKind::IntelTdx,
             grade: Grade::Software,

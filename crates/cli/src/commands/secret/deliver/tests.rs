@@ -113,6 +113,7 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     };
     let lease = LeaseView {
@@ -135,6 +136,10 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         state: LeaseState::Active,
         escrow: 1,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents: vec![view],

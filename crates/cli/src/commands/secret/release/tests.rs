@@ -36,6 +36,10 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
         state: LeaseState::Active,
         escrow: 1,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents,
@@ -60,6 +64,7 @@ fn agent(manifest_hash: Hash256) -> AgentView {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     }
 }

@@ -107,6 +107,10 @@ fn view(claimed: u64, key: Option<AgentPublicKey>) -> LeaseView {
         state: LeaseState::Active,
         escrow: 0,
         paid: 0,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        reclaim_at: None,
         spend_rate_max: 0,
         opened_at: 0,
         agents: key
@@ -116,6 +120,7 @@ fn view(claimed: u64, key: Option<AgentPublicKey>) -> LeaseView {
                 sequence: claimed,
                 claimed_to: 0,
                 claimed_total: Quantities::default(),
+                log: casemate_primitives::LogHead::default(),
                 standing: None,
             })
             .into_iter()
@@ -212,6 +217,18 @@ async fn whatever_is_missing_or_wrong_fails() {
     let claimed = Some(view(9, Some(agent_key())));
     told(Setup { view: claimed, ..good() }, "has claimed 9").await;
     told(Setup { records: vec![], ..good() }, "shows no record").await;
+    // A log other than the one that was claimed.
+    let anchored = |log: LogHead| {
+        let mut view = view(2, Some(agent_key()));
+        view.agents[0].log = log;
+        Setup { view: Some(view), ..good() }
+    };
+    anchored(*head).verify().await.unwrap();
+    told(anchored(LogHead { root: [9; 32], ..*head }), "has another log than the chain").await;
+    let longer = LogHead { chunks: head.chunks + 1, ..*head };
+    let mut ahead = anchored(longer);
+    ahead.records = vec![record(3, *head, &agent())];
+    told(ahead, "has another log than the chain").await;
     // A record that somebody else has signed, or for another agent.
     let forged = vec![record(2, *head, &SigningKey::from_bytes(&[4; 32]))];
     told(Setup { records: forged, ..good() }, "shows no record").await;
