@@ -544,8 +544,8 @@ mod benchmarks {
         let (sides, id, _) = claimed::<T>(false)?;
         Pallet::<T>::do_contest(sides.publisher, id)?;
         Leases::<T>::mutate(id, |slot| {
-            if let Some(contest) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
-                contest.until = 0;
+            if let Some(open) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
+                open.until = 0;
             }
         });
 
