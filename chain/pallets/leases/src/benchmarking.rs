@@ -544,8 +544,8 @@ mod benchmarks {
         let (sides, id, _) = claimed::<T>(false)?;
         Pallet::<T>::do_contest(sides.publisher, id)?;
         Leases::<T>::mutate(id, |slot| {
-            if let Some(open) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
-                open.until = 0;
+            if let Some(dispute) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
+                dispute.until = 0;
             }
         });
 
