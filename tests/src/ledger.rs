@@ -37,6 +37,8 @@ pub struct Books {
     pub claims: Vec<Claim>,
     /// Deposits and top-ups by lease.
     pub deposits: BTreeMap<LeaseId, Balance>,
+    /// Final claims that were paid out, the treasury's share among them, by lease.
+    pub paid_out: BTreeMap<LeaseId, Balance>,
     /// Leases that ended.
     pub settlements: Vec<Settlement>,
     /// Key of each replica, the newest.
@@ -52,7 +54,7 @@ pub struct Claim {
     pub agent: AgentPublicKey,
     /// The record.
     pub record: UsageRecord,
-    /// What the provider got.
+    /// What it earned.
     pub paid: Balance,
     /// What the record costs.
     pub due: Balance,
@@ -169,6 +171,10 @@ impl Ledger {
                     let agent = agent.context("a claim of an agent that was never activated")?;
                     books.claims.push(Claim { block: number, agent, record, paid, due });
                 }
+                ("Leases", "PaidOut") => {
+                    let (lease, amount, treasury): (LeaseId, Balance, Balance) = all(fields)?;
+                    *books.paid_out.entry(lease).or_default() += amount + treasury;
+                }
                 ("Leases", "Settled") => {
                     let (lease, paid, refunded) = all(fields)?;
                     books.settlements.push(Settlement { lease, paid, refunded });
@@ -186,7 +192,7 @@ impl Books {
         self.fees.get(account).copied().unwrap_or(0)
     }
 
-    /// What was paid out of a lease.
+    /// What was claimed of a lease.
     pub fn paid(&self, lease: LeaseId) -> Balance {
         self.claims_of(lease).map(|claim| claim.paid).sum()
     }

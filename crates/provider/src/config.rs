@@ -182,6 +182,8 @@ pub struct PricingConfig {
     #[serde(default = "default_reclaim")]
     pub reclaim: Period,
     /// After how long without a claim anyone may end a lease, and your stake pays for as much time.
+    /// Not at all if absent: an app that ends by itself leaves nothing to claim, and the chain does not
+    /// tell that from a provider that is away.
     #[serde(default = "default_silence")]
     pub silence: Period,
     /// How long after a lease's end its sealed output can be had, and must be shown when challenged.
@@ -482,7 +484,7 @@ fn default_reclaim() -> Period {
 }
 
 fn default_silence() -> Period {
-    Period::seconds(6 * 3_600)
+    Period::seconds(0)
 }
 
 fn default_retention() -> Period {
