@@ -6,6 +6,7 @@ use casemate_client::{
     api::{Hex, LogChunkList, LogInfo, RefusalCode},
     chain::LeaseState,
     provider::{LogOptions, ProviderClient, ProviderError},
+    records::SignedRecord,
     sealed_logs::{LogProblem, LogReport, LogSource, LogWalk, OpenedLine, Standing},
 };
 use casemate_logs::{ChunkWriter, Stream, Tree, open, public_key};
@@ -88,6 +89,11 @@ async fn output_is_proved_after_pod_and_lease_are_gone_until_its_retention_is_ov
     let info = kept(&alice, &tree).await;
     assert_eq!((info.first, info.refused), (0, None));
 
+    // The head is in what the agent has signed.
+    let entries = alice.records(lease, Some(0), 0).await.unwrap();
+    let signed = entries.iter().map(|entry| SignedRecord::check(entry, lease, &GENESIS).unwrap());
+    let newest = signed.max_by_key(|signed| signed.record().sequence).unwrap();
+    assert_eq!((*newest.key(), newest.record().log), (tree.key, tree.head));
     let (report, lines) = walk(&alice, &tree).await;
     assert_eq!(report.problems, []);
     assert_eq!((report.proved_lines, report.unproved_lines), (71, 0));
