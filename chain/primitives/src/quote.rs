@@ -56,6 +56,21 @@ pub struct LeaseTerms {
     pub warn_seconds: [u32; WARNINGS],
 }
 
+impl LeaseTerms {
+    /// The period that a claim made at `second` belongs to: time is cut into pieces of
+    /// `dispute_seconds`, counted from the Unix epoch.
+    pub fn period_of(&self, second: UnixSeconds) -> u64 {
+        second.checked_div(u64::from(self.dispute_seconds)).unwrap_or(0)
+    }
+
+    /// Whether the claims of `period` are final at `now`: one period after it has ended; at once where
+    /// nothing can be contested.
+    pub fn is_final(&self, period: u64, now: UnixSeconds) -> bool {
+        let present = now.checked_div(u64::from(self.dispute_seconds));
+        present.is_none_or(|present| period.saturating_add(2) <= present)
+    }
+}
+
 /// A provider's offer to one publisher for one manifest.
 ///
 /// It names the publisher and the manifest, so that neither a third party nor another workload can

@@ -2,7 +2,7 @@
 
 pub mod fake;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
@@ -73,8 +73,11 @@ pub trait Chain: Send + Sync + 'static {
     /// Pays out the rest of a settled lease and has the chain forget it.
     fn forget(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
 
-    /// This provider's settled leases that the chain still knows.
-    fn ended_leases(&self) -> impl Future<Output = Result<Vec<EndedLease>, ChainError>> + Send;
+    /// This provider's settled leases that the chain still knows, but for those in `live`.
+    fn ended_leases(
+        &self,
+        live: BTreeSet<LeaseId>,
+    ) -> impl Future<Output = Result<Vec<EndedLease>, ChainError>> + Send;
 
     /// Closes a lease.
     fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;

@@ -1,6 +1,6 @@
 //! The one place that chooses: the chain by subxt, pods by an OCI runtime on this machine.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
 use casemate_attestation::TrustRoots;
@@ -178,8 +178,8 @@ impl Chain for NodeChain {
         self.submit(Call::Forget { lease }).await
     }
 
-    async fn ended_leases(&self) -> Result<Vec<EndedLease>, ChainError> {
-        self.client.ended_leases(&self.key.public_key().0).await.map_err(translate)
+    async fn ended_leases(&self, live: BTreeSet<LeaseId>) -> Result<Vec<EndedLease>, ChainError> {
+        self.client.ended_leases(&self.key.public_key().0, &live).await.map_err(translate)
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

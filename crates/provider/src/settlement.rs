@@ -106,6 +106,8 @@ pub struct Settler<C> {
     ended: Vec<EndedLease>,
     /// When they are read again.
     ended_read_at: Option<Instant>,
+    /// The reading.
+    ended_reading: JoinSet<Result<Vec<EndedLease>, ChainError>>,
 }
 
 #[derive(Debug)]
@@ -148,6 +150,7 @@ impl<C: Chain> Settler<C> {
             paid_out_at: BTreeMap::new(),
             ended: Vec::new(),
             ended_read_at: None,
+            ended_reading: JoinSet::new(),
         }
     }
 
@@ -167,6 +170,14 @@ impl<C: Chain> Settler<C> {
                     None
                 }
                 Some(done) = self.jobs.join_next() => Some(done),
+                Some(read) = self.ended_reading.join_next() => {
+                    match read {
+                        Ok(Ok(ended)) => self.ended = ended,
+                        Ok(Err(err)) => tracing::debug!(%err, "settled leases can't be read"),
+                        Err(err) => tracing::error!(%err, "reading settled leases broke off"),
+                    }
+                    None
+                }
                 () = tokio::time::sleep(TICK) => None,
                 _ = shutdown.wait_for(|stop| *stop) => return,
             };
@@ -180,7 +191,7 @@ impl<C: Chain> Settler<C> {
             }
             let world = Arc::clone(&self.parts.world.borrow_and_update());
             if world.is_ready {
-                self.read_ended().await;
+                self.read_ended(&world);
                 self.look(&world);
             }
         }
@@ -229,17 +240,16 @@ impl<C: Chain> Settler<C> {
         }
     }
 
-    /// Settled leases change slowly, and not by what the snapshot shows.
-    async fn read_ended(&mut self) {
+    /// Settled leases change slowly, and not by what the snapshot shows. They are read beside all else.
+    fn read_ended(&mut self, world: &World) {
         let now = Instant::now();
-        if self.ended_read_at.is_some_and(|at| now < at) {
+        if !self.ended_reading.is_empty() || self.ended_read_at.is_some_and(|at| now < at) {
             return;
         }
         self.ended_read_at = Some(now + self.parts.payout_interval.max(ENDED_INTERVAL_MIN));
-        match self.parts.chain.ended_leases().await {
-            Ok(ended) => self.ended = ended,
-            Err(err) => tracing::debug!(%err, "settled leases can't be read"),
-        }
+        let chain = Arc::clone(&self.parts.chain);
+        let live = world.snapshot.leases.keys().copied().collect();
+        self.ended_reading.spawn(async move { chain.ended_leases(live).await });
     }
 
     /// Each payout costs a fee, so it waits for the interval.

@@ -53,6 +53,7 @@ impl frame_system::Config for Test {
 impl pallet_balances::Config for Test {
     type AccountStore = System;
     type Balance = u128;
+    type ExistentialDeposit = ExistentialDeposit;
 }
 
 parameter_types! {
@@ -64,6 +65,7 @@ parameter_types! {
         gpu: CASE,
     };
     pub const StakeMin: u128 = CASE;
+    pub const ExistentialDeposit: u128 = 100;
     pub const UnbondingSeconds: u64 = 3_600;
     pub const Deposit: u128 = CASE;
     pub const ClockSkewSecondsMax: u64 = 30;

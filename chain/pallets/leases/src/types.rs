@@ -228,8 +228,8 @@ impl Lease {
     /// Adds a claim that is made, or was anchored, at `as_of`.
     pub(crate) fn add_claim(&mut self, amount: Balance, as_of: UnixSeconds, now: UnixSeconds) {
         self.mature(now);
-        let number = self.period_of(as_of);
-        if self.is_final(number, now) {
+        let number = self.terms.period_of(as_of);
+        if self.terms.is_final(number, now) {
             self.final_due = self.final_due.saturating_add(amount);
             return;
         }
@@ -248,26 +248,12 @@ impl Lease {
     /// Makes final what nobody contested in time.
     pub(crate) fn mature(&mut self, now: UnixSeconds) {
         let Self { terms, open, final_due, .. } = self;
-        let length = u64::from(terms.dispute_seconds);
         open.retain(|period| {
-            let is_open = !is_final(period.number, length, now);
+            let is_open = !terms.is_final(period.number, now);
             if !is_open {
                 *final_due = final_due.saturating_add(period.amount);
             }
             is_open
         });
     }
-
-    fn period_of(&self, second: UnixSeconds) -> u64 {
-        second.checked_div(u64::from(self.terms.dispute_seconds)).unwrap_or(0)
-    }
-
-    fn is_final(&self, period: u64, now: UnixSeconds) -> bool {
-        is_final(period, u64::from(self.terms.dispute_seconds), now)
-    }
-}
-
-/// A period is final one period after it has ended; without a length, at once.
-fn is_final(period: u64, length: u64, now: UnixSeconds) -> bool {
-    now.checked_div(length).is_none_or(|present| period.saturating_add(2) <= present)
 }

@@ -1,8 +1,8 @@
 //! State at the newest finalised block.
 
-use casemate_primitives::{
-    AccountBytes, AgentPublicKey, DeploymentId, LeaseId, LogHead, ReplicaIndex, UnixSeconds,
-};
+use std::collections::BTreeSet;
+
+use casemate_primitives::{AccountBytes, DeploymentId, LeaseId, UnixSeconds};
 use subxt::{
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     utils::{AccountId32, Static},
@@ -89,10 +89,12 @@ impl ChainClient {
     }
 
     /// Settled leases of a provider that are still known: their last claims are not final or not
-    /// paid out, or what their logs are proved against is still kept.
+    /// paid out, or what their logs are proved against is still kept. Those in `live` are left out
+    /// unread: a provider has few of the former and many of the latter.
     pub async fn ended_leases(
         &self,
         provider: &AccountBytes,
+        live: &BTreeSet<LeaseId>,
     ) -> Result<Vec<EndedLease>, ChainError> {
         let at = self.at_finalised().await?;
         let now = time(&at).await?;
@@ -106,28 +108,11 @@ impl ChainClient {
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(ChainError::reading)?;
             let (_, id) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
-            ended.extend(ended_lease(&at, id.0, now).await?);
+            if !live.contains(&id.0) {
+                ended.extend(ended_lease(&at, id.0, now).await?);
+            }
         }
         Ok(ended)
-    }
-
-    /// What the log chunks of a replica of any known lease are proved against, settled or not: the
-    /// agent's key and the head of its log in the newest claimed record.
-    pub async fn log_anchor(
-        &self,
-        lease: LeaseId,
-        replica: ReplicaIndex,
-    ) -> Result<Option<(AgentPublicKey, LogHead)>, ChainError> {
-        let at = self.at_finalised().await?;
-        let address = runtime::storage().leases().agents();
-        let value = at
-            .storage()
-            .try_fetch(address, (Static(lease), replica))
-            .await
-            .map_err(ChainError::reading)?;
-        let Some(value) = value else { return Ok(None) };
-        let agent = value.decode().map_err(ChainError::reading)?;
-        Ok(Some((agent.key, agent.log.0)))
     }
 
     /// One lease, unless it is settled.
@@ -270,7 +255,7 @@ async fn ended_lease(
     let State::Ended { at: closed_at, .. } = found.state else { return Ok(None) };
     let terms = found.terms.0;
     let open = periods(&found.open);
-    let due = due_at(&open, found.final_due, terms.dispute_seconds, now);
+    let due = due_at(&open, found.final_due, &terms, now);
     let owed = open.iter().map(|period| period.amount).fold(found.final_due, u128::saturating_add);
     let kept_until = closed_at.saturating_add(terms.retention_seconds.into());
     let is_done = owed == due && found.contest.is_none() && now >= kept_until;

@@ -144,21 +144,18 @@ impl LeaseView {
 
     /// What can be paid out at `now`: a period's claims are final one period after it has ended.
     pub fn due_at(&self, now: UnixSeconds) -> Balance {
-        due_at(&self.open, self.final_due, self.terms.dispute_seconds, now)
+        due_at(&self.open, self.final_due, &self.terms, now)
     }
 }
 
-/// As the chain computes it.
+/// What is due, with the open claims that are final by now.
 pub(super) fn due_at(
     open: &[PeriodView],
     final_due: Balance,
-    dispute_seconds: u32,
+    terms: &LeaseTerms,
     now: UnixSeconds,
 ) -> Balance {
-    let present = now.checked_div(u64::from(dispute_seconds));
-    let is_final = |period: &&PeriodView| {
-        present.is_none_or(|present| period.number.saturating_add(2) <= present)
-    };
+    let is_final = |period: &&PeriodView| terms.is_final(period.number, now);
     let matured = open.iter().filter(is_final).map(|period| period.amount);
     matured.fold(final_due, Balance::saturating_add)
 }

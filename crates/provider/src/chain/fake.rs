@@ -2,7 +2,7 @@
 //! (sequence, times, state) and counts every call.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -390,8 +390,9 @@ impl Chain for FakeChain {
         self.call(Call::Forget(lease), |_| Ok(()))
     }
 
-    async fn ended_leases(&self) -> Result<Vec<EndedLease>, ChainError> {
-        Ok(self.lock().ended.clone())
+    async fn ended_leases(&self, live: BTreeSet<LeaseId>) -> Result<Vec<EndedLease>, ChainError> {
+        let ended = self.lock().ended.clone();
+        Ok(ended.into_iter().filter(|lease| !live.contains(&lease.id)).collect())
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

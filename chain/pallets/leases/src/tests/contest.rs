@@ -161,7 +161,6 @@ fn two_records_that_cannot_both_be_true_end_the_lease_and_give_all_open_claims_b
 
 #[test]
 fn each_way_in_which_records_run_backwards_is_misconduct() {
-    let first = |record: UsageRecord| record;
     let ways: [(&str, fn(&mut UsageRecord)); 6] = [
         ("overlapping span", |r| r.from -= 1),
         ("smaller totals", |r| r.total = Quantities::default()),
@@ -175,7 +174,7 @@ fn each_way_in_which_records_run_backwards_is_misconduct() {
             let mut claimed = open_claim();
             claimed.actual.cpu_millicore_seconds = 7;
             claimed.log.chunks = 2;
-            let mut next = record_after(Some(&first(claimed)), 5);
+            let mut next = record_after(Some(&claimed), 5);
             next.actual = claimed.actual;
             next.log = claimed.log;
             assert_noop!(prove(claimed, next), Error::<Test>::NoContradiction);

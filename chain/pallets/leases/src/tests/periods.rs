@@ -83,25 +83,26 @@ fn the_treasury_gets_the_share_that_held_when_the_lease_was_opened() {
 #[test]
 fn a_share_that_the_treasury_cannot_take_holds_up_nobodys_pay() {
     new_test_ext().execute_with(|| {
-        let share = Permill::from_parts(1);
-        assert_ok!(Leases::set_treasury_share(RuntimeOrigin::root(), share));
-        // As much as nothing: below what an account must have.
-        open_with(|terms| terms.prices.cpu_millicore_second = 1);
-        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        assert_ok!(Leases::set_treasury_share(RuntimeOrigin::root(), Permill::from_percent(5)));
+        open_active_lease();
         let (before, issued) = (Balances::balance(&provider()), Balances::total_issuance());
-        Balances::force_set_balance(RuntimeOrigin::root(), Treasury::get(), 0).unwrap();
-        pass(10);
-        assert_ok!(claim(record_after(None, 10)));
+        // Five percent of one second are less than an account must have.
+        pass(1);
+        let first = record_after(None, 1);
+        assert_ok!(claim(first));
         assert_ok!(payout());
-        let Event::PaidOut { amount, treasury, .. } = last_event() else { panic!("not paid") };
-        assert_eq!(amount + treasury, 10 * PRICE_PER_SECOND);
+        let (amount, treasury) = (1_045, 55);
+        assert!(treasury < ExistentialDeposit::get());
+        assert_eq!(last_event(), Event::PaidOut { lease: LEASE, amount, treasury });
         assert_eq!(Balances::balance(&provider()) - before, amount);
-        let taken = Balances::balance(&Treasury::get());
-        assert_eq!(
-            issued - Balances::total_issuance(),
-            treasury - taken,
-            "burnt, not lost track of"
-        );
+        assert_eq!(Balances::balance(&Treasury::get()), 0);
+        assert_eq!(issued - Balances::total_issuance(), treasury, "burnt, not lost track of");
+        Leases::do_try_state().unwrap();
+        // More is taken.
+        pass(10);
+        assert_ok!(claim(record_after(Some(&first), 10)));
+        assert_ok!(payout());
+        assert_eq!(Balances::balance(&Treasury::get()), 550);
     });
 }
 
