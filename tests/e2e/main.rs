@@ -14,6 +14,7 @@ mod common;
 mod crashes;
 mod full_disk;
 mod kills;
+mod long;
 mod middle;
 mod retire;
 mod road;

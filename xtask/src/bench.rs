@@ -6,6 +6,7 @@ mod publish;
 mod secret;
 mod series;
 mod start;
+mod weight;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -132,6 +133,7 @@ const BENCHES: &[(&str, Needs, Bench)] = &[
     ("attestation.native", Needs::Nothing, attestation::native),
     ("attestation.runtime", Needs::Nothing, attestation::runtime),
     ("secret.release", Needs::Network, secret::release),
+    ("claim.weight", Needs::Nothing, weight::claim),
 ];
 
 pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {

@@ -5,9 +5,10 @@
 //! one by one, the end-to-end ones last and each test alone, because they start real networks.
 
 use std::{
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::Stdio,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use crate::{
     build::{self, BUILD_HINT},
     check,
     paths::Paths,
-    process::{Seconds, Step, is_root, line, root_command, run_command},
+    process::{Seconds, Step, is_root, line, root_command, run_command, tie},
     setup,
     wasm::Wasm,
     weights,
@@ -90,10 +91,20 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {
     {
         bail!("no package `{unknown}` has tests\nhint: names are those in `Cargo.toml` files");
     }
-    for program in &programs {
-        if options.package.is_empty() || options.package.contains(&program.package) {
-            outcomes.push(run_program(paths, program, options)?);
-        }
+    let wanted = |program: &&TestProgram| {
+        options.package.is_empty() || options.package.contains(&program.package)
+    };
+    let long: Vec<_> = programs
+        .iter()
+        .filter(|program| program.e2e && options.filter.is_none())
+        .filter(wanted)
+        .map(|program| Beside::start(paths, program))
+        .collect::<Result<_>>()?;
+    for program in programs.iter().filter(wanted) {
+        outcomes.push(run_program(paths, program, options)?);
+    }
+    for beside in long {
+        outcomes.push(beside.end()?);
     }
     if options.package.is_empty() {
         outcomes.push(doc_tests(paths, wasm, options)?);
@@ -177,7 +188,7 @@ fn test_program(message: &str) -> Result<Option<TestProgram>> {
 
 /// The `name` in a package's manifest: cargo's ids of packages have no stable form.
 fn package_name(manifest: &std::path::Path) -> Result<String> {
-    let text = std::fs::read_to_string(manifest)
+    let text = fs::read_to_string(manifest)
         .with_context(|| format!("failed to read `{}`", manifest.display()))?;
     text.lines()
         .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
@@ -185,9 +196,64 @@ fn package_name(manifest: &std::path::Path) -> Result<String> {
         .with_context(|| format!("`{}` has no line `name = \"…\"`", manifest.display()))
 }
 
+/// A program's long tests, which mostly wait: they run while the others do.
+struct Beside {
+    name: String,
+    child: Child,
+    /// What it prints.
+    printed: PathBuf,
+    started: Instant,
+    again: String,
+}
+
+impl Beside {
+    fn start(paths: &Paths, program: &TestProgram) -> Result<Self> {
+        let printed = paths.target.join(format!("{}-{}-long.log", program.package, program.target));
+        let file = File::create(&printed)
+            .with_context(|| format!("failed to write `{}`", printed.display()))?;
+        let again = file.try_clone().context("failed to share a file")?;
+        let mut test = test_command(paths, program)?;
+        test.arg(LONG).stdin(Stdio::null()).stdout(file).stderr(again);
+        let child =
+            tie(&mut test).spawn().with_context(|| format!("failed to start {}", line(&test)))?;
+        Ok(Self {
+            name: format!("{} {} {LONG}", program.package, program.target),
+            child,
+            printed,
+            started: Instant::now(),
+            again: format!("cargo xtask test -p {} --filter {LONG}", program.package),
+        })
+    }
+
+    fn end(mut self) -> Result<Outcome> {
+        let step = Step::start(format!("waiting for {}", self.name));
+        let status = self.child.wait().context("failed to wait for the long tests")?;
+        let elapsed = self.started.elapsed();
+        println!("{}", fs::read_to_string(&self.printed).unwrap_or_default());
+        step.done();
+        Ok(Outcome { name: self.name, elapsed, failure: (!status.success()).then_some(self.again) })
+    }
+}
+
+/// Beginning of the names of tests that take many minutes.
+const LONG: &str = "long::";
+
 fn run_program(paths: &Paths, program: &TestProgram, options: &Options) -> Result<Outcome> {
     let name = format!("{} {}", program.package, program.target);
     let step = Step::start(format!("testing {name}"));
+    let mut test = test_command(paths, program)?;
+    match &options.filter {
+        Some(filter) => test.arg(filter),
+        None if program.e2e => test.args(["--skip", LONG]),
+        None => &mut test,
+    };
+    let result = run_command(&mut test, "");
+    let (_, elapsed) = step.done();
+    let again = format!("cargo xtask test -p {}", program.package);
+    Ok(Outcome { name, elapsed, failure: result.is_err().then_some(again) })
+}
+
+fn test_command(paths: &Paths, program: &TestProgram) -> Result<Command> {
     let mut test = root_command("env")?;
     // Through `env`, because sudo may drop variables.
     test.arg(format!("CASEMATE_BIN_DIR={}", paths.bin_dir().display()));
@@ -198,11 +264,7 @@ fn run_program(paths: &Paths, program: &TestProgram, options: &Options) -> Resul
     if program.e2e {
         test.arg("--test-threads=1");
     }
-    test.args(&options.filter);
-    let result = run_command(&mut test, "");
-    let (_, elapsed) = step.done();
-    let again = format!("cargo xtask test -p {}", program.package);
-    Ok(Outcome { name, elapsed, failure: result.is_err().then_some(again) })
+    Ok(test)
 }
 
 /// Examples in documentation.

@@ -126,12 +126,13 @@ pub(crate) fn cargo(paths: &Paths, wasm: Wasm, target: &Path) -> Command {
 }
 
 /// A program that runs them. The whole workspace is selected, as in every build, so that the
-/// node's dependencies are not compiled again; and both programs are, for the same reason.
+/// node's dependencies are not compiled again; and all of the programs are, for the same reason.
 pub(crate) fn runner(paths: &Paths, wasm: Wasm, program: &str) -> Result<PathBuf> {
     let step = Step::start("building the runner of the benchmarks");
     let mut build = build::cargo(paths, wasm);
     build.args(["build", "--workspace", "--locked"]);
     build.args(["--bin", "casemate-bencher", "--bin", "casemate-attestation-bench"]);
+    build.args(["--bin", "casemate-weight-bench"]);
     build.args(["--features", RUNNER_FEATURE]);
     run_command(&mut build, BUILD_HINT)?;
     step.done();

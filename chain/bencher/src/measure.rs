@@ -122,6 +122,16 @@ impl Single {
         let runs = dispatch(machine, On::Timing, &self.list, &self.name, &[], false, repeats)?;
         Ok(runs.map(|run| run.extrinsic_time).collect())
     }
+
+    /// How many values it reads from the database, and writes to it.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn reads_and_writes(&self, machine: &Machine) -> Result<(u32, u32)> {
+        let mut runs = dispatch(machine, On::Counting, &self.list, &self.name, &[], false, 1)?;
+        let run = runs.next().context("the benchmark returned no result")?;
+        Ok((run.reads, run.writes))
+    }
 }
 
 fn dispatch(

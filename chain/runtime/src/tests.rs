@@ -1,5 +1,7 @@
 //! What the presets promise.
 
+mod hooks;
+
 use crate::*;
 use sp_genesis_builder::PresetId;
 use sp_keyring::Sr25519Keyring;
