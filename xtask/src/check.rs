@@ -1,4 +1,4 @@
-//! `cargo xtask check`: format, clippy and tidy.
+//! `cargo xtask check`: format, clippy, tidy and test vectors.
 
 use std::{
     collections::BTreeSet,
@@ -82,7 +82,21 @@ pub(crate) fn cheap(paths: &Paths) -> Vec<(&'static str, Duration, Option<String
     );
     let from = Instant::now();
     check("tidy", "cargo xtask check --quick", tidy(&paths.repo), from);
+    let from = Instant::now();
+    check("test vectors", "python3 -B tests/vectors/check.py", vectors(&paths.repo), from);
     outcomes
+}
+
+/// The test vectors in `docs/protocol/vectors`, by an implementation in another language.
+fn vectors(repo: &Path) -> Result<()> {
+    let mut python = command("python3");
+    // It leaves no compiled files in the repository.
+    python.args(["-B", "tests/vectors/check.py"]).current_dir(repo);
+    run_command(
+        &mut python,
+        "where `python3` is missing, `cargo xtask setup` installs it; else see how the vectors are \
+         written in `chain/primitives/tests/it/vectors.rs`",
+    )
 }
 
 /// No overlong module, no path of one machine, no attack whose test is gone.
