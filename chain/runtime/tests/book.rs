@@ -16,6 +16,18 @@ const ECONOMICS: &str = include_str!("../../../docs/book/economics.md");
 const REPUTATION: &str = include_str!("../../../docs/book/reputation.md");
 const SAMPLE: &str = include_str!("../../../crates/provider/src/config/sample.toml");
 
+fn number<N: Get<u32>>() -> u32 {
+    N::get()
+}
+
+fn seconds<N: Get<u64>>() -> u64 {
+    N::get()
+}
+
+fn money<N: Get<Balance>>() -> Balance {
+    N::get()
+}
+
 /// Fails with all that the page does not say.
 fn says(page: &str, texts: &[String]) {
     let missing: Vec<_> = texts.iter().filter(|text| !page.contains(text.as_str())).collect();
@@ -28,9 +40,10 @@ fn case(amount: Balance) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The same with four decimals, rounded down.
+/// The same with four decimals, rounded.
 fn short(amount: Balance) -> String {
-    case(amount / (CASE / 10_000) * (CASE / 10_000))
+    const UNIT: Balance = CASE / 10_000;
+    case((amount + UNIT / 2) / UNIT * UNIT)
 }
 
 /// A number of the daemon's sample configuration.
@@ -58,11 +71,12 @@ fn the_numbers_of_the_runtime_are_in_the_page_on_economics() {
     let days = |seconds: u64| seconds / DAY;
     let rates = <Runtime as pallet_providers::Config>::StakeRates::get();
     let per_case = |rate: Balance| CASE / rate;
-    let complaint = <Runtime as pallet_reputation::Config>::ComplaintDeposit::get();
-    let complaint_days = days(<Runtime as pallet_reputation::Config>::ArbitrationSeconds::get());
-    let term = <Runtime as pallet_leases::Config>::TermSecondsMax::get();
-    let notice = <Runtime as pallet_leases::Config>::NoticeSecondsMax::get();
-    assert_eq!(notice, <Runtime as pallet_leases::Config>::GraceSecondsMax::get());
+    let complaint = money::<<Runtime as pallet_reputation::Config>::ComplaintDeposit>();
+    let complaint_days =
+        days(seconds::<<Runtime as pallet_reputation::Config>::ArbitrationSeconds>());
+    let term = number::<<Runtime as pallet_leases::Config>::TermSecondsMax>();
+    let notice = number::<<Runtime as pallet_leases::Config>::NoticeSecondsMax>();
+    assert_eq!(notice, number::<<Runtime as pallet_leases::Config>::GraceSecondsMax>());
     says(
         ECONOMICS,
         &[
@@ -77,18 +91,18 @@ fn the_numbers_of_the_runtime_are_in_the_page_on_economics() {
                 per_case(rates.memory_mib),
                 per_case(rates.storage_mib),
                 case(rates.gpu),
-                case(<Runtime as pallet_providers::Config>::StakeMin::get())
+                case(money::<<Runtime as pallet_providers::Config>::StakeMin>())
             ),
             format!(
                 "| unbonding | {} days |",
-                days(<Runtime as pallet_providers::Config>::UnbondingSeconds::get())
+                days(seconds::<<Runtime as pallet_providers::Config>::UnbondingSeconds>())
             ),
             format!(
                 "{} % of what is contested, at least {} CASE; arbiters have {} days",
                 <Runtime as pallet_leases::Config>::ContestDepositShare::get().deconstruct()
                     / 10_000,
-                case(<Runtime as pallet_leases::Config>::ContestDepositMin::get()),
-                days(<Runtime as pallet_leases::Config>::ArbitrationSeconds::get())
+                case(money::<<Runtime as pallet_leases::Config>::ContestDepositMin>()),
+                days(seconds::<<Runtime as pallet_leases::Config>::ArbitrationSeconds>())
             ),
             format!(
                 "{} CASE × (1 + open ones against the same account); arbiters have \
@@ -97,7 +111,7 @@ fn the_numbers_of_the_runtime_are_in_the_page_on_economics() {
             ),
             format!(
                 "| deployment | {} CASE,",
-                case(<Runtime as pallet_deployments::Config>::Deposit::get())
+                case(money::<<Runtime as pallet_deployments::Config>::Deposit>())
             ),
             format!(
                 "at most {} days each where the chain bounds them; notice and grace at most {}",
@@ -106,7 +120,7 @@ fn the_numbers_of_the_runtime_are_in_the_page_on_economics() {
             ),
             format!(
                 "good for at most {} hour",
-                <Runtime as pallet_leases::Config>::QuoteSecondsMax::get() / 3_600
+                seconds::<<Runtime as pallet_leases::Config>::QuoteSecondsMax>() / 3_600
             ),
         ],
     );
@@ -140,7 +154,7 @@ fn the_worked_numbers_of_the_page_on_economics_come_out() {
         storage_mib: 4 * 1_024 * 1_024,
         gpus: 0,
     };
-    let contest = <Runtime as pallet_leases::Config>::ContestDepositMin::get();
+    let contest = money::<<Runtime as pallet_leases::Config>::ContestDepositMin>();
     assert_eq!(144 * 4 * CASE / 10_000, 576 * CASE / 10_000);
     assert!((6..8).contains(&(second * 86_400 * 10_000 / CASE / 576)), "a sixth");
     assert!(SAMPLE.contains("dispute = \"1h\"") && SAMPLE.contains("grace = \"10m\""));
@@ -164,7 +178,7 @@ fn the_worked_numbers_of_the_page_on_economics_come_out() {
             format!("costs that instead of {second}"),
             format!("{} CASE an hour. Traffic", case(5_000_000.max(second) * 3_600)),
             format!("50 × 100000 = {}.", prices.cost(&claim).unwrap()),
-            format!("In ten minutes that is {}, so there is room for {room} MiB", 600 * 4_500_000),
+            format!("In ten minutes that is {}, so there is room for {room} MiB", 600 * 4_500_000_u64),
             format!("at the least: {} CASE", case(hour)),
             format!("600 × {second} = {} CASE", case(600 * second)),
             format!(
@@ -173,17 +187,17 @@ fn the_worked_numbers_of_the_page_on_economics_come_out() {
                 case(hour - share),
                 case(share)
             ),
-            format!("= {} CASE, which is {} days of its price", case(stake), stake / hour / 24),
-            format!("4 TiB needs {} CASE", case(rates.required(&machine))),
+            format!("= {} CASE, which is {} days of its price", short(stake), stake / hour / 24),
+            format!("4 TiB needs {} CASE", short(rates.required(&machine))),
             format!("with one hour {} CASE of stake", case(hour)),
             format!(
                 "of {} CASE {}, the price of {} hours",
-                case(stake),
-                case(stake / 50),
+                short(stake),
+                short(stake / 50),
                 stake / 50 / hour
             ),
             format!("two periods at most: here {} CASE", case(2 * hour)),
-            format!("The loss of {} CASE", case(stake / 50)),
+            format!("The loss of {} CASE", short(stake / 50)),
             format!(
                 "an hour's {} CASE for at most 14 days costs {} CASE if nobody decides for the \
                  publisher: {} times",
@@ -252,8 +266,8 @@ fn the_numbers_of_the_page_on_reputation_come_out() {
         pay(&mut publisher, &mut provider, &mut pair, 100 * CASE, start, &rules);
         provider.provider.score()
     };
-    let complaint_seconds = <Runtime as pallet_reputation::Config>::ComplaintSeconds::get();
-    let arbitration = <Runtime as pallet_reputation::Config>::ArbitrationSeconds::get();
+    let complaint_seconds = seconds::<<Runtime as pallet_reputation::Config>::ComplaintSeconds>();
+    let arbitration = seconds::<<Runtime as pallet_reputation::Config>::ArbitrationSeconds>();
     says(
         REPUTATION,
         &[
@@ -278,8 +292,8 @@ fn the_numbers_of_the_page_on_reputation_come_out() {
             format!("up to {} days after its end", complaint_seconds / DAY),
             format!(
                 "of {} CASE × (1 + open complaints against the same account), at most {} of them",
-                case(<Runtime as pallet_reputation::Config>::ComplaintDeposit::get()),
-                <Runtime as pallet_reputation::Config>::ComplaintsOpenMax::get()
+                case(money::<<Runtime as pallet_reputation::Config>::ComplaintDeposit>()),
+                number::<<Runtime as pallet_reputation::Config>::ComplaintsOpenMax>()
             ),
             format!("decide within {} days", arbitration / DAY),
         ],
