@@ -119,6 +119,10 @@ fn the_numbers_of_the_runtime_are_in_the_page_on_economics() {
                 days(notice.into())
             ),
             format!(
+                "can't take less than {} CASE",
+                case(money::<<Runtime as pallet_balances::Config>::ExistentialDeposit>())
+            ),
+            format!(
                 "good for at most {} hour",
                 seconds::<<Runtime as pallet_leases::Config>::QuoteSecondsMax>() / 3_600
             ),
