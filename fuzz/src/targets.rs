@@ -33,6 +33,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("manifest_json", manifest::json),
     ("manifest_quantity", manifest::quantity),
     ("manifest_yaml", manifest::yaml),
+    ("primitives_amendment", primitives::amendment),
+    ("primitives_merkle", primitives::proof),
     ("primitives_quote", primitives::quote),
     ("primitives_registry", primitives::registry),
     ("primitives_usage_record", primitives::usage_record),

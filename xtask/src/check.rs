@@ -1,7 +1,7 @@
-//! `cargo xtask check`: format, clippy and tidy.
+//! `cargo xtask check`: format, clippy, tidy and test vectors.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -10,8 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+mod promises;
+
 use crate::{
     build,
+    check::promises::{FEATURES, Known, SPECIFICATION},
     paths::Paths,
     process::{Step, command, output, run_command},
     setup,
@@ -82,10 +85,24 @@ pub(crate) fn cheap(paths: &Paths) -> Vec<(&'static str, Duration, Option<String
     );
     let from = Instant::now();
     check("tidy", "cargo xtask check --quick", tidy(&paths.repo), from);
+    let from = Instant::now();
+    check("test vectors", "python3 -B tests/vectors/check.py", vectors(&paths.repo), from);
     outcomes
 }
 
-/// No overlong module, no path of one machine, no attack whose test is gone.
+/// The test vectors in `docs/protocol/vectors`, by an implementation in another language.
+fn vectors(repo: &Path) -> Result<()> {
+    let mut python = command("python3");
+    // It leaves no compiled files in the repository.
+    python.args(["-B", "tests/vectors/check.py"]).current_dir(repo);
+    run_command(
+        &mut python,
+        "where `python3` is missing, `cargo xtask setup` installs it; else see how the vectors are \
+         written in `chain/primitives/tests/it/vectors.rs`",
+    )
+}
+
+/// No overlong module, no path of one machine, no attack or promise whose test is gone.
 fn tidy(repo: &Path) -> Result<()> {
     let mut list = command("git");
     // A clone of another user (a mounted one, or under sudo) is read all the same.
@@ -93,20 +110,22 @@ fn tidy(repo: &Path) -> Result<()> {
     list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(repo);
     let files = output(&mut list, "run it inside a clone made by git")?;
     let mut findings = Vec::new();
-    let (mut tests, mut attacks) = (BTreeSet::new(), None);
+    let mut known = Known::default();
+    let mut pages = BTreeMap::new();
     for name in files.split('\0').filter(|name| !name.is_empty() && *name != "Cargo.lock") {
         // A file that was deleted and not yet committed is listed too; a binary one is no text.
         if let Ok(text) = fs::read_to_string(repo.join(name)) {
             findings.extend(findings_in(name, &text));
-            if name == ATTACKS {
-                attacks = Some(text);
-            } else if name.ends_with(".rs") {
-                tests.extend(tests_in(&text).into_iter().map(str::to_owned));
+            known.add(name, &text);
+            if [ATTACKS, SPECIFICATION, FEATURES].contains(&name) {
+                pages.insert(name, text);
             }
         }
     }
-    let attacks = attacks.with_context(|| format!("`{ATTACKS}` is missing"))?;
-    findings.extend(missing_tests(&attacks, &tests));
+    let page = |name| pages.get(name).with_context(|| format!("`{name}` is missing"));
+    findings.extend(missing_tests(page(ATTACKS)?, &known.names()));
+    findings.extend(known.missing(SPECIFICATION, page(SPECIFICATION)?, true));
+    findings.extend(known.missing(FEATURES, page(FEATURES)?, false));
     if findings.is_empty() {
         return Ok(());
     }
@@ -129,27 +148,6 @@ fn findings_in(name: &str, text: &str) -> Vec<String> {
     findings
 }
 
-/// Names of the tests that a file has: functions under `#[test]` (those of `proptest!` have it too) or
-/// `#[tokio::test]`. A helper of the same name is none, nor is a test that is ignored or left out.
-fn tests_in(text: &str) -> Vec<&str> {
-    let (mut tests, mut is_test, mut is_ignored) = (Vec::new(), false, false);
-    for line in text.lines().map(str::trim_start) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-            is_test = true;
-        } else if line.starts_with("#[ignore") {
-            is_ignored = true;
-        } else if let Some((_, rest)) = line.split_once("fn ")
-            && !line.starts_with("//")
-        {
-            if is_test && !is_ignored {
-                tests.extend(rest.split(['(', '<']).next());
-            }
-            (is_test, is_ignored) = (false, false);
-        }
-    }
-    tests
-}
-
 /// Tests that a page of attacks names in the last column of its tables, and that are not there.
 fn missing_tests(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
     let mut findings = Vec::new();
@@ -168,14 +166,7 @@ mod tests {
 
     #[test]
     fn finds_attacks_whose_tests_are_gone() {
-        let code = "#[test]\nfn kept() {}\n    #[tokio::test(flavor = \"multi_thread\")]\n    \
-                    /// Why.\n    #[should_panic]\n    async fn inner() {\n        fn helper() {}\n    }\n\
-                    proptest! {\n    #[test]\n    fn random(x in 0..3) {}\n}\n\
-                    pub(crate) fn other(\n// #[test]\n// fn left_out() {}\n\
-                    #[test]\n#[ignore = \"slow\"]\nfn ignored() {}\n\
-                    #[ignore]\n#[test]\nfn ignored_too() {}\nconst A: fn () = b;\n";
-        assert_eq!(tests_in(code), ["kept", "inner", "random"]);
-        let tests: BTreeSet<String> = tests_in(code).into_iter().map(str::to_owned).collect();
+        let tests: BTreeSet<String> = ["kept", "inner"].map(str::to_owned).into();
         let page = "| attack | what | tests |\n|---|---|---|\n| `a` | b | `kept`, `inner` |\n\
                     text `none`\n| c | d | `gone`, `other` |\n";
         let gone = |name| format!("{ATTACKS}:5: there is no test `{name}`");

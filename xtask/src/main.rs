@@ -51,7 +51,7 @@ enum Command {
     Demo(demo::Options),
     /// Run every test: unit, integration, documentation and end-to-end, then the cheap checks.
     Test(test::Options),
-    /// Format, clippy and tidy checks.
+    /// Format, clippy, tidy and test vectors.
     Check(check::Options),
     /// Write the runtime's metadata down for the client (after a change of the runtime's calls).
     Metadata(metadata::Options),

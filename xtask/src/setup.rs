@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker-registry", "the demo's registry, tests of push and pull"),
     ("skopeo", "the other side in tests of images"),
     ("buildah", "builds the Dockerfiles without a Docker engine"),
+    ("python3", "checks the test vectors in another language"),
     ("nginx", "the reverse proxy that the ingress is measured against"),
 ];
 

@@ -31,7 +31,7 @@ pub enum EndReason {
     OutOfFunds,
     /// The provider proved nothing for longer than agreed.
     ProviderSilent,
-    /// The agent's key signed records that contradict each other, or the provider lost a challenge.
+    /// The agent's key signed records that contradict each other.
     Misconduct,
 }
 

@@ -31,7 +31,9 @@ pub use logs::{LogChunk, LogChunkHeader, LogHead, LOG_CHUNK_BYTES_MAX};
 pub use price::{Asset, Prices};
 pub use quote::{LeaseTerms, Quote, QuoteNonce, WARNINGS};
 pub use resources::Resources;
-pub use usage::{AgentPublicKey, AgentSignature, HostMeasured, PodState, Quantities, UsageRecord};
+pub use usage::{
+    AgentPublicKey, AgentSignature, Contradiction, HostMeasured, PodState, Quantities, UsageRecord,
+};
 
 /// Amount of money in the smallest unit (planck). 10^12 of them are one `CASE`.
 pub type Balance = u128;

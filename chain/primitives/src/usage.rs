@@ -231,22 +231,68 @@ impl UsageRecord {
             && next.log.chunks >= self.log.chunks
     }
 
-    /// Whether two records of one key can't both be true: each link takes up where the one before
-    /// ended, and sums never fall.
+    /// Whether two records of one key can't both be true.
     pub fn contradicts(&self, other: &Self) -> bool {
-        if (self.lease, self.replica) != (other.lease, other.replica) {
-            return false;
+        self.contradiction(other).is_some()
+    }
+
+    /// How two records of one key contradict each other: each link takes up where the one before
+    /// ended, and sums never fall. `None` where both can be true, or are of different pods.
+    ///
+    /// The order of the two does not matter. That both are of one key is for the caller to check.
+    pub fn contradiction(&self, other: &Self) -> Option<Contradiction> {
+        if (self.lease, self.replica) != (other.lease, other.replica) || self == other {
+            return None;
         }
         let (a, b) = if self.sequence <= other.sequence { (self, other) } else { (other, self) };
-        if a.sequence == b.sequence {
-            return a != b;
-        }
-        let follows = a.sequence.checked_add(1) == Some(b.sequence);
-        b.from < a.to
-            || b.total.checked_sub(&a.total).is_none()
+        let is_next = a.sequence.checked_add(1) == Some(b.sequence);
+        let shrinks = b.total.checked_sub(&a.total).is_none()
             || b.actual.checked_sub(&a.actual).is_none()
-            || b.running_seconds < a.running_seconds
-            || b.log.chunks < a.log.chunks
-            || (follows && b.previous != a.hash())
+            || b.running_seconds < a.running_seconds;
+        let is_other_log = b.log.chunks < a.log.chunks
+            || (b.log.chunks == a.log.chunks && b.log.root != a.log.root);
+        if a.sequence == b.sequence {
+            Some(Contradiction::Forked)
+        } else if b.from < a.to || b.to < b.from {
+            Some(Contradiction::Span)
+        } else if shrinks {
+            Some(Contradiction::Total)
+        } else if is_other_log {
+            Some(Contradiction::Log)
+        } else if is_next && !a.is_followed_by(b) {
+            Some(Contradiction::Link)
+        } else {
+            None
+        }
     }
 }
+
+/// How two records of one agent contradict each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Contradiction {
+    /// Two records with one number.
+    Forked,
+    /// The later one's time begins before the earlier one's ends, or ends before it begins.
+    Span,
+    /// A sum is smaller in the later one.
+    Total,
+    /// The log is shorter in the later one, or another one of the same length.
+    Log,
+    /// The later one comes right after and does not name the earlier one, or begins after its end.
+    Link,
+}
+
+impl core::fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Forked => "two different records have the same sequence number",
+            Self::Span => "the time of the later record begins before the earlier one ends",
+            Self::Total => "a total of the later record is below that of the earlier one",
+            Self::Log => "the log of the later record does not go on where the earlier one's ended",
+            Self::Link => "the later record does not name the one right before it",
+        })
+    }
+}
+
+impl core::error::Error for Contradiction {}

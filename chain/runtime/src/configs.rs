@@ -227,7 +227,7 @@ impl pallet_whitelist::Config for Runtime {
 }
 
 parameter_types! {
-    /// A provider of 64 cores, 256 GiB and 4 TiB stakes about 1,050 CASE.
+    /// A provider of 64 cores, 256 GiB and 4 TiB stakes 1,024 CASE.
     pub const StakeRates: pallet_providers::StakeRates = pallet_providers::StakeRates {
         cpu_millicore: CASE / 100,
         memory_mib: CASE / 1_024,

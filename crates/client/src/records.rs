@@ -4,6 +4,7 @@
 //! records of one agent must fit together. Where they do not, both are kept: they are what a dispute
 //! is decided by.
 
+pub use casemate_primitives::Contradiction;
 use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, LeaseId, UsageRecord};
 use codec::DecodeAll as _;
 
@@ -30,27 +31,6 @@ pub enum RecordError {
     /// Its agent has not signed it, or for another chain.
     #[error("its signature is not that of the agent that it names")]
     Signature,
-}
-
-/// How two records of one agent contradict each other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Contradiction {
-    /// Two records with one number.
-    #[error("two different records have the same sequence number")]
-    Forked,
-    /// The later one's time begins before the earlier one's ends.
-    #[error("the time of the later record begins before the earlier one ends")]
-    Span,
-    /// A sum is smaller in the later one.
-    #[error("a total of the later record is below that of the earlier one")]
-    Total,
-    /// The log is shorter in the later one, or another one of the same length.
-    #[error("the log of the later record does not go on where the earlier one's ended")]
-    Log,
-    /// The later one comes right after and does not name the earlier one.
-    #[error("the later record does not name the one right before it")]
-    Link,
 }
 
 impl SignedRecord {
@@ -97,30 +77,9 @@ impl SignedRecord {
     /// How this one and another of the same lease contradict each other; `None` where they do not, or
     /// are of different agents.
     pub fn contradicts(&self, other: &Self) -> Option<Contradiction> {
-        let (a, b) = (&self.record, &other.record);
-        if (a.lease, a.replica, self.key) != (b.lease, b.replica, other.key) || a == b {
-            return None;
-        }
-        let (first, second) = if a.sequence <= b.sequence { (a, b) } else { (b, a) };
-        let shrinks = second.total.checked_sub(&first.total).is_none()
-            || second.actual.checked_sub(&first.actual).is_none()
-            || second.running_seconds < first.running_seconds;
-        let other_log = second.log.chunks < first.log.chunks
-            || (second.log.chunks == first.log.chunks && second.log.root != first.log.root);
-        let is_next = first.sequence.checked_add(1) == Some(second.sequence);
-        if first.sequence == second.sequence {
-            Some(Contradiction::Forked)
-        } else if second.from < first.to || second.to < second.from {
-            Some(Contradiction::Span)
-        } else if shrinks {
-            Some(Contradiction::Total)
-        } else if other_log {
-            Some(Contradiction::Log)
-        } else if is_next && !first.is_followed_by(second) {
-            Some(Contradiction::Link)
-        } else {
-            None
-        }
+        // The chain decides a dispute by this very rule.
+        let is_same_key = self.key == other.key;
+        is_same_key.then(|| self.record.contradiction(&other.record)).flatten()
     }
 }
 

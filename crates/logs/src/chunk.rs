@@ -70,3 +70,6 @@ pub(crate) fn check(chunk: &LogChunk) -> Result<(), ChunkError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
