@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use casemate_agent::{check::Given, derive};
+use casemate_agent::{check::Given, config::PreviousRecord, derive};
 use casemate_image::{Documents, Image, ImageConfig, Reference, Store, pull};
 use casemate_manifest::{Container, VolumeSource};
 use casemate_provider_core::{BackendError, PodId};
@@ -64,6 +64,7 @@ impl Machine {
     pub(crate) async fn start(
         self: &Arc<Self>,
         record: &Arc<PodRecord>,
+        previous: Option<PreviousRecord>,
         mut cancel: watch::Receiver<bool>,
     ) -> Result<()> {
         record.check()?;
@@ -78,17 +79,18 @@ impl Machine {
             }
         };
         let lock = joined(network.await)?;
-        let (images, lock) = (Arc::new(images?), Arc::new(lock?));
+        let (images, lock, previous) = (Arc::new(images?), Arc::new(lock?), Arc::new(previous));
         let mut tasks = tokio::task::JoinSet::new();
         for index in 0..record.manifest.spec.containers.len() {
             let (machine, record) = (Arc::clone(self), Arc::clone(record));
             let (images, lock) = (Arc::clone(&images), Arc::clone(&lock));
+            let previous = Arc::clone(&previous);
             tasks.spawn_blocking(move || {
                 let container = &record.manifest.spec.containers[index];
                 let image = images.get(container.image.as_str()).ok_or_else(|| {
                     engine("start a container", format!("no image `{}`", container.image))
                 })?;
-                machine.start_container(&record, container, image, &lock)
+                machine.start_container(&record, container, image, (*previous).clone(), &lock)
             });
         }
         let mut result = Ok(());
@@ -187,6 +189,7 @@ impl Machine {
         record: &PodRecord,
         container: &Container,
         image: &Unpacked,
+        previous: Option<PreviousRecord>,
         lock: &File,
     ) -> Result<()> {
         let named = |err: BackendError| match err {
@@ -195,7 +198,7 @@ impl Machine {
             }
             other => other,
         };
-        self.try_start_container(record, container, image, lock).map_err(named)
+        self.try_start_container(record, container, image, previous, lock).map_err(named)
     }
 
     fn try_start_container(
@@ -203,6 +206,7 @@ impl Machine {
         record: &PodRecord,
         container: &Container,
         image: &Unpacked,
+        previous: Option<PreviousRecord>,
         lock: &File,
     ) -> Result<()> {
         let paths = self.paths(record.id);
@@ -216,7 +220,11 @@ impl Machine {
         let socket = guest.as_ref().map(|guest| guest.socket.as_path());
         let attestation = is_signer.then(|| self.attestation(record, socket)).flatten();
         let (config, attested) = (&image.config, attestation.is_some());
-        let agent = record.agent_config(container, config, lower, log_bytes_max, attestation)?;
+        let mut agent =
+            record.agent_config(container, config, lower, log_bytes_max, attestation)?;
+        if let Some(signer) = &mut agent.signer {
+            signer.previous = previous;
+        }
         let agent_config = dir.join("agent.json");
         let bytes = serde_json::to_vec(&agent)
             .map_err(|err| engine("write the agent's configuration", err.to_string()))?;
