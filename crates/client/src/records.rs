@@ -48,6 +48,9 @@ pub enum Contradiction {
     /// The log is shorter in the later one, or another one of the same length.
     #[error("the log of the later record does not go on where the earlier one's ended")]
     Log,
+    /// The earlier one says that the app has ended, and is the agent's last.
+    #[error("the earlier record says that the app has ended, and nothing comes after that")]
+    AfterEnd,
     /// The later one comes right after and does not name the earlier one.
     #[error("the later record does not name the one right before it")]
     Link,
@@ -110,6 +113,8 @@ impl SignedRecord {
         let is_next = first.sequence.checked_add(1) == Some(second.sequence);
         if first.sequence == second.sequence {
             Some(Contradiction::Forked)
+        } else if first.state.has_ended() {
+            Some(Contradiction::AfterEnd)
         } else if second.from < first.to || second.to < second.from {
             Some(Contradiction::Span)
         } else if shrinks {

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use casemate_agent::config::PreviousRecord;
 use casemate_image::Store;
 use casemate_primitives::{Hash256, LeaseId, UnixSeconds};
 use casemate_provider_core::{

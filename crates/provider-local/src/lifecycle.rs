@@ -22,7 +22,8 @@ use crate::{
     config::LocalConfig,
     error::{Result, chain, engine, io_error},
     files::{
-        make_dir, mount_root, names, remove_cgroup, remove_tree, unmount_below, write_atomically,
+        cgroup_counters, make_dir, mount_root, names, remove_cgroup, remove_tree, unmount_below,
+        write_atomically,
     },
     instance::{Instance, PodPaths, container_id, live_agent},
     network,
@@ -259,6 +260,9 @@ impl Machine {
         for (source, destination) in documents {
             binds.push(read_only(source, &destination.to_string_lossy()));
         }
+        if is_signer {
+            binds.extend(self.counters(record.id));
+        }
         binds.extend(guest.map(|guest| read_only(guest.dir, tee::GUEST_DIR)));
 
         let context = container.security_context.as_ref();
@@ -284,6 +288,21 @@ impl Machine {
             .open(&events_path)
             .map_err(io_error("open", &events_path))?;
         self.runtime.start(&container_id(record.id, &container.name), &dir, &events, lock)
+    }
+
+    /// The pod's cgroup, for its signer: what all containers use is metered there. Where there is none,
+    /// its use is told as not measured.
+    fn counters(&self, id: PodId) -> Vec<Bind> {
+        let dirs = cgroup_counters(&self.instance.pod_cgroup(id)).unwrap_or_else(|err| {
+            tracing::warn!(pod = %id, err = chain(&err), "its use of cpu and memory is not metered");
+            Vec::new()
+        });
+        let bind = |(source, name): (PathBuf, &str)| {
+            let destination = Path::new(casemate_agent::CGROUP_PATH).join(name);
+            let destination = destination.to_string_lossy().trim_end_matches('/').to_owned();
+            Bind { source, destination, read_only: true }
+        };
+        dirs.into_iter().map(bind).collect()
     }
 
     /// The directory of a volume, made where it is not there.
