@@ -26,13 +26,14 @@ use crate::{
     Backoff, Observed, Signer,
     check::{Field, Given, Refusal, check},
     children::{Children, Spawned},
-    config::{Config, ConfigError, Probe},
+    config::{Config, ConfigError, Probe, RelayedLogs},
     derive::Users,
     event::{EventKind, Stream},
     lines::read_lines,
     meter::{Counts, Meter, SAMPLE},
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
+    relay::Relayed,
     spawn::{self, StartedWith},
     tee::{Tee, TeeError},
 };
@@ -40,6 +41,10 @@ use crate::{
 /// How long the app's last output is waited for after it has ended. It is there at once, unless a
 /// process outside of the container holds the other end.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long the other containers' last output is waited for when the pod is stopped. Whoever stops it
+/// waits five seconds for the last record after its second signal.
+const RELAYED_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the agent can't run. An app that can't be started is not among these: that is told as an event
 /// and follows the restart policy.
@@ -207,6 +212,8 @@ struct Supervisor {
     is_disturbed: bool,
     /// The app has ended by itself, with this code, and is not started again.
     ended: Option<u8>,
+    /// Where the other containers' output comes in.
+    relayed: Option<Arc<Relayed>>,
     code: i32,
 }
 
@@ -253,6 +260,13 @@ impl Supervisor {
             output.seal(signer.log(recipient).map_err(AgentError::Logs)?);
         }
         let output = Arc::new(output);
+        let relayed = match config.log.relayed.clone() {
+            Some(RelayedLogs { socket, containers }) => Some(system(
+                "listen for the other containers' output",
+                Relayed::start(&socket, containers, &output),
+            )?),
+            None => None,
+        };
         let start = Instant::now();
         let meter = config.signer.as_ref().map(|s| Meter::new(s.quota.storage_mib, start));
         // An agent that signs no records has no key to register, and says so by zeros.
@@ -281,6 +295,7 @@ impl Supervisor {
             stopping: false,
             is_disturbed: false,
             ended: None,
+            relayed,
             // Stopped before the app ever ran: as if SIGTERM had ended it.
             code: 128 + Signal::SIGTERM as i32,
         })
@@ -510,6 +525,11 @@ impl Supervisor {
     /// Nothing is metered or signed after it: the key is wiped.
     fn last_record(&mut self) {
         self.output.report_dropped();
+        self.output.drain(DRAIN);
+        if let Some(relayed) = self.relayed.as_ref().filter(|_| self.stopping) {
+            // The other containers are stopped at the same time: the record covers their last words.
+            relayed.wait(self.config.grace().min(RELAYED_WAIT));
+        }
         self.record();
         (self.signer, self.meter) = (None, None);
         (self.next_record, self.next_sample) = (None, None);

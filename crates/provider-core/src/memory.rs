@@ -187,9 +187,10 @@ impl MemoryBackend {
 
 impl MemoryPod {
     fn print(&mut self, container: &str, text: &str, time_ms: u64) {
-        if let Some(writer) = self.writer.as_mut().filter(|_| self.first == container) {
+        if let Some(writer) = self.writer.as_mut() {
             let stream = casemate_logs::Stream::Stdout;
-            self.chunks.extend(writer.line(time_ms, stream, text.as_bytes(), false));
+            let of = if self.first == container { "" } else { container };
+            self.chunks.extend(writer.line_of(of, time_ms, stream, text.as_bytes(), false));
             return;
         }
         self.cursor += 1;

@@ -173,3 +173,62 @@ impl EvidenceIssuer {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use casemate_primitives::TeeKind;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Tee(AtomicBool);
+
+    impl Attester for Tee {
+        fn kind(&self) -> TeeKind {
+            TeeKind::IntelTdx
+        }
+
+        fn evidence(&self, report_data: &[u8; 64]) -> Result<RawEvidence, EvidenceError> {
+            if !self.0.load(Ordering::Relaxed) {
+                return Err(EvidenceError::NoTee { reasons: String::new() });
+            }
+            let evidence = report_data.to_vec();
+            Ok(RawEvidence { kind: self.kind(), evidence, event_log: None, endorsements: None })
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_choose_what_records_name() {
+        let pod = PodIdentity {
+            genesis_hash: [1; 32],
+            lease: LeaseId(2),
+            replica: 3,
+            manifest_hash: [4; 32],
+        };
+        let tee = Arc::new(Tee(AtomicBool::new(false)));
+        let keys = Keys::generate().unwrap();
+        let issuer = EvidenceIssuer::new(Arc::<Tee>::clone(&tee), pod, [5; 32], keys);
+        assert!(issuer.ra_tls().is_err());
+        assert_eq!(issuer.evidence_id(), None, "there is none yet");
+        tee.0.store(true, Ordering::Relaxed);
+        issuer.ra_tls().unwrap();
+        // What the chain knows of a key that it has verified is enough to tell.
+        let known = UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[4; 32], &[5; 32]);
+        assert_eq!(issuer.evidence_id(), Some(known));
+        for nonce in [[6; 32], [7; 32]] {
+            issuer.registration(nonce).unwrap();
+            issuer.session(nonce, [8; 32]).unwrap();
+            issuer.release(nonce).unwrap();
+            assert_eq!(issuer.evidence_id(), Some(known));
+        }
+        for other in [
+            UsageRecord::evidence_id(&[9; 32], LeaseId(2), 3, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(9), 3, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 9, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[9; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[4; 32], &[9; 32]),
+        ] {
+            assert_ne!(other, known);
+        }
+    }
+}

@@ -5,6 +5,7 @@
 mod harness;
 mod pod;
 mod refused;
+mod relay;
 mod software_tee;
 mod tee;
 mod tee_fake;

@@ -216,3 +216,6 @@ fn follows(key: &AgentPublicKey, first: &UsageRecord, kept: &[SignedRecord]) -> 
         Follows::Start
     })
 }
+
+#[cfg(test)]
+mod tests;
