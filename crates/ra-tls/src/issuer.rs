@@ -190,7 +190,7 @@ mod tests {
 
         fn evidence(&self, report_data: &[u8; 64]) -> Result<RawEvidence, EvidenceError> {
             if !self.0.load(Ordering::Relaxed) {
-                return Err(EvidenceError::NoTee { reasons: String::new() });
+                return Err(EvidenceError::NoTee { tsm: "".into(), gramine: "".into() });
             }
             let evidence = report_data.to_vec();
             Ok(RawEvidence { kind: self.kind(), evidence, event_log: None, endorsements: None })
