@@ -2,6 +2,7 @@
 
 mod attestation;
 mod ingress;
+mod metering;
 mod publish;
 mod secret;
 mod series;
@@ -132,6 +133,7 @@ const BENCHES: &[(&str, Needs, Bench)] = &[
     ("leases", Needs::Network, series::leases),
     ("attestation.native", Needs::Nothing, attestation::native),
     ("attestation.runtime", Needs::Nothing, attestation::runtime),
+    ("metering.cpu", Needs::Network, metering::cpu),
     ("secret.release", Needs::Network, secret::release),
     ("claim.weight", Needs::Nothing, weight::claim),
 ];

@@ -33,6 +33,8 @@ pub enum EndReason {
     ProviderSilent,
     /// The agent's key signed records that contradict each other.
     Misconduct,
+    /// The app of every replica has ended by itself, and is not to be started again.
+    AppEnded,
 }
 
 /// New prices for a lease: the provider signs, the publisher brings it on chain. What was used until

@@ -108,6 +108,24 @@ pub enum PodState {
     Running,
     /// It slept (scaled to zero): nothing is metered.
     Sleeping,
+    /// It ran until its app ended by itself, and is not started again: the agent's last record. An
+    /// agent says so only where the host had no part in the end.
+    Ended {
+        /// The app's exit code, or 128 and the signal's number.
+        code: u8,
+    },
+}
+
+impl PodState {
+    /// Whether no record comes after this one.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+
+    /// Whether the span is metered.
+    pub fn has_run(self) -> bool {
+        self != Self::Sleeping
+    }
 }
 
 /// Which of a record's quantities came from the host: the agent could not see them for itself, so
@@ -199,13 +217,30 @@ pub struct UsageRecord {
     pub host_measured: HostMeasured,
     /// The log so far, as chunks of this key.
     pub log: LogHead,
-    /// BLAKE2b-256 of the evidence that this key stands on; zeros before there is any.
+    /// What this key's evidence is about ([`UsageRecord::evidence_id`]); zeros before there is any.
     pub evidence: Hash256,
 }
 
 impl UsageRecord {
     /// Says what is signed, so that a signature is never taken for one over something else.
     pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/usage-record/v2";
+
+    /// What all evidence of a key is about, whatever nonce it was asked for: BLAKE2b-256 over the
+    /// chain, the pod, the manifest's hash and the key.
+    ///
+    /// The chain knows all of it of each key that it has verified. A hash of the evidence itself would
+    /// be one that strangers choose: whoever reaches the agent may ask for evidence, and the agent
+    /// can't know which piece was brought on chain.
+    pub fn evidence_id(
+        genesis_hash: &Hash256,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        manifest_hash: &Hash256,
+        key: &AgentPublicKey,
+    ) -> Hash256 {
+        let context = b"casemate/evidence-id/v1".as_slice();
+        blake2_256(&(context, genesis_hash, lease, replica, manifest_hash, key).encode())
+    }
 
     /// The bytes that the agent signs.
     pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {
@@ -219,7 +254,8 @@ impl UsageRecord {
 
     /// Whether `next` is the link right after this one.
     pub fn is_followed_by(&self, next: &Self) -> bool {
-        next.lease == self.lease
+        !self.state.has_ended()
+            && next.lease == self.lease
             && next.replica == self.replica
             && self.sequence.checked_add(1) == Some(next.sequence)
             && next.previous == self.hash()
@@ -237,7 +273,7 @@ impl UsageRecord {
     }
 
     /// How two records of one key contradict each other: each link takes up where the one before
-    /// ended, and sums never fall. `None` where both can be true, or are of different pods.
+    /// ended, sums never fall, and nothing comes after the end of the app. `None` where both can be true, or are of different pods.
     ///
     /// The order of the two does not matter. That both are of one key is for the caller to check.
     pub fn contradiction(&self, other: &Self) -> Option<Contradiction> {
@@ -253,6 +289,8 @@ impl UsageRecord {
             || (b.log.chunks == a.log.chunks && b.log.root != a.log.root);
         if a.sequence == b.sequence {
             Some(Contradiction::Forked)
+        } else if a.state.has_ended() {
+            Some(Contradiction::AfterEnd)
         } else if b.from < a.to || b.to < b.from {
             Some(Contradiction::Span)
         } else if shrinks {
@@ -279,6 +317,8 @@ pub enum Contradiction {
     Total,
     /// The log is shorter in the later one, or another one of the same length.
     Log,
+    /// The earlier one says that the app has ended, and is the agent's last.
+    AfterEnd,
     /// The later one comes right after and does not name the earlier one, or begins after its end.
     Link,
 }
@@ -290,6 +330,9 @@ impl core::fmt::Display for Contradiction {
             Self::Span => "the time of the later record begins before the earlier one ends",
             Self::Total => "a total of the later record is below that of the earlier one",
             Self::Log => "the log of the later record does not go on where the earlier one's ended",
+            Self::AfterEnd => {
+                "the earlier record says that the app has ended, and nothing comes after that"
+            }
             Self::Link => "the later record does not name the one right before it",
         })
     }

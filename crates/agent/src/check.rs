@@ -207,6 +207,10 @@ pub fn check(config: &Config, given: &Given, users: &Users) -> Result<(), Refusa
     same(Field::Quota, quota == terms.quota, "the pod's quota")?;
     let recipient = "whom the output is sealed to";
     same(Field::LogRecipient, config.log.recipient == terms.log_recipient, recipient)?;
+    let relayed = config.log.relayed.as_ref().map_or(&[][..], |relayed| &relayed.containers);
+    let relays = config.log.relay.is_some();
+    let is_same = relayed == terms.log_relayed && relays == terms.log_relays;
+    same(Field::LogRecipient, is_same, "whose output is sealed with it")?;
     ports(config, attestation, &manifest, &terms)?;
     secrets(config.secrets.as_ref(), terms.secrets.as_ref())
 }

@@ -191,7 +191,27 @@ pub struct LogLimits {
     /// `signer`: its records prove what was sealed.
     #[serde(default, with = "hex_key", skip_serializing_if = "Option::is_none")]
     pub recipient: Option<[u8; 32]>,
+    /// Where the other containers' agents bring their output, to be sealed as well. Needs `recipient`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<RelayedLogs>,
+    /// Name of the abstract Unix socket of the pod's network that output goes to, to be sealed by the
+    /// first container's agent: none of it becomes an event here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
 }
+
+/// Output of the other containers of a pod.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayedLogs {
+    /// Name of the abstract Unix socket of the pod's network where it comes in.
+    pub socket: String,
+    /// Names of these containers: nobody else's is taken.
+    pub containers: Vec<String>,
+}
+
+/// The socket for output in a pod that has a network namespace of its own.
+pub const RELAY_SOCKET: &str = "casemate-logs";
 
 impl Default for LogLimits {
     fn default() -> Self {
@@ -202,6 +222,8 @@ impl Default for LogLimits {
             burst_bytes: 2 * 1024 * 1024,
             file_bytes_max: 64 * 1024 * 1024,
             recipient: None,
+            relayed: None,
+            relay: None,
         }
     }
 }
@@ -277,6 +299,12 @@ impl Config {
         }
         if self.log.recipient.is_some() && self.signer.is_none() {
             return value("log.recipient", "needs `signer`: its records prove what is sealed");
+        }
+        if self.log.relayed.is_some() && self.log.recipient.is_none() {
+            return value("log.relayed", "needs `log.recipient`: it is taken to be sealed");
+        }
+        if self.log.relay.is_some() && self.log.recipient.is_some() {
+            return value("log.relay", "is set, and `log.recipient` too: seal it here or there");
         }
         let probes = [&self.probes.startup, &self.probes.readiness, &self.probes.liveness];
         for probe in probes.into_iter().flatten() {

@@ -59,6 +59,11 @@ pub struct Terms {
     pub secrets: Option<SecretsConfig>,
     /// The key that output is sealed to; in the first container only, whose agent signs.
     pub log_recipient: Option<[u8; 32]>,
+    /// The containers whose output is brought to this one's agent to be sealed; only where there is a
+    /// recipient.
+    pub log_relayed: Vec<String>,
+    /// Whether its output is brought to the first container's agent to be sealed.
+    pub log_relays: bool,
     /// Where TLS that ends in the agent goes on to: the first HTTP port of the first container.
     pub tls_forward: Option<u16>,
 }
@@ -88,6 +93,11 @@ pub fn terms(manifest: &Manifest, container: &Container) -> Terms {
         quota: is_signer.then(|| quota(manifest)),
         secrets: (is_signer && container.asks_for_secrets()).then(|| secrets(manifest, container)),
         log_recipient: manifest.log_recipient().filter(|_| is_signer).map(|key| *key.as_bytes()),
+        log_relayed: match manifest.log_recipient().filter(|_| is_signer) {
+            Some(_) => spec.containers.iter().skip(1).map(|other| other.name.clone()).collect(),
+            None => Vec::new(),
+        },
+        log_relays: !is_signer && manifest.log_recipient().is_some(),
         tls_forward: http.filter(|_| is_signer).map(|port| port.container_port),
     }
 }

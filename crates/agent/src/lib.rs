@@ -13,7 +13,8 @@
 //! The app must never choose what a record says, and must not reach the key: the agent is not
 //! dumpable, so an app of the same user can neither trace it nor open its descriptors. The host reads
 //! the events and believes none of them but a record whose signature it has checked. Where the manifest
-//! names whom output is sealed to, it reads nothing of what the first container's app prints.
+//! names whom output is sealed to, it reads nothing of what the apps print: the agents of the other
+//! containers hand it to the first one's, which seals it.
 //!
 //! # Limits
 //! Linked statically, so no name service: users are numbers, probes go to 127.0.0.1. A usage record
@@ -34,6 +35,7 @@ mod meter;
 mod net_dev;
 mod output;
 mod probe;
+mod relay;
 mod restart;
 mod signer;
 mod spawn;

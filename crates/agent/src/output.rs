@@ -4,8 +4,8 @@ use std::{
     fs::File,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
-    sync::{Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use casemate_logs::{ChunkWriter, LOG_CHUNK_BYTES_MAX, LogChunk, LogHead};
@@ -14,6 +14,7 @@ use crate::{
     config::LogLimits,
     event::{Event, EventKind, LINE_BYTES_MAX, Stream},
     limiter::Limiter,
+    relay::Relay,
 };
 
 /// How much is written between two looks at the file's size.
@@ -40,6 +41,8 @@ struct Inner {
     full: bool,
     /// What the app prints goes in here, where it is sealed.
     sealed: Option<ChunkWriter>,
+    /// What the app prints goes this way, where another agent of the pod seals it.
+    relay: Option<Arc<Relay>>,
 }
 
 impl Output {
@@ -47,8 +50,10 @@ impl Output {
     pub(crate) fn new(container: &str, limits: &LogLimits) -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let limiter = Limiter::new(limits.sustained_bytes, limits.burst_bytes, Instant::now());
+        let relay = limits.relay.clone().map(|socket| Relay::start(socket, container.to_owned()));
+        let relay = relay.transpose()?;
         let (since_check, sealed) = (SIZE_CHECK_BYTES, None);
-        let inner = Inner { file, limiter, torn: false, since_check, full: false, sealed };
+        let inner = Inner { file, limiter, torn: false, since_check, full: false, sealed, relay };
         Ok(Self {
             container: container.to_owned(),
             limits: limits.clone(),
@@ -89,12 +94,73 @@ impl Output {
         }
         self.write_dropped(&mut inner);
         inner.since_check += line.len() as u64;
+        if let Some(relay) = &inner.relay {
+            if !relay.line(stream, line, partial) {
+                inner.limiter.refuse(line.len() + 1);
+            }
+            return;
+        }
         match &mut inner.sealed {
             Some(writer) => {
                 let full = writer.line(now_ms(), stream, line, partial);
                 self.write_chunks(&mut inner, full);
             }
             None => self.write_text(&mut inner, stream, &String::from_utf8_lossy(line), partial),
+        }
+    }
+
+    /// The limits of a container whose agent brings its output here.
+    pub(crate) fn limiter(&self) -> Limiter {
+        Limiter::new(self.limits.sustained_bytes, self.limits.burst_bytes, Instant::now())
+    }
+
+    /// Seals a line of another container, within the limits.
+    pub(crate) fn relayed(
+        &self,
+        limiter: &mut Limiter,
+        container: &str,
+        stream: Stream,
+        line: &[u8],
+        partial: bool,
+    ) {
+        if !limiter.allow(line.len() + 1, Instant::now()) {
+            return;
+        }
+        self.report_relayed(limiter, container);
+        let mut inner = self.lock();
+        if self.is_full(&mut inner) {
+            limiter.refuse(line.len() + 1);
+            return;
+        }
+        inner.since_check += line.len() as u64;
+        if let Some(writer) = &mut inner.sealed {
+            let full = writer.line_of(container, now_ms(), stream, line, partial);
+            self.write_chunks(&mut inner, full);
+        }
+    }
+
+    /// Seals what another agent says of lines that it has dropped.
+    pub(crate) fn relayed_dropped(&self, container: &str, lines: u64) {
+        let mut inner = self.lock();
+        let Some(writer) = &mut inner.sealed else { return };
+        let mut ended: Vec<_> = writer.dropped(now_ms(), lines).into_iter().collect();
+        let text = format!("{lines} lines were printed too fast and are missing");
+        ended.extend(writer.line_of(container, now_ms(), Stream::Agent, text.as_bytes(), false));
+        self.write_chunks(&mut inner, ended);
+    }
+
+    /// Says how many lines of another container were dropped here.
+    pub(crate) fn report_relayed(&self, limiter: &mut Limiter, container: &str) {
+        if let Some(dropped) = limiter.take_dropped() {
+            self.relayed_dropped(container, dropped.lines);
+        }
+    }
+
+    /// Waits until what was printed has come to where it is sealed, for as long as `patience`.
+    pub(crate) fn drain(&self, patience: Duration) {
+        let relay = self.lock().relay.clone();
+        if relay.is_some_and(|relay| !relay.drain(patience)) {
+            self.say("the last output did not come to the pod's first container, and is lost");
         }
     }
 
@@ -105,6 +171,8 @@ impl Output {
         if let Some(writer) = &mut inner.sealed {
             let full = writer.line(now_ms(), Stream::Agent, text.as_bytes(), false);
             self.write_chunks(&mut inner, full);
+        } else if let Some(relay) = &inner.relay {
+            relay.line(Stream::Agent, text.as_bytes(), false);
         }
         self.write(&mut inner, EventKind::Log { stream: Stream::Agent, text, partial: false });
     }
@@ -123,6 +191,8 @@ impl Output {
             if let Some(writer) = &mut inner.sealed {
                 let ended = writer.dropped(now_ms(), dropped.lines);
                 self.write_chunks(inner, ended);
+            } else if let Some(relay) = &inner.relay {
+                relay.dropped(dropped.lines);
             }
             let kind = EventKind::Dropped { lines: dropped.lines, bytes: dropped.bytes };
             self.write(inner, kind);

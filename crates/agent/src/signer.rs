@@ -40,7 +40,7 @@ pub struct Observed {
     pub state: PodState,
     /// The log so far.
     pub log: LogHead,
-    /// BLAKE2b-256 of the evidence that the key stands on; zeros before there is any.
+    /// What the key's evidence is about; zeros before there is any.
     pub evidence: Hash256,
 }
 
@@ -158,7 +158,7 @@ impl Signer {
         let from = last.to;
         let to = now.min(self.start.saturating_add(elapsed.as_secs())).max(from);
         let mut running_seconds = last.running_seconds;
-        if observed.state == PodState::Running {
+        if observed.state.has_run() {
             running_seconds = running_seconds.saturating_add(to - from);
             self.metered.add(&observed.usage);
         }

@@ -149,6 +149,31 @@ pub(crate) fn close_on_exec_all() {
     }
 }
 
+/// Waits for one of these signals; `None` where nobody can tell who has sent it. The other value says
+/// whether it came from within the container.
+///
+/// The kernel gives a sender outside of the container as process 0. It does not check what is given
+/// along with a signal that is queued (`sigqueue`): such a one may be anybody's.
+pub(crate) fn wait_signal(signals: &SigSet) -> Option<(Signal, bool)> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    #[expect(unsafe_code, reason = "nix does not tell who has sent a signal")]
+    // SAFETY: both pointers are to values that outlive the call, which fills the second one where it
+    // gives a signal; all zeros are a valid one.
+    let (number, code, sender) = unsafe {
+        let number = libc::sigwaitinfo(signals.as_ref(), info.as_mut_ptr());
+        let info = info.assume_init();
+        (number, info.si_code, info.si_pid())
+    };
+    let signal = Signal::try_from(number).ok()?;
+    let is_queued = code < 0 && code != libc::SI_TKILL;
+    // Of the kernel's own, a child's end above all, there is nothing to doubt.
+    if is_queued && signal != Signal::SIGCHLD {
+        return None;
+    }
+    let is_first = nix::unistd::getpid().as_raw() == 1;
+    Some((signal, is_first && sender != 0))
+}
+
 /// Reaps one child that has ended: its pid, and its exit code or 128 and the signal's number.
 pub(crate) fn wait_any() -> Option<(i32, i32)> {
     let mut status = 0;

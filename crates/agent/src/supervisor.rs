@@ -26,13 +26,14 @@ use crate::{
     Backoff, Observed, Signer,
     check::{Field, Given, Refusal, check},
     children::{Children, Spawned},
-    config::{Config, ConfigError, Probe},
+    config::{Config, ConfigError, Probe, RelayedLogs},
     derive::Users,
     event::{EventKind, Stream},
     lines::read_lines,
     meter::{Counts, Meter, SAMPLE},
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
+    relay::Relayed,
     spawn::{self, StartedWith},
     tee::{Tee, TeeError},
 };
@@ -40,6 +41,10 @@ use crate::{
 /// How long the app's last output is waited for after it has ended. It is there at once, unless a
 /// process outside of the container holds the other end.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long the other containers' last output is waited for when the pod is stopped. Whoever stops it
+/// waits five seconds for the last record after its second signal.
+const RELAYED_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the agent can't run. An app that can't be started is not among these: that is told as an event
 /// and follows the restart policy.
@@ -72,7 +77,11 @@ pub enum AgentError {
 /// What wakes the loop.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Signal(Signal),
+    Signal {
+        signal: Signal,
+        /// Whether it was sent from within the container: the host had no part in it.
+        from_within: bool,
+    },
     Probe(Verdict),
     /// Secrets were released and are there for the app.
     Secrets,
@@ -113,8 +122,8 @@ pub fn run(config_path: &Path) -> Result<i32, AgentError> {
         "start a thread",
         name().spawn(move || {
             loop {
-                if let Ok(signal) = signals.wait()
-                    && signal_sender.send(Message::Signal(signal)).is_err()
+                if let Some((signal, from_within)) = spawn::wait_signal(&signals)
+                    && signal_sender.send(Message::Signal { signal, from_within }).is_err()
                 {
                     return;
                 }
@@ -174,6 +183,9 @@ enum State {
     Paused {
         until: Instant,
     },
+    /// It has ended by itself and said so. Evidence is served until the host stops the pod: who was
+    /// quicker than its registration is paid, and ends its lease, too.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -196,6 +208,12 @@ struct Supervisor {
     generation: u64,
     ready: bool,
     stopping: bool,
+    /// The host, or the agent itself, may have had a part in the end of the app that runs.
+    is_disturbed: bool,
+    /// The app has ended by itself, with this code, and is not started again.
+    ended: Option<u8>,
+    /// Where the other containers' output comes in.
+    relayed: Option<Arc<Relayed>>,
     code: i32,
 }
 
@@ -242,6 +260,13 @@ impl Supervisor {
             output.seal(signer.log(recipient).map_err(AgentError::Logs)?);
         }
         let output = Arc::new(output);
+        let relayed = match config.log.relayed.clone() {
+            Some(RelayedLogs { socket, containers }) => Some(system(
+                "listen for the other containers' output",
+                Relayed::start(&socket, containers, &output),
+            )?),
+            None => None,
+        };
         let start = Instant::now();
         let meter = config.signer.as_ref().map(|s| Meter::new(s.quota.storage_mib, start));
         // An agent that signs no records has no key to register, and says so by zeros.
@@ -268,6 +293,9 @@ impl Supervisor {
             generation: 0,
             ready: false,
             stopping: false,
+            is_disturbed: false,
+            ended: None,
+            relayed,
             // Stopped before the app ever ran: as if SIGTERM had ended it.
             code: 128 + Signal::SIGTERM as i32,
         })
@@ -287,7 +315,7 @@ impl Supervisor {
                 self.next_record,
                 self.next_sample,
                 match &state {
-                    State::Awaiting => None,
+                    State::Awaiting | State::Ended => None,
                     State::Running { kill_at, .. } => *kill_at,
                     State::Paused { until } => Some(*until),
                 },
@@ -299,8 +327,9 @@ impl Supervisor {
                 None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Ok(Message::Signal(Signal::SIGCHLD)) => self.children.reap(),
-                Ok(Message::Signal(Signal::SIGTERM)) => {
+                Ok(Message::Signal { signal: Signal::SIGCHLD, .. }) => self.children.reap(),
+                // Only the host stops a pod. What the app asks for is done to the app.
+                Ok(Message::Signal { signal: Signal::SIGTERM, from_within: false }) => {
                     if !std::mem::replace(&mut self.stopping, true) {
                         self.output.emit(EventKind::Stopping);
                         self.set_ready(Err("the pod is being stopped".into()));
@@ -310,7 +339,8 @@ impl Supervisor {
                         *at = Instant::now();
                     }
                 }
-                Ok(Message::Signal(signal)) => {
+                Ok(Message::Signal { signal, from_within }) => {
+                    self.is_disturbed |= !from_within;
                     if let State::Running { app, .. } = &state
                         && app.pid.as_raw() > 0
                     {
@@ -339,6 +369,10 @@ impl Supervisor {
                     if let Ok(code) = app.exit.try_recv() {
                         match self.app_ended(state, code) {
                             Some(next) => state = next,
+                            None if self.ended.is_some() && self.tee.is_some() => {
+                                self.last_record();
+                                state = State::Ended;
+                            }
                             None => return self.finish(),
                         }
                     } else if kill_at.is_some_and(|at| at <= now) {
@@ -347,12 +381,14 @@ impl Supervisor {
                         kill_all(app.pid);
                     }
                 }
-                State::Awaiting | State::Paused { .. } if self.stopping => return self.finish(),
+                State::Awaiting | State::Paused { .. } | State::Ended if self.stopping => {
+                    return self.finish();
+                }
                 State::Paused { until } if *until <= now => {
                     self.restarts = self.restarts.saturating_add(1);
                     state = self.start_app();
                 }
-                State::Awaiting | State::Paused { .. } => {}
+                State::Awaiting | State::Paused { .. } | State::Ended => {}
             }
         }
     }
@@ -360,6 +396,7 @@ impl Supervisor {
     /// Starts the app, or pauses (or ends, by the next wake-up) where it can't be started.
     fn start_app(&mut self) -> State {
         self.generation += 1;
+        self.is_disturbed = false;
         let since = Instant::now();
         let mut command = spawn::command(&self.config.app, &self.config.app.command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -372,6 +409,9 @@ impl Supervisor {
                 self.output.say(&format!("`{program}` can't be started: {err}"));
                 // As a shell would.
                 let code = if err.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+                // The host may have left it without memory.
+                let is_apps = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
+                self.is_disturbed |= !is_apps.contains(&err.kind());
                 let (sender, exit) = std::sync::mpsc::sync_channel(1);
                 let _ = sender.try_send(code);
                 let app = Spawned { pid: Pid::from_raw(0), stdout: None, stderr: None, exit };
@@ -422,7 +462,7 @@ impl Supervisor {
     }
 
     fn judge(&mut self, verdict: Verdict, state: &mut State) {
-        if verdict.generation != self.generation || self.stopping {
+        if verdict.generation != self.generation || self.stopping || self.ended.is_some() {
             return;
         }
         match (verdict.kind, verdict.result) {
@@ -438,7 +478,8 @@ impl Supervisor {
     }
 
     /// Asks the app to end, and sets when it is killed.
-    fn end_app(&self, state: &mut State) {
+    fn end_app(&mut self, state: &mut State) {
+        self.is_disturbed = true;
         if let State::Running { app, kill_at, .. } = state
             && kill_at.is_none()
             && app.pid.as_raw() > 0
@@ -466,6 +507,7 @@ impl Supervisor {
         let last = self.stopping || !self.config.restart.restarts(code);
         self.output.emit(EventKind::AppExited { code, last });
         if last {
+            self.ended = ended_by_itself(code, self.is_disturbed || self.stopping);
             return None;
         }
         let delay = self.backoff.next(since.elapsed());
@@ -476,9 +518,21 @@ impl Supervisor {
 
     /// The last record; what is left of the container ends with the agent.
     fn finish(mut self) -> i32 {
-        self.output.report_dropped();
-        self.record();
+        self.last_record();
         self.code
+    }
+
+    /// Nothing is metered or signed after it: the key is wiped.
+    fn last_record(&mut self) {
+        self.output.report_dropped();
+        self.output.drain(DRAIN);
+        if let Some(relayed) = self.relayed.as_ref().filter(|_| self.stopping) {
+            // The other containers are stopped at the same time: the record covers their last words.
+            relayed.wait(self.config.grace().min(RELAYED_WAIT));
+        }
+        self.record();
+        (self.signer, self.meter) = (None, None);
+        (self.next_record, self.next_sample) = (None, None);
     }
 
     fn record(&mut self) {
@@ -488,7 +542,7 @@ impl Supervisor {
         let counts = self.tee.as_ref().map_or(Counts::Inside, |tee| Counts::of(tee.kind()));
         let observed = Observed {
             usage: self.meter.as_mut().map(|meter| meter.take(counts)).unwrap_or_default(),
-            state: PodState::Running,
+            state: self.ended.map_or(PodState::Running, |code| PodState::Ended { code }),
             // All output so far, before the record that covers it.
             log: self.output.log_head(),
             evidence: self.tee.as_ref().and_then(Tee::evidence).unwrap_or_default(),
@@ -528,11 +582,37 @@ impl Supervisor {
     }
 }
 
+/// The exit code of an app that has ended by itself, and of none that somebody may have ended.
+///
+/// The chain pays no penalty for the silence after such an end, so the host must not be able to bring
+/// it about: not by a signal, to the agent or the app, nor by so little time that a probe fails. Of an
+/// app that ended by a signal nobody can tell who has sent it; shells give such an end on as a code.
+fn ended_by_itself(code: i32, is_disturbed: bool) -> Option<u8> {
+    let is_signal = (129..=192).contains(&code);
+    u8::try_from(code).ok().filter(|_| !is_disturbed && !is_signal)
+}
+
 /// Kills all processes of the container but the agent; outside of a container, the app's group.
 fn kill_all(app: Pid) {
     if getpid().as_raw() == 1 {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     } else if app.as_raw() > 1 {
         let _ = killpg(app, Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_exit_that_nobody_had_a_part_in_is_the_apps_own() {
+        for code in [0, 1, 126, 127, 128, 193, 255] {
+            assert_eq!(ended_by_itself(code, false), u8::try_from(code).ok());
+            assert_eq!(ended_by_itself(code, true), None, "{code}");
+        }
+        for code in [-1, 129, 137, 143, 192, 256] {
+            assert_eq!(ended_by_itself(code, false), None, "{code}");
+        }
     }
 }

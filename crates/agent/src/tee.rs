@@ -156,9 +156,9 @@ impl Tee {
         self.issuer.get().map(|issuer| issuer.kind())
     }
 
-    /// BLAKE2b-256 of the evidence that the keys stand on, once there is some.
+    /// What the evidence of the agent's key is about, once there is some.
     pub(crate) fn evidence(&self) -> Option<Hash256> {
-        self.issuer.get().and_then(|issuer| issuer.stands_on())
+        self.issuer.get().and_then(|issuer| issuer.evidence_id())
     }
 
     /// The names of the secrets that the app must wait for; `None` where it need not wait.

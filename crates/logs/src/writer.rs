@@ -9,7 +9,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
     chunk::SEAL_BYTES,
-    line::{LINE_OVERHEAD_BYTES_MAX, Stream, encode_line},
+    line::{
+        CHANGE_BYTES_MAX, CONTAINER_BYTES_MAX, LINE_OVERHEAD_BYTES_MAX, Stream, encode_change,
+        encode_line,
+    },
     seal::{self, Recipient, RecipientError},
 };
 
@@ -29,6 +32,8 @@ pub struct ChunkWriter {
     tree: merkle::Frontier,
     /// Lines of the open chunk, in one allocation that does not move.
     plain: Zeroizing<Vec<u8>>,
+    /// Whose lines the open chunk's newest are; empty for the pod's first container.
+    container: String,
     lines: u32,
     first_line: u64,
     dropped: u64,
@@ -66,6 +71,7 @@ impl ChunkWriter {
             recipient: seal::recipient(&recipient)?,
             tree: merkle::Frontier::default(),
             plain: Zeroizing::new(Vec::with_capacity(PLAIN_BYTES_MAX)),
+            container: String::new(),
             lines: 0,
             first_line: 0,
             dropped: 0,
@@ -84,20 +90,38 @@ impl ChunkWriter {
         &mut self,
         time_ms: u64,
         stream: Stream,
+        text: &[u8],
+        partial: bool,
+    ) -> Vec<LogChunk> {
+        self.line_of("", time_ms, stream, text, partial)
+    }
+
+    /// The same for a line of another container than the pod's first. Of a name that is longer than
+    /// one can be (63 bytes) the beginning is kept.
+    #[must_use]
+    pub fn line_of(
+        &mut self,
+        container: &str,
+        time_ms: u64,
+        stream: Stream,
         mut text: &[u8],
         partial: bool,
     ) -> Vec<LogChunk> {
         let mut full = Vec::new();
         let time_ms = time_ms.max(self.last_ms);
+        let end = (0..=CONTAINER_BYTES_MAX).rev().find(|at| container.is_char_boundary(*at));
+        let container = container.get(..end.unwrap_or(0)).unwrap_or(container);
         loop {
-            let room = PLAIN_BYTES_MAX.saturating_sub(self.plain.len() + LINE_OVERHEAD_BYTES_MAX);
+            let change = if self.container == container { 0 } else { CHANGE_BYTES_MAX };
+            let overhead = LINE_OVERHEAD_BYTES_MAX + change;
+            let room = PLAIN_BYTES_MAX.saturating_sub(self.plain.len() + overhead);
             if text.len() <= room {
-                self.push(time_ms, stream, text, partial);
+                self.push(container, time_ms, stream, text, partial);
                 return full;
             }
             if room >= PIECE_BYTES_MIN {
                 let (piece, rest) = text.split_at(whole_characters(text, room));
-                self.push(time_ms, stream, piece, true);
+                self.push(container, time_ms, stream, piece, true);
                 text = rest;
             }
             full.extend(self.flush());
@@ -135,6 +159,7 @@ impl ChunkWriter {
         };
         let body = seal::seal(&self.recipient, &self.genesis_hash, &header, &self.plain);
         self.plain.zeroize();
+        self.container.clear();
         self.plain.reserve(PLAIN_BYTES_MAX);
         let lines = std::mem::take(&mut self.lines);
         let Some(body) = body else {
@@ -154,7 +179,11 @@ impl ChunkWriter {
         LogHead { root: self.tree.root(), chunks: self.tree.size() }
     }
 
-    fn push(&mut self, time_ms: u64, stream: Stream, text: &[u8], partial: bool) {
+    fn push(&mut self, container: &str, time_ms: u64, stream: Stream, text: &[u8], partial: bool) {
+        if self.container != container {
+            encode_change(&mut self.plain, container);
+            container.clone_into(&mut self.container);
+        }
         if self.lines == 0 {
             self.from_ms = time_ms;
             self.last_ms = time_ms;

@@ -75,8 +75,12 @@ pub enum PodPhase {
         /// Whether traffic may be sent to it.
         ready: bool,
     },
-    /// It ended by itself (restart policy `Never`/`OnFailure`) or can't be started; kept so that
-    /// its logs can be read. Carries the reason, for people.
+    /// An app of it ended by itself, and its restart policy starts it no more: where it is the first
+    /// container's, its agent has signed so. Kept so that its logs can be read, and until the host
+    /// stops it for its evidence. Carries how it ended, for people.
+    Ended(String),
+    /// It can't be started, or was lost: its agent was killed, or can't say that the app ended by
+    /// itself. Kept so that its logs can be read. Carries the reason, for people.
     Failed(String),
 }
 

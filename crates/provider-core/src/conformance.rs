@@ -15,7 +15,7 @@ use std::{
 
 use casemate_agent::event::verify_record;
 use casemate_manifest::Manifest;
-use casemate_primitives::{LeaseId, UsageRecord};
+use casemate_primitives::{LeaseId, PodState, UsageRecord};
 use serde_json::{Value, json};
 
 use crate::{
@@ -70,7 +70,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@each $harness:
             apply_is_idempotent, logs_have_cursors, usage_verifies_and_outlives_the_pod,
             delete_leaves_nothing, a_reopened_backend_sees_the_same_pods,
-            a_crash_is_counted_and_the_app_started_again, an_app_that_ends_fails_the_pod,
+            a_crash_is_counted_and_the_app_started_again, an_app_that_ends_ends_the_pod,
             a_missing_image_fails_the_pod, persistent_volumes_outlive_the_pod,
             two_versions_run_side_by_side, containers_are_told_apart,
             a_deleted_pod_can_be_applied_again, sealed_output_is_kept_until_it_is_taken,
@@ -341,18 +341,21 @@ pub async fn a_crash_is_counted_and_the_app_started_again(harness: &mut impl Har
     delete(&backend, pod.id).await;
 }
 
-/// A pod whose app has ended for good says so, and its lines can be read.
-pub async fn an_app_that_ends_fails_the_pod(harness: &mut impl Harness) {
+/// A pod whose app has ended for good says so, its agent signs so, and its lines can be read.
+pub async fn an_app_that_ends_ends_the_pod(harness: &mut impl Harness) {
     let backend = harness.open().await;
     let pod = simple(harness, pod_id(7, 1), Behaviour::Ends(4), "Never");
     backend.apply(&pod).await.expect("the pod is accepted");
-    let failed = |s: &PodStatus| matches!(&s.phase, PodPhase::Failed(_));
-    let status = expect(&backend, pod.id, "failed", failed).await;
+    let ended = |s: &PodStatus| matches!(&s.phase, PodPhase::Ended(_));
+    let status = expect(&backend, pod.id, "ended", ended).await;
     assert!(
-        matches!(&status.phase, PodPhase::Failed(r) if r.contains("app") && r.contains('4')),
+        matches!(&status.phase, PodPhase::Ended(r) if r.contains("app") && r.contains('4')),
         "the reason names container and exit code: {status:?}"
     );
     assert_eq!(status.containers[0].state, ContainerState::Exited { exit_code: 4 });
+    let usage = backend.usage().await.expect("records can be read");
+    let last = usage.iter().find(|(id, _)| *id == pod.id).expect("its last record is there");
+    assert_eq!(last.1.record.state, PodState::Ended { code: 4 });
     backend.apply(&pod).await.expect("an ended pod is accepted and stays ended");
     let lines = expect_lines(&backend, pod.id, |lines| printed(lines, "hello")).await;
     assert_eq!(lines.iter().filter(|l| l.text == "hello").count(), 1);

@@ -16,8 +16,8 @@ use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_logs::ChunkWriter;
 use casemate_manifest::{Manifest, VolumeSource};
 use casemate_primitives::{
-    AgentPublicKey, LeaseId, LogChunk, LogHead, ReplicaIndex, Resources, TeeKind, UnixSeconds,
-    blake2_256,
+    AgentPublicKey, LeaseId, LogChunk, LogHead, PodState, ReplicaIndex, Resources, TeeKind,
+    UnixSeconds, blake2_256,
 };
 use tokio::sync::Notify;
 
@@ -70,6 +70,8 @@ struct MemoryPod {
     status: PodStatus,
     interval: Duration,
     signer: Option<Signer>,
+    /// What its records say.
+    state: PodState,
     start: UnixSeconds,
     last: Option<SignedUsageRecord>,
     lines: VecDeque<LogLine>,
@@ -185,9 +187,10 @@ impl MemoryBackend {
 
 impl MemoryPod {
     fn print(&mut self, container: &str, text: &str, time_ms: u64) {
-        if let Some(writer) = self.writer.as_mut().filter(|_| self.first == container) {
+        if let Some(writer) = self.writer.as_mut() {
             let stream = casemate_logs::Stream::Stdout;
-            self.chunks.extend(writer.line(time_ms, stream, text.as_bytes(), false));
+            let of = if self.first == container { "" } else { container };
+            self.chunks.extend(writer.line_of(of, time_ms, stream, text.as_bytes(), false));
             return;
         }
         self.cursor += 1;
@@ -214,7 +217,7 @@ impl MemoryPod {
             let elapsed = Duration::from_secs(now.saturating_sub(self.start));
             self.chunks.extend(self.writer.as_mut().and_then(ChunkWriter::flush));
             let log = self.writer.as_ref().map(ChunkWriter::head).unwrap_or_default();
-            let observed = Observed { log, ..Observed::default() };
+            let observed = Observed { log, state: self.state, ..Observed::default() };
             let (record, signature) = signer.record(now, elapsed, &observed);
             self.last = Some(SignedUsageRecord { record, key: signer.public_key(), signature });
         }
@@ -266,6 +269,7 @@ impl State {
             },
             interval: pod.record_interval,
             signer: None,
+            state: PodState::Running,
             start: now,
             last: None,
             lines: VecDeque::new(),
@@ -326,9 +330,11 @@ impl State {
                         (ContainerState::BackOff { exit_code }, 1)
                     }
                     _ => {
-                        ended.push(format!(
-                            "container `{}` ended with exit code {exit_code}",
-                            container.name
+                        let code = u8::try_from(exit_code).unwrap_or(u8::MAX);
+                        let name = &container.name;
+                        ended.push((
+                            code,
+                            format!("container `{name}` ended with exit code {exit_code}"),
                         ));
                         (ContainerState::Exited { exit_code }, 0)
                     }
@@ -358,11 +364,11 @@ impl State {
                 ready,
             });
         }
-        if let Some(reason) = ended.into_iter().next() {
+        if let Some((code, reason)) = ended.into_iter().next() {
+            pod.state = PodState::Ended { code };
             pod.record(now, true);
             pod.signer = None;
-            pod.status.phase = PodPhase::Failed(reason);
-            pod.status.address = None;
+            pod.status.phase = PodPhase::Ended(reason);
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct DesiredLease {
     pub replicas: u16,
     /// Whether they are.
     pub wanted: Wanted,
-    /// Whether a pod that failed is tried again (not where the app may end by itself).
+    /// Whether a pod that failed is tried again. One whose app has ended by itself never is.
     pub retry_failed: bool,
 }
 
@@ -184,7 +184,7 @@ fn plan_replica(
     let fallback = others
         .iter()
         .find(|pod| is_ready(pod))
-        .or_else(|| others.iter().find(|pod| !is_failed(pod)))
+        .or_else(|| others.iter().find(|pod| !is_over(pod)))
         .copied();
     let due = |id: &PodId| history.retry_at.get(id).is_none_or(|at| *at <= input.now);
 
@@ -216,7 +216,7 @@ fn plan_replica(
     };
     let since = history.since.get(&id).copied().unwrap_or(input.now);
     let late = input.now.saturating_sub(since) >= input.update_seconds_max;
-    let hopeless = is_failed(target) && !lease.retry_failed;
+    let hopeless = is_over(target) && !(is_failed(target) && lease.retry_failed);
     if has_ready_fallback && (late || hopeless) {
         plan.actions.push(Action::Delete(id, DeleteReason::RolledBack));
     } else if is_failed(target)
@@ -247,6 +247,11 @@ fn is_ready(pod: &PodStatus) -> bool {
 
 fn is_failed(pod: &PodStatus) -> bool {
     matches!(pod.phase, PodPhase::Failed(_))
+}
+
+/// Failed, or ended by itself: it is not going to be ready.
+fn is_over(pod: &PodStatus) -> bool {
+    is_failed(pod) || matches!(pod.phase, PodPhase::Ended(_))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use casemate_agent::config::PreviousRecord;
 use casemate_image::Store;
 use casemate_primitives::{Hash256, LeaseId, UnixSeconds};
 use casemate_provider_core::{
@@ -170,6 +171,7 @@ impl LocalBackend {
                 instance.volumes(),
                 instance.last_records(),
                 instance.last_logs(),
+                instance.predecessors(),
                 instance.pods(),
                 instance.runtime_dir(),
             ] {
@@ -219,8 +221,13 @@ impl Inner {
                 "its path has a `,`, `:`, `\\` or line break, which overlay mounts can't take";
             return Err(engine(format!("use `{}`", config.data_dir.display()), reason));
         }
-        let dirs =
-            [instance.pods(), instance.last_records(), instance.last_logs(), instance.volumes()];
+        let dirs = [
+            instance.pods(),
+            instance.last_records(),
+            instance.last_logs(),
+            instance.predecessors(),
+            instance.volumes(),
+        ];
         for dir in dirs {
             make_dir(&dir)?;
         }
@@ -334,7 +341,8 @@ impl Inner {
             if clear_first {
                 clear().await?;
             }
-            self.machine.start(&entry.record, entry.cancel.subscribe()).await
+            let previous = self.predecessor(&entry.record)?;
+            self.machine.start(&entry.record, previous, entry.cancel.subscribe()).await
         };
         match result.await {
             Ok(()) => entry.started.store(true, Ordering::Release),
@@ -398,6 +406,8 @@ impl Inner {
             let bytes = serde_json::to_vec(&last)
                 .map_err(|err| engine("write a usage record", err.to_string()))?;
             write_durably(&path, &bytes)?;
+            // The newest key is the last.
+            write_durably(&self.machine.instance.predecessor(id), &bytes)?;
         }
         if let Some((_, at)) = lock(&entry.events).unread_chunks() {
             let dir = self.machine.instance.last_logs();
@@ -427,9 +437,14 @@ impl Inner {
         let phase = match lock(&entry.failed).clone().or(refused) {
             Some(reason) => PodPhase::Failed(reason),
             None if !started => PodPhase::Starting,
-            None => phase(&statuses, &lives),
+            None => phase(&statuses, &lives, fold.has_ended(&entry.record.genesis_hash)),
         };
-        let runs = matches!(phase, PodPhase::Running { .. });
+        // An agent whose app has ended serves its evidence until it is stopped.
+        let runs = match phase {
+            PodPhase::Running { .. } => true,
+            PodPhase::Ended(_) => lives.first().is_some_and(|lives| *lives),
+            PodPhase::Starting | PodPhase::Failed(_) => false,
+        };
         Ok(PodStatus {
             id,
             address: runs.then_some(IpAddr::V4(entry.record.address)),
@@ -445,6 +460,31 @@ impl Inner {
             },
             containers: statuses,
         })
+    }
+
+    /// The newest record of the replica's agents before: of a pod that is there (an update), else of
+    /// the one that was deleted last.
+    fn predecessor(&self, record: &PodRecord) -> Result<Option<PreviousRecord>> {
+        let id = record.id;
+        let mut newest: Option<SignedUsageRecord> = None;
+        let mut add = |signed: SignedUsageRecord| {
+            if newest.as_ref().is_none_or(|newest| newest.record.to <= signed.record.to) {
+                newest = Some(signed);
+            }
+        };
+        let deleted = read_optional(&self.machine.instance.predecessor(id))?;
+        let deleted = deleted.and_then(|bytes| serde_json::from_slice::<LastRecord>(&bytes).ok());
+        deleted
+            .and_then(|last| last.record.checked(&record.genesis_hash))
+            .into_iter()
+            .for_each(&mut add);
+        for (of, entry) in self.entries() {
+            if (of.lease, of.replica) == (id.lease, id.replica) {
+                let mut events = lock(&entry.events);
+                events.refresh()?.records(&record.genesis_hash).into_iter().for_each(&mut add);
+            }
+        }
+        Ok(newest.map(|signed| StoredRecord::new(&signed).into_previous()))
     }
 
     fn last_records(&self) -> Result<Vec<(std::path::PathBuf, PodId, SignedUsageRecord)>> {
@@ -545,6 +585,11 @@ impl Backend for LocalBackend {
             let prefix = format!("l{lease}-r");
             for name in names(&dir)?.into_iter().filter(|name| name.starts_with(&prefix)) {
                 remove_tree(&dir.join(name))?;
+            }
+            let dir = inner.machine.instance.predecessors();
+            for name in names(&dir)?.into_iter().filter(|name| name.starts_with(&prefix)) {
+                let path = dir.join(name);
+                std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
             }
             Ok(())
         })

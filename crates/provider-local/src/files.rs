@@ -158,20 +158,67 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Where cgroup hierarchies are mounted: one in version 2, several in version 1.
-fn cgroup_roots() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let is_cgroup = |line: &&str| {
-        let kind = line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next());
-        matches!(kind, Some("cgroup" | "cgroup2"))
+/// A cgroup hierarchy: one in version 2, several in version 1.
+#[derive(Debug, Eq, PartialEq)]
+struct Hierarchy {
+    point: PathBuf,
+    is_version_2: bool,
+    /// Of version 1: its controllers, among other options.
+    options: Vec<String>,
+}
+
+fn hierarchies() -> Vec<Hierarchy> {
+    hierarchies_in(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+fn hierarchies_in(mountinfo: &str) -> Vec<Hierarchy> {
+    let hierarchy = |line: &str| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut kind = kind.split(' ');
+        let is_version_2 = match kind.next()? {
+            "cgroup" => false,
+            "cgroup2" => true,
+            _ => return None,
+        };
+        let options = kind.next_back()?.split(',').map(str::to_owned).collect();
+        let point = PathBuf::from(unescape(mount.split(' ').nth(4)?));
+        Some(Hierarchy { point, is_version_2, options })
     };
-    let point = |line: &str| line.split(' ').nth(4).map(|p| PathBuf::from(unescape(p)));
-    text.lines().filter(is_cgroup).filter_map(point).collect()
+    mountinfo.lines().filter_map(hierarchy).collect()
+}
+
+/// Directories of a cgroup with the counters that agents read, and where below
+/// [`casemate_agent::CGROUP_PATH`] they belong: of the second version where it has the controllers, else
+/// one for each of the first. They are made where they are not there yet.
+pub(crate) fn cgroup_counters(path: &str) -> Result<Vec<(PathBuf, &'static str)>> {
+    let mut found = Vec::new();
+    let all = hierarchies();
+    let has_memory = |root: &Path| {
+        let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+        controllers.split_ascii_whitespace().any(|controller| controller == "memory")
+    };
+    let below = |root: &Path| root.join(path.trim_start_matches('/'));
+    match all.iter().find(|one| one.is_version_2 && has_memory(&one.point)) {
+        Some(one) => found.push((below(&one.point), "")),
+        None => {
+            for name in ["cpuacct", "memory"] {
+                let one = all.iter().find(|one| {
+                    !one.is_version_2 && one.options.iter().any(|option| option == name)
+                });
+                found.extend(one.map(|one| (below(&one.point), name)));
+            }
+        }
+    }
+    for (dir, _) in &found {
+        make_dir(dir)?;
+    }
+    Ok(found)
 }
 
 /// Directories of a cgroup in all hierarchies, as far as they exist.
 pub(crate) fn cgroup_dirs(path: &str) -> Vec<PathBuf> {
-    let dirs = cgroup_roots().into_iter().map(|root| root.join(path.trim_start_matches('/')));
+    let path = path.trim_start_matches('/');
+    let dirs = hierarchies().into_iter().map(|one| one.point.join(path));
     dirs.filter(|dir| dir.is_dir()).collect()
 }
 
@@ -210,6 +257,18 @@ fn remove_cgroup_dir(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hierarchies_of_both_versions() {
+        let text = "30 25 0:26 / /sys/fs/cgroup/a\\040b rw,relatime shared:9 - cgroup cgroup \
+                    rw,cpu,cpuacct\n31 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+                    32 25 0:28 / /tmp rw - tmpfs tmpfs rw,cpuacct\n";
+        let found = hierarchies_in(text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].point, Path::new("/sys/fs/cgroup/a b"));
+        assert!(!found[0].is_version_2 && found[0].options.contains(&"cpuacct".to_owned()));
+        assert!(found[1].is_version_2);
+    }
 
     #[test]
     fn mount_points_with_spaces() {

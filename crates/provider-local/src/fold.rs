@@ -12,8 +12,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use casemate_agent::event::{
-    Decoder, Event, EventKind, LINE_BYTES_MAX, Stream, decode_key, decode_record,
+use casemate_agent::{
+    config::PreviousRecord,
+    event::{Decoder, Event, EventKind, LINE_BYTES_MAX, Stream, decode_key, decode_record},
 };
 use casemate_primitives::{AgentPublicKey, Hash256, TeeKind};
 use casemate_provider_core::{
@@ -112,6 +113,12 @@ impl StoredRecord {
             record: hex::encode(signed.record.encode()),
             signature: hex::encode(signed.signature),
         }
+    }
+
+    /// For the agent that comes after its.
+    pub(crate) fn into_previous(self) -> PreviousRecord {
+        let Self { key, record, signature } = self;
+        PreviousRecord { key, record, signature }
     }
 
     pub(crate) fn checked(&self, genesis_hash: &Hash256) -> Option<SignedUsageRecord> {
@@ -295,6 +302,14 @@ impl Fold {
     /// The newest record of each key.
     pub(crate) fn records(&self, genesis_hash: &Hash256) -> Vec<SignedUsageRecord> {
         self.records.iter().filter_map(|record| record.checked(genesis_hash)).collect()
+    }
+
+    /// Whether the newest agent has signed that its app has ended by itself.
+    pub(crate) fn has_ended(&self, genesis_hash: &Hash256) -> bool {
+        let newest = self.records.last().filter(|last| Some(&last.key) == self.key.as_ref());
+        newest
+            .and_then(|last| last.checked(genesis_hash))
+            .is_some_and(|signed| signed.record.state.has_ended())
     }
 
     /// Where the signer's evidence is, as far as it has said so; without the app's TLS port.

@@ -42,6 +42,15 @@ impl Instance {
         self.data_dir.join("last-records")
     }
 
+    /// The last record of each replica's newest pod that was deleted, for the agent after it.
+    pub(crate) fn predecessors(&self) -> PathBuf {
+        self.data_dir.join("predecessors")
+    }
+
+    pub(crate) fn predecessor(&self, id: PodId) -> PathBuf {
+        self.predecessors().join(format!("l{}-r{}.json", id.lease, id.replica))
+    }
+
     /// Events files of deleted pods whose sealed output was not taken over yet.
     pub(crate) fn last_logs(&self) -> PathBuf {
         self.data_dir.join("last-logs")

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use casemate_agent::{check::Given, derive};
+use casemate_agent::{check::Given, config::PreviousRecord, derive};
 use casemate_image::{Documents, Image, ImageConfig, Reference, Store, pull};
 use casemate_manifest::{Container, VolumeSource};
 use casemate_provider_core::{BackendError, PodId};
@@ -22,7 +22,8 @@ use crate::{
     config::LocalConfig,
     error::{Result, chain, engine, io_error},
     files::{
-        make_dir, mount_root, names, remove_cgroup, remove_tree, unmount_below, write_atomically,
+        cgroup_counters, make_dir, mount_root, names, remove_cgroup, remove_tree, unmount_below,
+        write_atomically,
     },
     instance::{Instance, PodPaths, container_id, live_agent},
     network,
@@ -64,6 +65,7 @@ impl Machine {
     pub(crate) async fn start(
         self: &Arc<Self>,
         record: &Arc<PodRecord>,
+        previous: Option<PreviousRecord>,
         mut cancel: watch::Receiver<bool>,
     ) -> Result<()> {
         record.check()?;
@@ -78,17 +80,18 @@ impl Machine {
             }
         };
         let lock = joined(network.await)?;
-        let (images, lock) = (Arc::new(images?), Arc::new(lock?));
+        let (images, lock, previous) = (Arc::new(images?), Arc::new(lock?), Arc::new(previous));
         let mut tasks = tokio::task::JoinSet::new();
         for index in 0..record.manifest.spec.containers.len() {
             let (machine, record) = (Arc::clone(self), Arc::clone(record));
             let (images, lock) = (Arc::clone(&images), Arc::clone(&lock));
+            let previous = Arc::clone(&previous);
             tasks.spawn_blocking(move || {
                 let container = &record.manifest.spec.containers[index];
                 let image = images.get(container.image.as_str()).ok_or_else(|| {
                     engine("start a container", format!("no image `{}`", container.image))
                 })?;
-                machine.start_container(&record, container, image, &lock)
+                machine.start_container(&record, container, image, (*previous).clone(), &lock)
             });
         }
         let mut result = Ok(());
@@ -187,6 +190,7 @@ impl Machine {
         record: &PodRecord,
         container: &Container,
         image: &Unpacked,
+        previous: Option<PreviousRecord>,
         lock: &File,
     ) -> Result<()> {
         let named = |err: BackendError| match err {
@@ -195,7 +199,7 @@ impl Machine {
             }
             other => other,
         };
-        self.try_start_container(record, container, image, lock).map_err(named)
+        self.try_start_container(record, container, image, previous, lock).map_err(named)
     }
 
     fn try_start_container(
@@ -203,6 +207,7 @@ impl Machine {
         record: &PodRecord,
         container: &Container,
         image: &Unpacked,
+        previous: Option<PreviousRecord>,
         lock: &File,
     ) -> Result<()> {
         let paths = self.paths(record.id);
@@ -216,7 +221,11 @@ impl Machine {
         let socket = guest.as_ref().map(|guest| guest.socket.as_path());
         let attestation = is_signer.then(|| self.attestation(record, socket)).flatten();
         let (config, attested) = (&image.config, attestation.is_some());
-        let agent = record.agent_config(container, config, lower, log_bytes_max, attestation)?;
+        let mut agent =
+            record.agent_config(container, config, lower, log_bytes_max, attestation)?;
+        if let Some(signer) = &mut agent.signer {
+            signer.previous = previous;
+        }
         let agent_config = dir.join("agent.json");
         let bytes = serde_json::to_vec(&agent)
             .map_err(|err| engine("write the agent's configuration", err.to_string()))?;
@@ -251,6 +260,9 @@ impl Machine {
         for (source, destination) in documents {
             binds.push(read_only(source, &destination.to_string_lossy()));
         }
+        if is_signer {
+            binds.extend(self.counters(record.id));
+        }
         binds.extend(guest.map(|guest| read_only(guest.dir, tee::GUEST_DIR)));
 
         let context = container.security_context.as_ref();
@@ -276,6 +288,21 @@ impl Machine {
             .open(&events_path)
             .map_err(io_error("open", &events_path))?;
         self.runtime.start(&container_id(record.id, &container.name), &dir, &events, lock)
+    }
+
+    /// The pod's cgroup, for its signer: what all containers use is metered there. Where there is none,
+    /// its use is told as not measured.
+    fn counters(&self, id: PodId) -> Vec<Bind> {
+        let dirs = cgroup_counters(&self.instance.pod_cgroup(id)).unwrap_or_else(|err| {
+            tracing::warn!(pod = %id, err = chain(&err), "its use of cpu and memory is not metered");
+            Vec::new()
+        });
+        let bind = |(source, name): (PathBuf, &str)| {
+            let destination = Path::new(casemate_agent::CGROUP_PATH).join(name);
+            let destination = destination.to_string_lossy().trim_end_matches('/').to_owned();
+            Bind { source, destination, read_only: true }
+        };
+        dirs.into_iter().map(bind).collect()
     }
 
     /// The directory of a volume, made where it is not there.

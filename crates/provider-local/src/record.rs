@@ -3,7 +3,9 @@
 use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use casemate_agent::{
-    config::{AttestationConfig, Config, LogLimits, SignerConfig, TlsConfig},
+    config::{
+        AttestationConfig, Config, LogLimits, RELAY_SOCKET, RelayedLogs, SignerConfig, TlsConfig,
+    },
     derive::{self, USERS_BYTES_MAX, Users},
 };
 use casemate_image::{ImageConfig, read_in_root};
@@ -168,6 +170,11 @@ impl PodRecord {
             log: LogLimits {
                 file_bytes_max: log_bytes_max.saturating_mul(4),
                 recipient: terms.log_recipient,
+                relayed: (!terms.log_relayed.is_empty()).then(|| RelayedLogs {
+                    socket: RELAY_SOCKET.to_owned(),
+                    containers: terms.log_relayed,
+                }),
+                relay: terms.log_relays.then(|| RELAY_SOCKET.to_owned()),
                 ..LogLimits::default()
             },
             attestation,

@@ -30,19 +30,27 @@ pub(crate) fn refusal(name: &str, fold: &ContainerFold) -> Option<String> {
     Some(format!("the agent of container `{name}` refuses to run and attest it: {reason}"))
 }
 
-/// Of a pod whose containers were all started.
-pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool]) -> PodPhase {
+/// Of a pod whose containers were all started. `has_ended` says whether the signer has signed that its
+/// app has ended by itself.
+pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool], has_ended: bool) -> PodPhase {
     let ended = |c: &ContainerStatus| match c.state {
         ContainerState::Exited { exit_code } => Some(exit_code),
         _ => None,
     };
-    let reason = |c: &ContainerStatus, code| {
-        PodPhase::Failed(format!("container `{}` ended with exit code {code}", c.name))
-    };
+    let reason =
+        |c: &ContainerStatus, code| format!("container `{}` ended with exit code {code}", c.name);
     for (index, (container, lives)) in containers.iter().zip(lives).enumerate() {
         match ended(container) {
             // The first one's agent signs: without it nothing is paid any more.
-            Some(code) if code != 0 || index == 0 => return reason(container, code),
+            Some(code) if index == 0 && !has_ended => {
+                return PodPhase::Failed(format!(
+                    "{}, and not by itself: by a signal, a stop or a probe",
+                    reason(container, code)
+                ));
+            }
+            Some(code) if code != 0 || index == 0 => {
+                return PodPhase::Ended(reason(container, code));
+            }
             Some(_) => {}
             None if !lives => {
                 return PodPhase::Failed(format!(

@@ -181,9 +181,8 @@ pub struct PricingConfig {
     /// How long before you may close a lease you have to say so.
     #[serde(default = "default_reclaim")]
     pub reclaim: Period,
-    /// After how long without a claim anyone may end a lease, and your stake pays for as much time.
-    /// Not at all if absent: an app that ends by itself leaves nothing to claim, and the chain does not
-    /// tell that from a provider that is away.
+    /// After how long without a claim anyone may end a lease, and your stake pays for as much time; 0
+    /// for never. Apps that end by themselves are no silence: their agents sign so.
     #[serde(default = "default_silence")]
     pub silence: Period,
     /// How long after a lease's end its sealed output can be had, and must be shown when challenged.
@@ -483,8 +482,12 @@ fn default_reclaim() -> Period {
     Period::seconds(24 * 3_600)
 }
 
+/// Longer than what may keep an honest provider from claiming: a restart of the machine with all images
+/// fetched anew, an upgrade, a vendor's collateral service that is away for hours, a power cut that ends
+/// with the night's first shift. Far below the day that evidence counts, and short enough for a
+/// publisher to be elsewhere the same day.
 fn default_silence() -> Period {
-    Period::seconds(0)
+    Period::seconds(6 * 3_600)
 }
 
 fn default_retention() -> Period {

@@ -292,7 +292,8 @@ impl<B: Backend> Reconciler<B> {
         let mut desired = BTreeMap::new();
         for (id, lease) in &snapshot.leases {
             let facts = self.parts.facts.get(&lease.manifest_hash);
-            let retry_failed = facts.as_ref().is_none_or(|facts| facts.restarts_always);
+            // Whatever its restart policy is: what was lost, or did not end by itself, is owed.
+            let retry_failed = true;
             let wanted = match (&lease.state, &facts) {
                 (LeaseState::Closing { .. }, _) => Wanted::Stop,
                 (_, None) => {
@@ -361,7 +362,7 @@ impl<B: Backend> Reconciler<B> {
             *leases.entry(lease_kind(lease.state)).or_default() += 1;
         }
         let mut phases: HashMap<&'static str, i64> =
-            [("starting", 0), ("unready", 0), ("ready", 0), ("failed", 0)].into();
+            [("starting", 0), ("unready", 0), ("ready", 0), ("ended", 0), ("failed", 0)].into();
         for pod in &pods {
             *phases.entry(observe::phase_kind(&pod.phase)).or_default() += 1;
         }

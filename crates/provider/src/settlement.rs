@@ -12,12 +12,15 @@
 //!    before `claimed_to` again, so the new agent's first claim counts from there.
 //! 4. A key counts as long as its evidence: when half of that time is over, newer evidence is
 //!    brought, over a newer block.
-//! 5. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 5. The last record of an app that ended by itself is claimed at once. When all replicas of a lease
+//!    have ended so, the lease is closed. So is one of which nothing could be started, before the
+//!    agreed silence is over: no manifest may cost the provider its stake.
+//! 6. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
 mod step;
 
-pub use step::{PodView, ReplicaView, Step, next_steps};
+pub use step::{CloseReason, PodView, ReplicaView, Step, next_steps};
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -28,7 +31,7 @@ use std::{
 
 use casemate_client::chain::{AgentView, EndedLease, LeaseState, LeaseView};
 use casemate_primitives::{Balance, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
-use casemate_provider_core::{Attestation, PodStatus};
+use casemate_provider_core::{Attestation, PodPhase, PodStatus};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -221,6 +224,10 @@ impl<C: Chain> Settler<C> {
             let step = match lease.state {
                 LeaseState::Closing { .. } if is_done => Some(Step::Settle(lease.id)),
                 LeaseState::Closing { .. } => None,
+                _ if lease.has_ended() => Some(Step::Close(lease.id, CloseReason::AppEnded)),
+                _ if is_hopeless(lease, world.snapshot.time) => {
+                    Some(Step::Close(lease.id, CloseReason::NeverStarted))
+                }
                 _ => self.overdue(lease, world.snapshot.time),
             };
             let due = lease.due_at(world.snapshot.time);
@@ -286,6 +293,7 @@ impl<C: Chain> Settler<C> {
                 manifest_hash: world.manifests.get(&pod.id).copied(),
                 key: pod.agent_key,
                 evidence: evidence_of(pod),
+                has_ended: matches!(pod.phase, PodPhase::Ended(_)),
             })
             .collect();
         let agent = lease.agents.iter().find(|agent| agent.replica == replica);
@@ -308,7 +316,7 @@ impl<C: Chain> Settler<C> {
         }
         let since = *self.broke_since.entry(lease.id).or_insert(now);
         let is_over = now.saturating_sub(since) >= u64::from(lease.terms.grace_seconds);
-        is_over.then_some(Step::Close(lease.id))
+        is_over.then_some(Step::Close(lease.id, CloseReason::OutOfFunds))
     }
 
     /// Starts a call, if the step is not done, not paused, and nothing else is under way for its
@@ -449,7 +457,7 @@ impl<C: Chain> Carrier<C> {
         match step {
             Step::Attest { .. } => self.attest(step).await?,
             Step::Settle(lease) => self.chain.settle(*lease).await?,
-            Step::Close(lease) => self.chain.close(*lease).await?,
+            Step::Close(lease, _) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
             Step::Claim { key, after, until, .. } => {
@@ -486,6 +494,15 @@ impl<C: Chain> Carrier<C> {
         };
         Ok(self.endorsed.submit(&*self.chain, &endorsements, *is_renewal, submit).await?)
     }
+}
+
+/// Whether nothing of a lease could be attested until shortly before its provider is taken to be silent.
+fn is_hopeless(lease: &LeaseView, now: UnixSeconds) -> bool {
+    let silence = u64::from(lease.terms.silence_seconds);
+    let patience = silence.saturating_mul(3) / 4;
+    lease.state == LeaseState::Pending
+        && silence > 0
+        && now >= lease.opened_at.saturating_add(patience)
 }
 
 /// Where a pod's evidence is, while the pod can be reached.

@@ -2,12 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use casemate_attestation::{Binding, Purpose};
 use casemate_evidence::{Attester, EvidenceError, RawEvidence, cmw::Record};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, blake2_256};
+use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UsageRecord};
 use codec::Encode as _;
 
 use crate::Keys;
@@ -63,14 +66,8 @@ pub struct EvidenceIssuer {
     agent_key: AgentPublicKey,
     keys: Keys,
     issued: Mutex<VecDeque<Hash256>>,
-    stands_on: Mutex<StandsOn>,
-}
-
-/// BLAKE2b-256 of the newest evidence, as the chain names it.
-#[derive(Clone, Copy, Debug, Default)]
-struct StandsOn {
-    registration: Option<Hash256>,
-    certificate: Option<Hash256>,
+    /// Whether the machine has given evidence.
+    has_evidence: AtomicBool,
 }
 
 impl EvidenceIssuer {
@@ -81,8 +78,8 @@ impl EvidenceIssuer {
         agent_key: AgentPublicKey,
         keys: Keys,
     ) -> Self {
-        let (issued, stands_on) = (Mutex::default(), Mutex::default());
-        Self { attester, pod, agent_key, keys, issued, stands_on }
+        let (issued, has_evidence) = (Mutex::default(), AtomicBool::new(false));
+        Self { attester, pod, agent_key, keys, issued, has_evidence }
     }
 
     /// Which pod.
@@ -150,14 +147,7 @@ impl EvidenceIssuer {
             gpu_evidence: [0; 32],
         };
         let evidence = self.attester.evidence(&binding.report_data())?;
-        let name = || Some(blake2_256(&evidence.evidence));
-        let mut stands_on = self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
-        match purpose {
-            Purpose::Registration => stands_on.registration = name(),
-            Purpose::RaTls => stands_on.certificate = name(),
-            _ => {}
-        }
-        drop(stands_on);
+        self.has_evidence.store(true, Ordering::Relaxed);
         if purpose != Purpose::RaTls {
             let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
             if issued.len() >= ISSUED_MAX {
@@ -168,15 +158,77 @@ impl EvidenceIssuer {
         Ok(Issued { binding, evidence })
     }
 
-    /// BLAKE2b-256 of the evidence that the keys stand on: the newest that was made for the chain,
-    /// else that of the certificate. The chain has the same name for it.
-    pub fn stands_on(&self) -> Option<Hash256> {
-        let stands_on = *self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
-        stands_on.registration.or(stands_on.certificate)
+    /// What all evidence of the agent's key is about, once there is some: the same for every nonce, so
+    /// that no stranger who asks for evidence chooses what the agent's records name.
+    pub fn evidence_id(&self) -> Option<Hash256> {
+        let PodIdentity { genesis_hash, lease, replica, manifest_hash } = &self.pod;
+        let has_evidence = self.has_evidence.load(Ordering::Relaxed);
+        has_evidence.then(|| {
+            UsageRecord::evidence_id(genesis_hash, *lease, *replica, manifest_hash, &self.agent_key)
+        })
     }
 
     /// Whether evidence of this digest was given out, for anything but a certificate.
     pub(crate) fn has_issued(&self, digest: &Hash256) -> bool {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use casemate_primitives::TeeKind;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Tee(AtomicBool);
+
+    impl Attester for Tee {
+        fn kind(&self) -> TeeKind {
+            TeeKind::IntelTdx
+        }
+
+        fn evidence(&self, report_data: &[u8; 64]) -> Result<RawEvidence, EvidenceError> {
+            if !self.0.load(Ordering::Relaxed) {
+                return Err(EvidenceError::NoTee { tsm: "".into(), gramine: "".into() });
+            }
+            let evidence = report_data.to_vec();
+            Ok(RawEvidence { kind: self.kind(), evidence, event_log: None, endorsements: None })
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_choose_what_records_name() {
+        let pod = PodIdentity {
+            genesis_hash: [1; 32],
+            lease: LeaseId(2),
+            replica: 3,
+            manifest_hash: [4; 32],
+        };
+        let tee = Arc::new(Tee(AtomicBool::new(false)));
+        let keys = Keys::generate().unwrap();
+        let issuer = EvidenceIssuer::new(Arc::<Tee>::clone(&tee), pod, [5; 32], keys);
+        assert!(issuer.ra_tls().is_err());
+        assert_eq!(issuer.evidence_id(), None, "there is none yet");
+        tee.0.store(true, Ordering::Relaxed);
+        issuer.ra_tls().unwrap();
+        // What the chain knows of a key that it has verified is enough to tell.
+        let known = UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[4; 32], &[5; 32]);
+        assert_eq!(issuer.evidence_id(), Some(known));
+        for nonce in [[6; 32], [7; 32]] {
+            issuer.registration(nonce).unwrap();
+            issuer.session(nonce, [8; 32]).unwrap();
+            issuer.release(nonce).unwrap();
+            assert_eq!(issuer.evidence_id(), Some(known));
+        }
+        for other in [
+            UsageRecord::evidence_id(&[9; 32], LeaseId(2), 3, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(9), 3, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 9, &[4; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[9; 32], &[5; 32]),
+            UsageRecord::evidence_id(&[1; 32], LeaseId(2), 3, &[4; 32], &[9; 32]),
+        ] {
+            assert_ne!(other, known);
+        }
     }
 }

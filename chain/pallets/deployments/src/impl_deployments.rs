@@ -108,6 +108,10 @@ impl<T: Config> DeploymentRegistry<T::AccountId> for Pallet<T> {
         Ok(deployment.manifest)
     }
 
+    fn version(id: DeploymentId) -> Option<u32> {
+        Deployments::<T>::get(id).map(|deployment| deployment.version)
+    }
+
     fn lease_opened(id: DeploymentId) -> DispatchResult {
         Deployments::<T>::try_mutate(id, |slot| {
             let deployment = slot.as_mut().ok_or(Error::<T>::NotFound)?;

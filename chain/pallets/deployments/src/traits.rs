@@ -24,6 +24,9 @@ pub trait DeploymentRegistry<AccountId> {
         deployment: DeploymentId,
     ) -> Result<ManifestRef, DispatchError>;
 
+    /// The version of the current manifest; `None` when there is no such deployment.
+    fn version(deployment: DeploymentId) -> Option<u32>;
+
     /// Count one more lease.
     ///
     /// # Errors

@@ -184,6 +184,7 @@ fn lease_between<T: Config>(
         exhausted_at: None,
         reclaim_at: None,
         warned: 0,
+        ended: None,
     }
 }
 
@@ -228,6 +229,8 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         evidence: Hash256::default(),
         allowance: 0,
         earlier: BoundedVec::truncate_from(earlier),
+        version: 1,
+        has_ended: false,
     };
     Agents::<T>::insert(id, replica, agent);
 }

@@ -31,6 +31,13 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 // Newer evidence for the key that signs already only moves the end of its standing.
                 return Ok(false);
             }
+            let version = T::Deployments::version(lease.deployment).ok_or(Error::<T>::NotFound)?;
+            if let Some(before) = &before {
+                // What has ended by itself is not run, and paid, anew.
+                let may_run = !before.has_ended || before.version != version;
+                ensure!(may_run, Error::<T>::AppEnded);
+                lease.uncount_ended(before);
+            }
             let mut earlier =
                 before.as_ref().map(|agent| agent.earlier.clone()).unwrap_or_default();
             ensure!(!earlier.contains(&remembered(&key)), Error::<T>::KeyUsedBefore);
@@ -56,6 +63,8 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 // What the one before left is for its own records.
                 allowance: 0,
                 earlier,
+                version,
+                has_ended: false,
             };
             Agents::<T>::insert(id, replica, agent);
             lease.state = LeaseState::Active;

@@ -2,7 +2,8 @@
 
 use crate::*;
 use casemate_primitives::{
-    AgentSignature, Balance, EndReason, HostMeasured, Prices, Quantities, UnixSeconds, UsageRecord,
+    AgentSignature, Balance, EndReason, HostMeasured, PodState, Prices, Quantities, UnixSeconds,
+    UsageRecord,
 };
 use frame_support::ensure;
 use pallet_attestation::{genesis_hash, AttestedKeys};
@@ -26,6 +27,7 @@ impl<T: Config> Pallet<T> {
         ensure!(!is_refused, Error::<T>::NoRecordsAfterMisconduct);
         let mut agent =
             Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
+        ensure!(!agent.has_ended, Error::<T>::AppEnded);
         let payload = record.signing_payload(&genesis_hash::<T>());
         let (key, signature) =
             (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
@@ -133,11 +135,18 @@ impl<T: Config> Pallet<T> {
         agent.log = record.log;
         agent.evidence = record.evidence;
         agent.allowance = allowance.saturating_sub(paid);
-        Agents::<T>::insert(record.lease, record.replica, agent);
+        let UsageRecord { replica, sequence, state, .. } = record;
+        if state.has_ended() {
+            lease.count_ended(&mut agent);
+        }
+        Agents::<T>::insert(record.lease, replica, agent);
         Leases::<T>::insert(record.lease, lease);
 
-        let UsageRecord { lease, replica, sequence, .. } = record;
+        let lease = record.lease;
         Self::deposit_event(Event::Claimed { lease, replica, sequence, paid, due });
+        if let PodState::Ended { code } = state {
+            Self::deposit_event(Event::AppEnded { lease, replica, code });
+        }
         if exhausted {
             Self::deposit_event(Event::FundsExhausted { lease });
         } else if is_low {

@@ -17,7 +17,9 @@ impl<T: Config> Pallet<T> {
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(!lease.is_over(), Error::<T>::Closing);
         let is_out = lease.is_out_of_funds(now);
-        let reason = if who == lease.publisher {
+        let reason = if Self::has_ended(&lease) {
+            EndReason::AppEnded
+        } else if who == lease.publisher {
             EndReason::Stopped
         } else if is_out {
             EndReason::OutOfFunds
@@ -40,16 +42,15 @@ impl<T: Config> Pallet<T> {
         let now = Self::now();
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(!lease.is_over(), Error::<T>::Closing);
-        ensure!(lease.is_silent(now), Error::<T>::NotSilent);
-        // As much as it would have earned in the silence that it was allowed. Half of it makes up to
-        // the publisher for the outage; the rest is burnt, so that nobody gains by failing a lease of
-        // its own.
-        let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
-        let penalty = price.saturating_mul(lease.terms.silence_seconds.into());
+        // Nothing can be claimed of apps that have ended: anyone may close that lease.
+        ensure!(lease.is_silent(now) && !Self::has_ended(&lease), Error::<T>::NotSilent);
+        let (penalty, reason) = Self::silence(id, &lease).ok_or(Error::<T>::Overflow)?;
+        // Half of it makes up to the publisher for the outage; the rest is burnt, so that nobody gains
+        // by failing a lease of its own.
         let slashed = T::Providers::slash(&lease.provider, penalty, &lease.publisher, penalty / 2);
         let Slashed { amount, rewarded } = slashed;
         Self::deposit_event(Event::ProviderSlashed { lease: id, amount, rewarded });
-        Self::end(id, lease, who, now, EndReason::ProviderSilent)
+        Self::end(id, lease, who, now, reason)
     }
 
     pub(crate) fn do_give_notice(who: AccountId32, id: LeaseId) -> DispatchResult {

@@ -64,6 +64,7 @@ impl<T: Config> Pallet<T> {
             exhausted_at: None,
             reclaim_at: None,
             warned: 0,
+            ended: None,
         };
         let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
         ensure!(spend_rate_max >= price, Error::<T>::SpendRateTooLow);

@@ -12,6 +12,7 @@ mod impl_amend;
 mod impl_claim;
 mod impl_close;
 mod impl_contest;
+mod impl_ended;
 mod impl_open;
 mod impl_periods;
 mod impl_proofs;
@@ -26,7 +27,9 @@ pub mod weights;
 
 pub use pallet::*;
 pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
-pub use types::{Agent, Contest, KeyBeginning, Lease, LeaseState, Period, PricesBefore};
+pub use types::{
+    Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore,
+};
 pub use weights::WeightInfo;
 
 use frame_support::pallet_prelude::*;
@@ -212,6 +215,15 @@ pub mod pallet {
             paid: Balance,
             /// What the record would have cost without the spend rate and the end of the money.
             due: Balance,
+        },
+        /// The app of a replica has ended by itself: nothing more is paid for it.
+        AppEnded {
+            /// Of which.
+            lease: LeaseId,
+            /// Which replica.
+            replica: ReplicaIndex,
+            /// Its exit code, or 128 and the signal's number.
+            code: u8,
         },
         /// The escrow is used up: the grace time runs.
         FundsExhausted {
@@ -423,6 +435,8 @@ pub mod pallet {
         ClaimFirst,
         /// The share is above the chain's limit.
         ShareTooLarge,
+        /// The replica's app has ended by itself: it is paid again after an update of the manifest.
+        AppEnded,
     }
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
@@ -501,8 +515,9 @@ pub mod pallet {
         /// End a lease. What is used after this second is not paid.
         ///
         /// - `origin`: Signed by the publisher; by the provider after its notice, or where no agent
-        ///   was activated; by anyone when the money is out and the grace time over. A lease that
-        ///   never was activated is settled at once.
+        ///   was activated; by anyone when the money is out and the grace time over, or when the
+        ///   apps of all replicas have ended by themselves. A lease that never was activated is
+        ///   settled at once.
         #[pallet::call_index(6)]
         pub fn close(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
             Self::do_close(ensure_signed(origin)?, lease)
@@ -556,7 +571,8 @@ pub mod pallet {
         }
 
         /// End a lease whose provider has proved nothing for longer than agreed. Its stake pays for as
-        /// much time as that, half of it to the publisher.
+        /// much time as that, half of it to the publisher, but not where the publisher has changed
+        /// the manifest since: nobody knows then whose fault it is that the new one does not run.
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(12)]

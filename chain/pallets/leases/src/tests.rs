@@ -4,6 +4,7 @@ mod amend;
 mod claim;
 mod close;
 mod contest;
+mod ended;
 mod model;
 mod open;
 mod periods;

@@ -2,6 +2,7 @@
 
 use crate::*;
 use alloc::collections::BTreeMap;
+use casemate_primitives::LeaseId;
 use frame_support::{ensure, traits::fungible::hold::Inspect};
 use sp_runtime::{AccountId32, TryRuntimeError};
 
@@ -50,10 +51,22 @@ impl<T: Config> Pallet<T> {
             ByProvider::<T>::iter().count() == count && ByPublisher::<T>::iter().count() == count,
             "3: the indexes have nothing else"
         );
+        let mut ended = BTreeMap::<LeaseId, u16>::new();
         for (id, replica, agent) in Agents::<T>::iter() {
             let lease = Leases::<T>::get(id).ok_or("5: each agent belongs to a lease")?;
             ensure!(replica < lease.replicas, "5: each agent belongs to a replica");
             ensure!(agent.claimed_to >= lease.opened_at, "5: nothing before the lease is paid");
+            let of = lease.ended.filter(|of| agent.has_ended && of.version == agent.version);
+            if of.is_some() {
+                *ended.entry(id).or_default() += 1;
+            }
+        }
+        for (id, lease) in Leases::<T>::iter() {
+            let counted = lease.ended.map_or(0, |of| of.count);
+            ensure!(
+                ended.get(&id).copied().unwrap_or(0) == counted,
+                "8: as many replicas are counted as ended as have"
+            );
         }
         Ok(())
     }

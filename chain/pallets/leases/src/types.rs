@@ -64,6 +64,16 @@ pub struct PricesBefore {
     pub second_min: Balance,
 }
 
+/// Replicas whose app has ended by itself, as their agents have signed.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct EndedReplicas {
+    /// The version of the deployment's manifest that they ran, the newest of all. Those of an older
+    /// one are not counted.
+    pub version: u32,
+    /// How many.
+    pub count: u16,
+}
+
 /// A lease that is still known.
 #[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct Lease {
@@ -107,6 +117,8 @@ pub struct Lease {
     pub reclaim_at: Option<UnixSeconds>,
     /// At how many of the agreed levels the publisher was warned that money runs low.
     pub warned: u8,
+    /// Replicas whose app has ended by itself, if there are any.
+    pub ended: Option<EndedReplicas>,
 }
 
 /// The activated agent of a replica.
@@ -134,6 +146,10 @@ pub struct Agent {
     /// Beginnings of the keys that signed before, the newest last: none of them may come back, for its
     /// totals begin with what was paid for already. Only as many are kept as the bound says.
     pub earlier: BoundedVec<KeyBeginning, ConstU32<EARLIER_KEYS_MAX>>,
+    /// The version of the deployment's manifest when its key was attested.
+    pub version: u32,
+    /// Whether its app has ended by itself: no record of it follows.
+    pub has_ended: bool,
 }
 
 /// The first bytes of a key. That a new agent's happen to be those of one before is as likely as to

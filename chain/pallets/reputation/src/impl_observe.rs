@@ -94,7 +94,10 @@ impl<T: Config> LeaseObserver<T::AccountId> for Pallet<T> {
             return;
         }
         match reason {
-            EndReason::Stopped | EndReason::OutOfFunds | EndReason::Reclaimed => {
+            EndReason::Stopped
+            | EndReason::OutOfFunds
+            | EndReason::Reclaimed
+            | EndReason::AppEnded => {
                 let mut pair = Self::pair_now(publisher, provider);
                 pair.kept(seconds);
                 Pairs::<T>::insert(publisher, provider, pair);

@@ -223,6 +223,14 @@ impl Agent {
         assert!(status.success());
     }
 
+    /// As `sigqueue` does.
+    pub(crate) fn queue_signal(&self, name: &str) {
+        let agent = self.pids().into_iter().next().expect("the agent runs");
+        // procps' `kill` and bash's own differ in this: the former queues.
+        let status = Command::new("/bin/kill").args(["-q", "7", "-s", name, &agent]).status();
+        assert!(status.expect("`kill` of procps or util-linux is there").success());
+    }
+
     pub(crate) fn wait(&mut self) -> i32 {
         let start = Instant::now();
         loop {

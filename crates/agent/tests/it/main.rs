@@ -5,15 +5,17 @@
 mod harness;
 mod pod;
 mod refused;
+mod relay;
 mod software_tee;
 mod tee;
 mod tee_fake;
 mod vault;
 
 use casemate_agent::{
-    config::{Probe, ProbeAction, Probes, RestartPolicy},
+    config::{Config, Probe, ProbeAction, Probes, RestartPolicy},
     event::{EventKind, Stream, decode_key, decode_record},
 };
+use casemate_primitives::PodState;
 use harness::{Agent, GENESIS, config, require_root, shell};
 
 /// The records, each checked to be the key's and to follow the one before.
@@ -306,4 +308,82 @@ fn an_app_that_is_not_root_can_open_its_standard_output() {
     assert_eq!(agent.log(Stream::Stderr), "err\n");
     let null = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/dev/null").unwrap());
     assert_eq!(null, 0);
+}
+
+/// What the agent's last record says of the app.
+fn last_state(agent: &Agent) -> PodState {
+    checked_records(agent).last().unwrap().state
+}
+
+#[test]
+fn an_app_that_ends_by_itself_is_told_in_the_last_record() {
+    let cases = [
+        (RestartPolicy::Never, "exit 0", 0),
+        (RestartPolicy::Never, "exit 255", 255),
+        (RestartPolicy::OnFailure, "exit 0", 0),
+        // Nobody but itself has had a part in it.
+        (RestartPolicy::Never, "kill -HUP $PPID; exit 3", 3),
+        (
+            RestartPolicy::Never,
+            "trap 'exit 4' TERM; kill -TERM $PPID; while :; do sleep 0.05; done",
+            4,
+        ),
+    ];
+    require_root();
+    for (restart, script, code) in cases {
+        let script = format!("trap '' HUP; {script}");
+        let mut agent = Agent::start_as_init(&Config { restart, ..config(shell(&script)) });
+        assert_eq!(agent.wait(), i32::from(code), "{script}");
+        assert_eq!(last_state(&agent), PodState::Ended { code }, "{script}");
+        let records = checked_records(&agent);
+        let before = &records[..records.len() - 1];
+        assert!(before.iter().all(|record| record.state == PodState::Running), "{script}");
+    }
+}
+
+#[test]
+fn nobody_but_the_app_makes_the_agent_say_that_it_has_ended() {
+    require_root();
+    let handlers = "trap 'exit 0' TERM HUP; echo up; while :; do sleep 0.05; done";
+    // By the host: stopped, or ended by a signal that the agent passes on.
+    for signal in ["TERM", "HUP"] {
+        let mut agent = Agent::start_as_init(&config(shell(handlers)));
+        agent.expect_log(Stream::Stdout, "up");
+        agent.signal(signal);
+        assert_eq!(agent.wait(), 0);
+        assert_eq!(last_state(&agent), PodState::Running, "{signal}");
+    }
+    // By a signal to the app: nobody can tell whose; nor where a shell passes its code on.
+    for script in ["kill -9 $$", "sh -c 'kill -9 $$'"] {
+        let mut agent = Agent::start_as_init(&config(shell(script)));
+        assert_eq!(agent.wait(), 137);
+        assert_eq!(last_state(&agent), PodState::Running, "{script}");
+    }
+    // By a probe: whoever gives the app no time makes it fail.
+    let action = ProbeAction::Exec { command: vec!["false".into()] };
+    let mut failing = config(shell(handlers));
+    failing.probes.liveness = Some(Probe { failure_threshold: 1, ..probe(action) });
+    let mut agent = Agent::start_as_init(&failing);
+    assert_eq!(agent.wait(), 0);
+    assert_eq!(last_state(&agent), PodState::Running);
+    // One that is started again has not ended.
+    let again = Config { restart: RestartPolicy::Always, ..config(shell("exit 0")) };
+    let mut agent = Agent::start_as_init(&again);
+    agent.expect(|k| matches!(k, EventKind::BackOff { .. }));
+    agent.signal("TERM");
+    agent.wait();
+    assert_eq!(last_state(&agent), PodState::Running);
+}
+
+#[test]
+fn a_signal_that_may_be_anybodys_is_nobodys() {
+    require_root();
+    // `sigqueue` lets the sender choose what it says of himself.
+    let script = "echo up; exec sleep 1000";
+    let mut agent = Agent::start_as_init(&config(shell(script)));
+    agent.expect_log(Stream::Stdout, "up");
+    agent.queue_signal("TERM");
+    agent.signal("HUP");
+    assert_eq!(agent.wait(), 129, "HUP has ended it, and no stop before");
+    assert!(agent.events().iter().all(|e| e.kind != EventKind::Stopping));
 }

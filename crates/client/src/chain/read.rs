@@ -294,6 +294,7 @@ async fn agents(at: &AtBlock, id: LeaseId) -> Result<Vec<AgentView>, ChainError>
             claimed_to: agent.claimed_to,
             claimed_total: agent.claimed_total.0,
             log: agent.log.0,
+            ended_version: agent.has_ended.then_some(agent.version),
         });
     }
     agents.sort_by_key(|agent| agent.replica);

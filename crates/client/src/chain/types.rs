@@ -83,6 +83,9 @@ pub struct AgentView {
     pub log: LogHead,
     /// Why the key counts; `None` when its standing has ended.
     pub standing: Option<StandingView>,
+    /// The version of the manifest that it has run to its end, if its app has ended by itself.
+    #[serde(default)]
+    pub ended_version: Option<u32>,
 }
 
 impl AgentView {
@@ -140,6 +143,15 @@ impl LeaseView {
     pub fn earned(&self) -> Balance {
         let open = self.open.iter().map(|period| period.amount);
         open.chain([self.contested, self.final_due, self.paid]).fold(0, Balance::saturating_add)
+    }
+
+    /// Whether the apps of all replicas have ended by themselves, and no newer manifest is to run.
+    pub fn has_ended(&self) -> bool {
+        let ended = |replica| {
+            let mut agents = self.agents.iter();
+            agents.any(|a| a.replica == replica && a.ended_version == Some(self.version))
+        };
+        (0..self.replicas).all(ended)
     }
 
     /// What can be paid out at `now`: a period's claims are final one period after it has ended.

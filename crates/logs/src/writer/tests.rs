@@ -35,6 +35,7 @@ fn lines_come_out_as_they_went_in() {
     let line = |number, time_ms, stream, text: &[u8], partial| LogLine {
         number,
         time_ms,
+        container: None,
         stream,
         text: text.to_vec(),
         partial,
@@ -267,4 +268,105 @@ fn write_seed() {
     std::fs::write(format!("{folder}/two_lines"), writer.flush().unwrap().encode()).unwrap();
     assert_eq!(writer.dropped(1_700_000_000_030, 4), None);
     std::fs::write(format!("{folder}/dropped"), writer.flush().unwrap().encode()).unwrap();
+}
+
+#[test]
+fn each_line_is_known_by_its_container_in_every_chunk() {
+    let mut writer = writer();
+    let mut chunks = Vec::new();
+    // The last of the first chunk's goes on in the second one.
+    let long = vec![b'x'; LOG_CHUNK_BYTES_MAX as usize];
+    for (container, text) in [
+        ("", b"a".as_slice()),
+        ("db", b"b"),
+        ("db", b"c"),
+        ("", b"d"),
+        ("cache", &long),
+        ("", b"e"),
+    ] {
+        chunks.extend(writer.line_of(container, 1, Stream::Stdout, text, false));
+    }
+    chunks.extend(writer.flush());
+    // A chunk is whole by itself.
+    chunks.extend(writer.line_of("db", 2, Stream::Stderr, b"f", false));
+    chunks.extend(writer.flush());
+    assert_eq!(chunks.len(), 3);
+    let read = lines_of(&chunks);
+    let named: Vec<_> =
+        read.iter().map(|line| (line.container.as_deref(), line.text.first().copied())).collect();
+    let (db, cache) = (Some("db"), Some("cache"));
+    let text = |byte| Some(byte);
+    assert_eq!(
+        named,
+        [
+            (None, text(b'a')),
+            (db, text(b'b')),
+            (db, text(b'c')),
+            (None, text(b'd')),
+            (cache, text(b'x')),
+            (cache, text(b'x')),
+            (None, text(b'e')),
+            (db, text(b'f')),
+        ]
+    );
+    let numbers: Vec<u64> = read.iter().map(|line| line.number).collect();
+    assert_eq!(numbers, (0..8).collect::<Vec<_>>(), "a change of the container has no number");
+    assert!(chunks.iter().all(|chunk| chunk.encode().len() <= CHUNK_ENCODED_BYTES_MAX));
+}
+
+#[test]
+fn a_name_is_cut_and_nothing_else_is_taken_for_one() {
+    let mut writer = writer();
+    let name = format!("{}é{}", "n".repeat(62), "n".repeat(100));
+    let _ = writer.line_of(&name, 1, Stream::Stdout, b"a", false);
+    let lines = lines_of(&[writer.flush().unwrap()]);
+    assert_eq!(lines[0].container.as_deref(), Some("n".repeat(62).as_str()));
+    let decode = |bytes: &[u8]| crate::line::decode_lines(bytes, 0, 0, 0);
+    let change = |after: u8, partial: u8, name: &[u8]| {
+        let length = u8::try_from(name.len()).unwrap() << 2;
+        [&[after << 2, 3, partial, length], name].concat()
+    };
+    assert_eq!(decode(&change(0, 0, b"db")), Some(vec![]));
+    for bad in [
+        change(1, 0, b"db"),
+        change(0, 1, b"db"),
+        change(0, 0, b"\xff"),
+        [vec![0, 3, 0, 1, 1], vec![b'n'; 64]].concat(),
+        vec![0, 4, 0, 0],
+    ] {
+        assert_eq!(decode(&bad), None, "{bad:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn lines_of_many_containers_come_out_as_they_went_in(
+        lines in proptest::collection::vec((0usize..3, 0usize..6_000), 1..40),
+    ) {
+        let names = ["", "db", "a-container"];
+        let mut writer = writer();
+        let mut chunks = Vec::new();
+        for (of, length) in &lines {
+            let text = vec![b'a' + u8::try_from(*of).unwrap(); *length];
+            chunks.extend(writer.line_of(names[*of], 1, Stream::Stdout, &text, false));
+        }
+        chunks.extend(writer.flush());
+        let mut whole: Vec<(String, usize)> = vec![];
+        let mut goes_on = false;
+        for line in lines_of(&chunks) {
+            let name = line.container.unwrap_or_default();
+            prop_assert!(line.text.iter().all(|b| names[usize::from(b - b'a')] == name));
+            match whole.last_mut().filter(|_| goes_on) {
+                Some((of, length)) => {
+                    prop_assert_eq!(&*of, &name);
+                    *length += line.text.len();
+                }
+                None => whole.push((name, line.text.len())),
+            }
+            goes_on = line.partial;
+        }
+        let expected: Vec<_> =
+            lines.iter().map(|(of, length)| (names[*of].to_owned(), *length)).collect();
+        prop_assert_eq!(whole, expected);
+    }
 }

@@ -129,6 +129,9 @@ fn a_failed_pod_is_tried_again_when_its_pause_is_over() {
     let got = actions(&wanted, &pods, &history);
     assert_eq!(got, [Delete(id(1, 0, 1), DeleteReason::Retried)]);
     assert_eq!(actions(&wanted, &[], &history), [Apply(id(1, 0, 1))]);
+    // An app that has ended by itself has done its work.
+    let ended = [pod(id(1, 0, 1), PodPhase::Ended("it ended".into()))];
+    assert_eq!(actions(&wanted, &ended, &history), []);
     let ends = DesiredLease { retry_failed: false, ..wanted[0].1 };
     assert_eq!(actions(&[(1, ends)], &pods, &history), []);
 }
@@ -163,6 +166,7 @@ fn any_phase() -> impl Strategy<Value = PodPhase> {
         Just(PodPhase::Running { ready: false }),
         Just(PodPhase::Running { ready: true }),
         Just(PodPhase::Failed("reason".into())),
+        Just(PodPhase::Ended("reason".into())),
     ]
 }
 
@@ -257,7 +261,7 @@ proptest! {
             });
             quiet = plan.actions.is_empty();
             for pod in &mut pods {
-                if !is_failed(pod) {
+                if !is_over(pod) {
                     pod.phase = PodPhase::Running { ready: true };
                 }
             }

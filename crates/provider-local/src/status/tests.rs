@@ -21,13 +21,21 @@ fn phases() {
         // The app has ended for good: the signer's, another's with and without success.
         (vec![done(0)], vec![false], None),
         (vec![up(), done(0)], vec![true, false], running(true)),
-        (vec![up(), done(2)], vec![true, false], None),
     ] {
-        let phase = phase(&containers, &lives);
+        let phase = phase(&containers, &lives, false);
         match expected {
             Some(expected) => assert_eq!(phase, expected, "{containers:?}"),
             None => assert!(matches!(phase, PodPhase::Failed(_)), "{containers:?}: {phase:?}"),
         }
+    }
+    for (containers, lives, has_ended) in [
+        // The signer serves evidence on; where it does not, all the same.
+        (vec![done(0)], vec![true], true),
+        (vec![done(3), up()], vec![false, true], true),
+        (vec![up(), done(2)], vec![true, false], false),
+    ] {
+        let phase = phase(&containers, &lives, has_ended);
+        assert!(matches!(phase, PodPhase::Ended(_)), "{containers:?}: {phase:?}");
     }
 }
 
@@ -37,7 +45,7 @@ fn who_waits_for_secrets_says_so_and_who_refuses_says_why() {
     let fold = ContainerFold { awaits: Some(names.clone()), ..ContainerFold::default() };
     let status = container_status("c", Some(&fold));
     assert_eq!(status.state, ContainerState::AwaitingSecrets { names });
-    assert_eq!(phase(&[status], &[true]), PodPhase::Running { ready: false });
+    assert_eq!(phase(&[status], &[true], false), PodPhase::Running { ready: false });
     assert_eq!(refusal("c", &fold), None);
     let fold = ContainerFold { refused: Some("why".into()), ..ContainerFold::default() };
     let told = refusal("c", &fold).unwrap();

@@ -266,8 +266,8 @@ pub(crate) async fn lines(backend: &LocalBackend, id: PodId) -> Vec<LogLine> {
 /// Runs a script to its end; gives what it has printed, both streams together.
 pub(crate) async fn run(backend: &LocalBackend, pod: &Pod) -> String {
     backend.apply(pod).await.unwrap();
-    let failed = |s: &PodStatus| matches!(s.phase, PodPhase::Failed(_));
-    let status = expect(backend, pod.id, failed).await;
+    let over = |s: &PodStatus| matches!(s.phase, PodPhase::Ended(_) | PodPhase::Failed(_));
+    let status = expect(backend, pod.id, over).await;
     let lines = lines(backend, pod.id).await;
     backend.delete(pod.id, Duration::from_secs(1)).await.unwrap();
     let text: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();

@@ -5,6 +5,7 @@
 mod harness;
 mod isolation;
 mod killed;
+mod metered;
 mod restart;
 mod secrets;
 mod tee;

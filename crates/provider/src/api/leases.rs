@@ -80,7 +80,9 @@ impl<C: Chain, B: Backend> Api<C, B> {
         let (phase, reason) = match &pod.phase {
             PodPhase::Starting => (PodPhaseInfo::Starting, None),
             PodPhase::Running { .. } => (PodPhaseInfo::Running, None),
-            PodPhase::Failed(reason) => (PodPhaseInfo::Failed, Some(reason.clone())),
+            PodPhase::Failed(reason) | PodPhase::Ended(reason) => {
+                (PodPhaseInfo::Failed, Some(reason.clone()))
+            }
         };
         let mut usage = None;
         if let Some(agent_key) = pod.agent_key {

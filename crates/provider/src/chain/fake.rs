@@ -283,6 +283,7 @@ impl Chain for FakeChain {
                 sequence: 0,
                 claimed_to,
                 claimed_total: <_>::default(),
+                ended_version: None,
                 log: LogHead::default(),
                 standing,
             });
@@ -352,9 +353,13 @@ impl Chain for FakeChain {
             if record.sequence <= agent.sequence {
                 return Err("OldSequence");
             }
+            if agent.ended_version.is_some() {
+                return Err("AppEnded");
+            }
             agent.sequence = record.sequence;
             agent.claimed_to = agent.claimed_to.max(record.to);
             agent.claimed_total = record.total;
+            agent.ended_version = record.state.has_ended().then_some(lease.version);
             Ok(())
         })
     }
@@ -400,7 +405,12 @@ impl Chain for FakeChain {
             let now = snapshot.time;
             let lease = lease_mut(snapshot, lease)?;
             let until = now + u64::from(lease.terms.notice_seconds);
-            lease.state = LeaseState::Closing { at: now, until, reason: EndReason::OutOfFunds };
+            let reason = match lease.state {
+                _ if lease.has_ended() => EndReason::AppEnded,
+                LeaseState::Pending => EndReason::NeverStarted,
+                _ => EndReason::OutOfFunds,
+            };
+            lease.state = LeaseState::Closing { at: now, until, reason };
             Ok(())
         })
     }

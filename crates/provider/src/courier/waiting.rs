@@ -67,6 +67,6 @@ fn waits(pod: &PodStatus) -> bool {
                 | ContainerState::Exited { .. }
         )
     };
-    !matches!(pod.phase, PodPhase::Failed(_))
+    !matches!(pod.phase, PodPhase::Failed(_) | PodPhase::Ended(_))
         && pod.containers.first().is_some_and(|signer| !has_started(&signer.state))
 }

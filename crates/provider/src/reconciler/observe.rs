@@ -41,6 +41,7 @@ pub(super) fn phase_kind(phase: &PodPhase) -> &'static str {
         PodPhase::Starting => "starting",
         PodPhase::Running { ready: false } => "unready",
         PodPhase::Running { ready: true } => "ready",
+        PodPhase::Ended(_) => "ended",
         PodPhase::Failed(_) => "failed",
     }
 }
@@ -172,6 +173,7 @@ impl<B: Backend> Reconciler<B> {
                 PodPhase::Running { ready: false } => {
                     ("started", "the containers run, but are not ready yet".into())
                 }
+                PodPhase::Ended(reason) => ("ended", reason.clone()),
                 PodPhase::Failed(reason) => ("failed", reason.clone()),
             };
             self.event(id.lease, now, kind, Some(id), message);

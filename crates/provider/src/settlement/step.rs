@@ -40,12 +40,23 @@ pub enum Step {
     },
     /// Say that no more records come.
     Settle(LeaseId),
-    /// Close a lease without money.
-    Close(LeaseId),
+    /// Close a lease.
+    Close(LeaseId, CloseReason),
     /// Have final claims paid out.
     Payout(LeaseId),
     /// Have the chain forget a settled lease of which nothing is owed.
     Forget(LeaseId),
+}
+
+/// Why a provider closes a lease by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CloseReason {
+    /// It has had no money for its time of grace.
+    OutOfFunds,
+    /// The apps of all its replicas have ended by themselves.
+    AppEnded,
+    /// Its manifest can't be run, and the agreed silence is about to be over.
+    NeverStarted,
 }
 
 impl Step {
@@ -54,7 +65,7 @@ impl Step {
             Self::Attest { lease, replica, .. } => (*lease, Some(*replica)),
             Self::Claim { key, .. } => (key.0, Some(key.1)),
             Self::Settle(lease)
-            | Self::Close(lease)
+            | Self::Close(lease, _)
             | Self::Payout(lease)
             | Self::Forget(lease) => (*lease, None),
         }
@@ -80,7 +91,7 @@ impl Step {
             Self::Attest { .. } => "attest-ok",
             Self::Claim { .. } => "claim-ok",
             Self::Settle(_) => "settle-ok",
-            Self::Close(_) => "close-ok",
+            Self::Close(..) => "close-ok",
             Self::Payout(_) => "payout-ok",
             Self::Forget(_) => "forget-ok",
         }
@@ -91,7 +102,7 @@ impl Step {
             Self::Attest { .. } => "attest-failed",
             Self::Claim { .. } => "claim-failed",
             Self::Settle(_) => "settle-failed",
-            Self::Close(_) => "close-failed",
+            Self::Close(..) => "close-failed",
             Self::Payout(_) => "payout-failed",
             Self::Forget(_) => "forget-failed",
         }
@@ -123,7 +134,17 @@ impl Step {
             Self::Settle(_) => ("settled", "the lease is settled, the rest goes back"),
             Self::Payout(_) => ("paid-out", "claims that nobody contested in time are paid out"),
             Self::Forget(_) => ("forgotten", "nothing of the lease is owed any more"),
-            Self::Close(_) => ("closed", "the lease has had no money for its time of grace"),
+            Self::Close(_, CloseReason::OutOfFunds) => {
+                ("closed", "the lease has had no money for its time of grace")
+            }
+            Self::Close(_, CloseReason::AppEnded) => {
+                ("closed", "the apps of all replicas have ended by themselves")
+            }
+            Self::Close(_, CloseReason::NeverStarted) => (
+                "closed",
+                "no pod of it could be started and attested in three quarters of the time after \
+                 which this provider would be fined for its silence",
+            ),
         };
         (kind, text.to_owned())
     }
@@ -153,6 +174,8 @@ pub struct PodView {
     pub key: Option<AgentPublicKey>,
     /// Where it serves evidence, and over which keys besides.
     pub evidence: Option<(SocketAddr, AttestationEndpoint)>,
+    /// Whether its app has ended by itself: the newest record is its last.
+    pub has_ended: bool,
 }
 
 /// The calls that are due for a replica, the most wanted first. Only one is to be under way at a
@@ -186,6 +209,14 @@ pub fn next_steps(
         }
         return first_attest(lease, view).into_iter().collect();
     };
+    if agent.ended_version.is_some() {
+        // Nothing more is paid for it, so its standing is of no use.
+        return Vec::new();
+    }
+    if pod.has_ended && has_new(agent) {
+        // At once: until it is on chain, silence is taken for the provider's fault.
+        return vec![claim(agent, UnixSeconds::MAX, true)];
+    }
     let due_claim = view.newest.filter(|_| has_new(agent)).and_then(|(_, to)| {
         let paid_to = agent.claimed_to.max(lease.opened_at);
         let is_due = to.saturating_sub(paid_to) >= claim_seconds;

@@ -70,6 +70,7 @@ fn attested(
         sequence,
         claimed_to,
         claimed_total,
+        ended_version: None,
         log: <_>::default(),
         standing,
     })
@@ -103,6 +104,7 @@ fn pod(version: u32, key: Option<[u8; 32]>) -> PodView {
         manifest_hash: Some(MANIFEST),
         key,
         evidence: key.map(|key| (address(), endpoint(key))),
+        has_ended: false,
     }
 }
 
@@ -238,4 +240,49 @@ fn claims_come_before_a_renewal_until_the_standing_ends() {
     assert_eq!(steps_at(2060, active, agent(), &pods, newest), [renewal, until_then]);
     let last = claim(OLD, 3, 2000, true).unwrap();
     assert_eq!(steps_at(2060, active, agent(), &[(2, Some(NEW))], newest), [last]);
+}
+
+#[test]
+fn the_end_of_an_app_is_claimed_at_once_and_then_nothing_is_due() {
+    let ended = PodView { has_ended: true, ..pod(1, Some(OLD)) };
+    let steps = |agent: Option<AgentView>, newest| {
+        let view = ReplicaView { replica: 0, agent, pods: vec![ended.clone()], newest };
+        next_steps(&lease(LeaseState::Active), &view, 60, 8_000)
+    };
+    // Long before a claim interval is over, and before its standing is renewed.
+    let key = (LeaseId(1), 0, OLD);
+    let last = Step::Claim { key, after: 3, until: u64::MAX, is_last: true };
+    assert_eq!(steps(agent(OLD, 3, 7_999), Some((4, 8_000))), [last]);
+    let claimed = agent(OLD, 4, 8_000).map(|a| AgentView { ended_version: Some(1), ..a });
+    assert_eq!(steps(claimed, Some((4, 8_000))), []);
+    // Quicker than its registration: that comes first.
+    assert!(matches!(steps(None, None)[..], [Step::Attest { is_renewal: false, .. }]));
+}
+
+#[test]
+fn a_lease_has_ended_when_all_replicas_have_under_the_newest_manifest() {
+    let with = |agents: Vec<AgentView>| LeaseView {
+        replicas: 2,
+        version: 2,
+        agents,
+        ..lease(LeaseState::Active)
+    };
+    let of =
+        |replica, ended_version| AgentView { replica, ended_version, ..agent(OLD, 1, 1).unwrap() };
+    assert!(with(vec![of(0, Some(2)), of(1, Some(2))]).has_ended());
+    for (first, second) in [(Some(2), None), (Some(2), Some(1)), (None, Some(2))] {
+        assert!(!with(vec![of(0, first), of(1, second)]).has_ended());
+    }
+    assert!(!with(vec![of(0, Some(2))]).has_ended());
+}
+
+#[test]
+fn what_never_started_is_given_up_before_it_is_a_fault() {
+    let mut pending = lease(LeaseState::Pending);
+    assert!(!is_hopeless(&pending, u64::MAX), "nobody is fined for silence here");
+    pending.terms.silence_seconds = 400;
+    assert!(!is_hopeless(&pending, 1_299));
+    assert!(is_hopeless(&pending, 1_300));
+    pending.state = LeaseState::Active;
+    assert!(!is_hopeless(&pending, 1_300));
 }

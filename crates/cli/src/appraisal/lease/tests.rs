@@ -68,6 +68,7 @@ fn on_chain() -> OnChain {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        ended_version: None,
         log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     };

@@ -44,12 +44,12 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> anyhow::Result<()
         follow: args.follow,
         ..LogOptions::default()
     };
+    let names = names.only(args.container.clone());
     let mut reader = sealed::Reader::new(&place, names, genesis_hash, &secret);
     if args.follow {
         return follow(context, &chain, &place, &mut reader, options).await;
     }
-    let wants_sealed = reader.names().is_of(args.container.as_deref());
-    let sealed = if wants_sealed { reader.read(args.tail).await? } else { Vec::new() };
+    let sealed = reader.read(args.tail).await?;
     if sealed.is_empty() && place.view.is_some() {
         return show_lines(context, &chain, &place.client, place.id, options).await;
     }
@@ -110,7 +110,6 @@ async fn follow(
     reader: &mut sealed::Reader<'_>,
     options: LogOptions,
 ) -> anyhow::Result<()> {
-    let wants_sealed = reader.names().is_of(options.container.as_deref());
     let shows = shown(context, options.container.is_none());
     let show = |line: &sealed::ShownLine| shows(&Line::Sealed(line.clone()));
     let tail = options.tail;
@@ -121,12 +120,7 @@ async fn follow(
                 None => Ok(()),
             }
         };
-        let sealed = async {
-            match wants_sealed {
-                true => reader.follow(context, tail, show).await,
-                false => std::future::pending().await,
-            }
-        };
+        let sealed = reader.follow(context, tail, show);
         tokio::select! {
             result = plain => result.map(|()| true)?,
             result = sealed => result.map(|()| false)?,
@@ -134,7 +128,7 @@ async fn follow(
             result = tokio::signal::ctrl_c() => result.map(|()| false)?,
         }
     };
-    if is_over && wants_sealed {
+    if is_over {
         let tail = tail.filter(|_| !reader.has_read());
         reader.read(tail).await?.iter().try_for_each(show)?;
     }

@@ -31,6 +31,24 @@ struct Held {
     /// Newest sequence that was claimed, while the chain has the agent.
     claimed_sequence: Option<u64>,
     running_seconds: u64,
+    /// What its first record goes on from, where that one is held.
+    follows: Option<Follows>,
+    /// Whether it has signed that its app has ended by itself.
+    has_ended: bool,
+}
+
+/// What an agent's first record names as the one before it.
+#[derive(Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Follows {
+    /// Nothing, and nothing is held of an agent before it.
+    Start,
+    /// A record of this agent.
+    Agent(String),
+    /// A record that is not held here.
+    Unknown,
+    /// Nothing, though there was an agent before it: its host has not shown it that one's records.
+    Nothing,
 }
 
 pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result<()> {
@@ -79,8 +97,15 @@ pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result
     if !args.check {
         context.printer.note(format!("{new} new records are kept; none contradicts another"));
     }
+    for broken in held.iter().filter(|held| held.follows == Some(Follows::Nothing)) {
+        context.printer.note(format!(
+            "agent {} of replica {} does not go on from the agent before it: its provider has not \
+             shown it the last record",
+            broken.key, broken.replica
+        ));
+    }
     context.printer.data(&held, || {
-        let heading = ["REPLICA", "AGENT", "RECORDS", "LAST", "CLAIMED", "FROM", "TO"];
+        let heading = ["REPLICA", "AGENT", "RECORDS", "LAST", "CLAIMED", "FROM", "TO", "FOLLOWS"];
         let row = |held: &Held| {
             vec![
                 held.replica.to_string(),
@@ -90,6 +115,13 @@ pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result
                 held.claimed_sequence.map_or_else(|| "-".into(), |claimed| claimed.to_string()),
                 rfc3339(held.from),
                 rfc3339(held.to),
+                match &held.follows {
+                    None => "-".into(),
+                    Some(Follows::Start) => "start".into(),
+                    Some(Follows::Agent(key)) => key.chars().take(10).collect(),
+                    Some(Follows::Unknown) => "unknown".into(),
+                    Some(Follows::Nothing) => "NOTHING".into(),
+                },
             ]
         };
         table(&heading, &held.iter().map(row).collect::<Vec<_>>())
@@ -157,7 +189,33 @@ fn held(kept: &KeptRecords, view: Option<&LeaseView>) -> Vec<Held> {
             to: last.to,
             claimed_sequence: agent.map(|agent| agent.sequence),
             running_seconds: last.running_seconds,
+            follows: follows(&key, first, kept.records()),
+            has_ended: last.state.has_ended(),
         })
     });
     held.collect()
 }
+
+/// What an agent's first record goes on from; `None` where `first` is not its first.
+fn follows(key: &AgentPublicKey, first: &UsageRecord, kept: &[SignedRecord]) -> Option<Follows> {
+    if first.sequence != 1 {
+        return None;
+    }
+    let mut others = kept.iter().filter(|signed| {
+        let record = signed.record();
+        record.replica == first.replica && signed.key() != key
+    });
+    Some(if first.previous != [0; 32] {
+        let before = others.find(|signed| signed.record().hash() == first.previous);
+        before.map_or(Follows::Unknown, |signed| {
+            Follows::Agent(format!("0x{}", hex::encode(signed.key())))
+        })
+    } else if others.any(|signed| signed.record().to <= first.from) {
+        Follows::Nothing
+    } else {
+        Follows::Start
+    })
+}
+
+#[cfg(test)]
+mod tests;

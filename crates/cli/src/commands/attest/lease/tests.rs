@@ -49,6 +49,7 @@ fn agent(replica: ReplicaIndex, expires_at: Option<UnixSeconds>) -> AgentView {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        ended_version: None,
         log: casemate_primitives::LogHead::default(),
         standing: expires_at.map(|expires_at| StandingView {
             kind: TeeKind::IntelTdx,

@@ -42,6 +42,8 @@ pub(super) struct Names {
     lease: LeaseId,
     pods: BTreeMap<(ReplicaIndex, AgentPublicKey), String>,
     container: String,
+    /// Only lines of this container are shown.
+    only: Option<String>,
 }
 
 impl Names {
@@ -59,6 +61,7 @@ impl Names {
             lease: place.id,
             pods: pods.collect(),
             container: name.or_else(noted).unwrap_or_else(|| "app".to_owned()),
+            only: None,
         }
     }
 
@@ -80,7 +83,7 @@ impl Names {
                 pod: self.pods.get(&(replica, key)).cloned().unwrap_or_else(unnamed),
                 cursor: line.number,
                 time_ms: line.time_ms,
-                container: self.container.clone(),
+                container: line.container.unwrap_or_else(|| self.container.clone()),
                 stream: match line.stream {
                     Stream::Stdout => "stdout",
                     Stream::Stderr => "stderr",
@@ -95,9 +98,14 @@ impl Names {
         }
     }
 
-    /// Whether sealed lines are of this container.
-    pub(super) fn is_of(&self, container: Option<&str>) -> bool {
-        container.is_none_or(|container| container == self.container)
+    /// Shows lines of this container only.
+    pub(super) fn only(self, container: Option<String>) -> Self {
+        Self { only: container, ..self }
+    }
+
+    /// Whether a line is to be shown.
+    fn shows(&self, container: Option<&String>) -> bool {
+        self.only.as_ref().is_none_or(|only| only == container.unwrap_or(&self.container))
     }
 }
 
@@ -167,7 +175,8 @@ impl<'a> Reader<'a> {
             let mut walk = LogWalk::reading(&self.place.client, log, self.genesis_hash, start);
             let mut lines = Vec::new();
             while let Some(page) = walk.page(self.secret.expose()).await? {
-                lines.extend(page);
+                let wanted = |opened: &OpenedLine| self.names.shows(opened.line.container.as_ref());
+                lines.extend(page.into_iter().filter(wanted));
             }
             // What the provider has dropped for room meanwhile is the oldest, and told in its events.
             let is_fatal = |problem: &&LogProblem| !matches!(problem, LogProblem::Dropped { .. });
@@ -222,10 +231,6 @@ impl<'a> Reader<'a> {
     /// Whether anything was there to be read before.
     pub(super) fn has_read(&self) -> bool {
         !self.next.is_empty()
-    }
-
-    pub(super) fn names(&self) -> &Names {
-        &self.names
     }
 }
 

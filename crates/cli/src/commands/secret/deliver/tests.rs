@@ -113,6 +113,7 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        ended_version: None,
         log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     };

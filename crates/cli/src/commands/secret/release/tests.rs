@@ -64,6 +64,7 @@ fn agent(manifest_hash: Hash256) -> AgentView {
         sequence: 0,
         claimed_to: 0,
         claimed_total: Quantities::default(),
+        ended_version: None,
         log: casemate_primitives::LogHead::default(),
         standing: Some(standing),
     }

@@ -46,7 +46,7 @@ fn place(answers: Vec<(u16, String)>) -> Place {
 
 fn names() -> Names {
     let pods = [((0, KEY), "l5-r0-v2".to_owned())].into();
-    Names { lease: LEASE, pods, container: "web".into() }
+    Names { lease: LEASE, pods, container: "web".into(), only: None }
 }
 
 fn texts(lines: &[ShownLine]) -> Vec<&str> {
@@ -109,4 +109,14 @@ async fn an_older_provider_has_no_sealed_logs() {
     assert_eq!(kept_logs(&place(vec![nothing])).await.unwrap(), []);
     let broken = (500, r#"{"code": "internal", "message": "no", "hint": "no"}"#.to_owned());
     kept_logs(&place(vec![broken])).await.unwrap_err();
+}
+
+#[test]
+fn only_the_lines_of_one_container_are_shown_where_that_is_asked_for() {
+    let (db, web) = ("db".to_owned(), "web".to_owned());
+    assert!(names().shows(None) && names().shows(Some(&db)));
+    let first = names().only(Some(web));
+    assert!(first.shows(None) && !first.shows(Some(&db)));
+    let other = names().only(Some(db.clone()));
+    assert!(!other.shows(None) && other.shows(Some(&db)));
 }

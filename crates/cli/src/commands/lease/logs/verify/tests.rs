@@ -120,6 +120,7 @@ fn view(claimed: u64, key: Option<AgentPublicKey>) -> LeaseView {
                 sequence: claimed,
                 claimed_to: 0,
                 claimed_total: Quantities::default(),
+                ended_version: None,
                 log: casemate_primitives::LogHead::default(),
                 standing: None,
             })
