@@ -122,11 +122,7 @@ pub struct LeaseDetails {
 impl LeaseDetails {
     /// What can be contested at `now`: claims whose period is not final.
     pub fn open_at(&self, now: UnixSeconds) -> Balance {
-        let length = u64::from(self.terms.dispute_seconds);
-        let is_open = |period: &&PeriodView| {
-            let present = now.checked_div(length);
-            present.is_some_and(|present| period.number.saturating_add(2) > present)
-        };
+        let is_open = |period: &&PeriodView| !self.terms.is_final(period.number, now);
         let open = self.open.iter().filter(is_open).map(|period| period.amount);
         open.fold(0, Balance::saturating_add)
     }
