@@ -18,9 +18,11 @@ pub(crate) use attest::{
     AttestSubmitArgs, AttestUrlArgs, AttestVerifyArgs, EvidenceKind,
 };
 pub(crate) use dev::DevArgs;
+#[cfg(test)]
+pub(crate) use dispute::ComplaintKindArg;
 pub(crate) use dispute::{
-    AmendArgs, ArbiterCommand, ComplainArgs, ComplaintArgs, ComplaintKindArg, DecideArgs,
-    MisconductArgs, OfLeaseArgs, PriceArgs, ProviderAmendArgs, ReputationArgs, ResolveArgs,
+    AmendArgs, ArbiterCommand, ComplainArgs, ComplaintArgs, DecideArgs, MisconductArgs,
+    OfLeaseArgs, PriceArgs, ProviderAmendArgs, ReputationArgs, ResolveArgs,
 };
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{

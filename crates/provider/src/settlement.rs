@@ -12,7 +12,9 @@
 //!    before `claimed_to` again, so the new agent's first claim counts from there.
 //! 4. A key counts as long as its evidence: when half of that time is over, newer evidence is
 //!    brought, over a newer block.
-//! 5. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 5. When the provider has given notice (`casemate provider notice`), the lease is closed once that
+//!    is over.
+//! 6. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
 mod step;
@@ -221,7 +223,10 @@ impl<C: Chain> Settler<C> {
             let step = match lease.state {
                 LeaseState::Closing { .. } if is_done => Some(Step::Settle(lease.id)),
                 LeaseState::Closing { .. } => None,
-                _ => self.overdue(lease, world.snapshot.time),
+                _ => {
+                    let reclaim = reclaim(lease, world.snapshot.time);
+                    reclaim.or_else(|| self.overdue(lease, world.snapshot.time))
+                }
             };
             let due = lease.due_at(world.snapshot.time);
             if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
@@ -434,6 +439,12 @@ impl<C: Chain> Settler<C> {
     }
 }
 
+/// A machine is taken back when the notice is over; no records are lost by it, for last ones can be
+/// claimed after the closing.
+fn reclaim(lease: &LeaseView, now: UnixSeconds) -> Option<Step> {
+    lease.reclaim_at.filter(|at| *at <= now).map(|_| Step::Reclaim(lease.id))
+}
+
 /// What a call needs.
 struct Carrier<C> {
     chain: Arc<C>,
@@ -449,7 +460,7 @@ impl<C: Chain> Carrier<C> {
         match step {
             Step::Attest { .. } => self.attest(step).await?,
             Step::Settle(lease) => self.chain.settle(*lease).await?,
-            Step::Close(lease) => self.chain.close(*lease).await?,
+            Step::Close(lease) | Step::Reclaim(lease) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
             Step::Claim { key, after, until, .. } => {

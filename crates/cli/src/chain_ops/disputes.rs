@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use casemate_client::{
-    chain::{Call, ChainEvent, ComplaintView, ContestRules, LeaseDetails, Motion, ReputationView},
+    chain::{
+        Call, ChainEvent, ComplaintView, ContestRules, LeaseDetails, LeaseStage, Motion,
+        ReputationView,
+    },
     records::SignedRecord,
 };
 use casemate_primitives::{
     AccountBytes, Amendment, Balance, Hash256, LeaseId, reputation::ComplaintKind,
 };
 
-use super::{Chain, block_text};
+use super::{Chain, block_text, settled_in};
 use crate::{
     address::Address,
     context::Signer,
@@ -23,6 +26,8 @@ pub(crate) struct Evicted {
     pub(crate) slashed: Balance,
     /// What the publisher got of it.
     pub(crate) rewarded: Balance,
+    /// The unspent rest, where it went back at once.
+    pub(crate) refunded: Option<Balance>,
     pub(crate) block: String,
 }
 
@@ -73,15 +78,23 @@ impl Chain {
         Ok((refunded_in(&included.events), block_text(&included)))
     }
 
-    /// Ends a lease whose provider is silent.
-    pub(crate) async fn evict(&self, signer: &Signer, lease: LeaseId) -> anyhow::Result<Evicted> {
-        let included = self.submit(signer, Call::Evict { lease }).await?;
+    /// Ends a lease whose provider is silent; where no notice was agreed the rest goes back with it.
+    pub(crate) async fn evict(
+        &self,
+        signer: &Signer,
+        details: &LeaseDetails,
+    ) -> anyhow::Result<Evicted> {
+        let lease = details.id;
+        let is_settled = details.terms.notice_seconds == 0 && details.stage == LeaseStage::Active;
+        let call = if is_settled { Call::EvictAndSettle { lease } } else { Call::Evict { lease } };
+        let included = self.submit(signer, call).await?;
+        let refunded = settled_in(&included.events, lease).map(|settled| settled.refunded);
         let slashed = included.events.iter().find_map(|event| match event {
             ChainEvent::ProviderSlashed { amount, rewarded, .. } => Some((*amount, *rewarded)),
             _ => None,
         });
         let (slashed, rewarded) = slashed.unwrap_or_default();
-        Ok(Evicted { slashed, rewarded, block: block_text(&included) })
+        Ok(Evicted { slashed, rewarded, refunded, block: block_text(&included) })
     }
 
     /// Brings new prices that the provider has signed.

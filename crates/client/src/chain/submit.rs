@@ -128,6 +128,12 @@ pub enum Call {
         /// Which.
         lease: LeaseId,
     },
+    /// The same, and give the unspent rest back, both or none: for a lease without a notice, whose
+    /// agent was attested.
+    EvictAndSettle {
+        /// Which.
+        lease: LeaseId,
+    },
     /// As the publisher, contest all claims that are not final.
     Contest {
         /// Of which.
@@ -342,6 +348,16 @@ impl ChainClient {
                 self.send(signer, &tx.leases().give_notice(Static(lease))).await
             }
             Call::Evict { lease } => self.send(signer, &tx.leases().evict(Static(lease))).await,
+            Call::EvictAndSettle { lease } => {
+                use runtime::runtime_types::{
+                    casemate_runtime::RuntimeCall, pallet_leases::pallet::Call as Leases,
+                };
+                let call = tx.utility().batch_all(vec![
+                    RuntimeCall::Leases(Leases::evict { lease: Static(lease) }),
+                    RuntimeCall::Leases(Leases::settle { lease: Static(lease) }),
+                ]);
+                self.send(signer, &call).await
+            }
             Call::Contest { lease } => self.send(signer, &tx.leases().contest(Static(lease))).await,
             Call::ExpireContest { lease } => {
                 self.send(signer, &tx.leases().expire_contest(Static(lease))).await

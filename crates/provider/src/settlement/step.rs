@@ -42,6 +42,8 @@ pub enum Step {
     Settle(LeaseId),
     /// Close a lease without money.
     Close(LeaseId),
+    /// Close a lease whose provider has given notice, and waited for the agreed time.
+    Reclaim(LeaseId),
     /// Have final claims paid out.
     Payout(LeaseId),
     /// Have the chain forget a settled lease of which nothing is owed.
@@ -55,6 +57,7 @@ impl Step {
             Self::Claim { key, .. } => (key.0, Some(key.1)),
             Self::Settle(lease)
             | Self::Close(lease)
+            | Self::Reclaim(lease)
             | Self::Payout(lease)
             | Self::Forget(lease) => (*lease, None),
         }
@@ -81,6 +84,7 @@ impl Step {
             Self::Claim { .. } => "claim-ok",
             Self::Settle(_) => "settle-ok",
             Self::Close(_) => "close-ok",
+            Self::Reclaim(_) => "reclaim-ok",
             Self::Payout(_) => "payout-ok",
             Self::Forget(_) => "forget-ok",
         }
@@ -92,6 +96,7 @@ impl Step {
             Self::Claim { .. } => "claim-failed",
             Self::Settle(_) => "settle-failed",
             Self::Close(_) => "close-failed",
+            Self::Reclaim(_) => "reclaim-failed",
             Self::Payout(_) => "payout-failed",
             Self::Forget(_) => "forget-failed",
         }
@@ -124,6 +129,9 @@ impl Step {
             Self::Payout(_) => ("paid-out", "claims that nobody contested in time are paid out"),
             Self::Forget(_) => ("forgotten", "nothing of the lease is owed any more"),
             Self::Close(_) => ("closed", "the lease has had no money for its time of grace"),
+            Self::Reclaim(_) => {
+                ("reclaimed", "the provider leaves, after the notice that was agreed")
+            }
         };
         (kind, text.to_owned())
     }

@@ -10,7 +10,7 @@ use crate::{
     amount::Amount,
     chain_ops::Chain,
     cli::{MisconductArgs, OfLeaseArgs},
-    commands::offers::duration_text,
+    commands::{offers::duration_text, secret::unix_now},
     context::Context,
     failure::{Failure, OrFail as _, fail},
     kept_records::{evidence_beside, read_evidence},
@@ -288,7 +288,7 @@ pub(crate) async fn expire_contest(context: &Context, args: &OfLeaseArgs) -> any
     let signer = context.signer()?;
     let chain = Chain::connect(context).await?;
     let details = any_lease(context, &chain, &args.lease).await?;
-    let (lease, now) = (details.id, chain.time().await?);
+    let (lease, now) = (details.id, late_now(&chain).await?);
     let contest = details.contest.or_fail(|| {
         Failure::new(format!("nothing of lease {lease} is contested"))
             .hint(format!("look: casemate lease show {lease}"))
@@ -341,17 +341,20 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
     let signer = context.signer()?;
     let chain = Chain::connect(context).await?;
     let details = any_lease(context, &chain, &args.lease).await?;
-    let now = chain.time().await?;
+    let now = late_now(&chain).await?;
     check_evict(&details, now)?;
     let lease = details.id;
-    let evicted = chain.evict(&signer, lease).await?;
+    let evicted = chain.evict(&signer, &details).await?;
     let settles_at = match chain.details(lease).await?.map(|details| details.stage) {
         Some(LeaseStage::Closing { until, .. }) => Some(until),
         _ => None,
     };
     let rest = match settles_at {
         Some(at) => format!("the unspent rest goes back {}", in_time(at, now)),
-        None => "the unspent rest went back".to_owned(),
+        None => match evicted.refunded {
+            Some(refunded) => format!("the unspent {} went back", Amount(refunded)),
+            None => "the unspent rest went back".to_owned(),
+        },
     };
     context.printer.note(format!(
         "The provider's stake pays {}, {} of it to the publisher; {rest}",
@@ -360,7 +363,8 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
     ));
     let (slashed, rewarded) = (Amount(evicted.slashed), Amount(evicted.rewarded));
     let value = serde_json::json!({
-        "lease": lease, "slashed": slashed, "rewarded": rewarded, "settlesAt": settles_at,
+        "lease": lease, "slashed": slashed, "rewarded": rewarded,
+        "refunded": evicted.refunded.map(Amount), "settlesAt": settles_at,
         "block": evicted.block,
     });
     context.printer.data(&value, || {
@@ -371,6 +375,12 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
             ("block", evicted.block.clone()),
         ])
     })
+}
+
+/// The later one of the chain's clock and this machine's: a chain that makes blocks on demand stands
+/// still, and what comes too early the chain refuses by itself.
+async fn late_now(chain: &Chain) -> anyhow::Result<UnixSeconds> {
+    Ok(chain.time().await?.max(unix_now()))
 }
 
 fn check_evict(details: &LeaseDetails, now: UnixSeconds) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 use casemate_primitives::{DeploymentId, EndReason, LeaseId, LeaseTerms, Prices, Resources};
 
-use super::*;
 use crate::chain::{LeaseState, LeaseView};
 
 /// Two replicas at ten planck a second each.
