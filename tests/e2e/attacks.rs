@@ -36,10 +36,10 @@ use crate::{
 
 /// A submission as the block has it that took it.
 #[derive(Clone, Debug)]
-struct Recorded {
-    keys: AttestedKeys,
-    block: u32,
-    submission: Submission,
+pub(crate) struct Recorded {
+    pub(crate) keys: AttestedKeys,
+    pub(crate) block: u32,
+    pub(crate) submission: Submission,
 }
 
 /// More blocks than a nonce is good for.
@@ -412,7 +412,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ChainError>, wanted: &str) -> R
 }
 
 /// The first submission that was taken for a replica, from the block itself.
-async fn recorded(
+pub(crate) async fn recorded(
     ledger: &Ledger,
     after: u32,
     lease: LeaseId,

@@ -12,6 +12,7 @@ mod bad_quotes;
 mod clusters;
 mod common;
 mod crashes;
+mod disputes;
 mod full_disk;
 mod kills;
 mod long;

@@ -1,6 +1,7 @@
 //! The one place that talks to the chain.
 
 mod collateral;
+mod disputes;
 
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ use casemate_primitives::{
 };
 
 use tokio::sync::mpsc;
+
+pub(crate) use disputes::refunded_in;
 
 use crate::{
     address::Address,
@@ -90,6 +93,39 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         }
         ("Leases", "NotFound" | "NotPublisher" | "Closing") | ("Deployments", "NotFound") => {
             "see which leases you have: casemate list"
+        }
+        ("Leases", "NothingOpen" | "Contested" | "NotContested" | "ArbitersHaveTime") => {
+            "see what can be contested, and until when: casemate lease show LEASE"
+        }
+        ("Leases", "NotSilent" | "StillFunded" | "ReclaimNotice" | "NoticeGiven") => {
+            "see the lease's terms and times: casemate lease show LEASE"
+        }
+        ("Leases", "NoContradiction") => "check the records that you hold: casemate lease records",
+        ("Leases", "RecordSignature" | "NotActivated") => {
+            "only records of the agent that the chain has for the replica count: contest the claims \
+             instead, casemate lease contest LEASE"
+        }
+        ("Leases", "AmendmentOutdated") => {
+            "the prices have changed meanwhile; look, and propose anew: casemate lease show LEASE"
+        }
+        ("Leases", "ClaimFirst") => {
+            "wait until the provider has claimed what was used under the older prices: casemate \
+             events LEASE"
+        }
+        ("Leases", "SpendRateTooLow") => {
+            "allow more first: casemate fund LEASE --spend-rate AMOUNT"
+        }
+        ("Reputation", "LeaseNotKnown" | "NotASide") => {
+            "see the lease and its sides: casemate lease show LEASE"
+        }
+        ("Reputation", "AlreadyOpen" | "TooManyOpen" | "NoComplaint" | "NotAuthor") => {
+            "see which complaints there are: casemate lease complaints LEASE"
+        }
+        ("Reputation", "ArbitersHaveTime" | "ArbitersLate") => {
+            "see until when they have: casemate lease complaints LEASE"
+        }
+        ("TechnicalCommittee", "NotMember") => {
+            "choose the key of a committee's member with --account NAME"
         }
         ("Leases", name) if name.starts_with("Quote") => "ask for new quotes: casemate deploy",
         ("Leases", "NoticeRunning") => "wait for the notice to end: casemate stop LEASE --wait",

@@ -2,6 +2,7 @@
 
 mod attest;
 mod dev;
+mod dispute;
 mod image;
 mod lease;
 mod provider;
@@ -17,6 +18,12 @@ pub(crate) use attest::{
     AttestSubmitArgs, AttestUrlArgs, AttestVerifyArgs, EvidenceKind,
 };
 pub(crate) use dev::DevArgs;
+#[cfg(test)]
+pub(crate) use dispute::ComplaintKindArg;
+pub(crate) use dispute::{
+    AmendArgs, ArbiterCommand, ComplainArgs, ComplaintArgs, DecideArgs, MisconductArgs,
+    OfLeaseArgs, PriceArgs, ProviderAmendArgs, ReputationArgs, ResolveArgs,
+};
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
     DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs, RecordsArgs,
@@ -55,9 +62,14 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show what a provider did for a lease
     Events(EventsArgs),
-    /// What a lease's pods have signed
+    /// What a lease's pods have signed, its prices, and what to do when it is not as agreed
     #[command(subcommand)]
     Lease(LeaseCommand),
+    /// Show what an account has earned by proved work and lost by faults
+    Reputation(ReputationArgs),
+    /// Decide contests and complaints, as a member of the technical committee
+    #[command(subcommand)]
+    Arbiter(ArbiterCommand),
     /// Put more money into a lease, or change how fast it may be spent
     Fund(FundArgs),
     /// Run another manifest under a lease

@@ -1,6 +1,7 @@
 //! What the commands do, one module for each noun.
 
 mod account;
+mod arbiter;
 mod attest;
 mod cluster;
 mod dev;
@@ -11,6 +12,7 @@ mod lease;
 mod manifest;
 mod offers;
 mod provider;
+mod reputation;
 mod secret;
 #[cfg(test)]
 mod testing;
@@ -36,7 +38,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Status(args) => lease::status::run(context, &args).await,
         Command::Logs(args) => lease::logs::run(context, &args).await,
         Command::Events(args) => lease::logs::events(context, &args).await,
-        Command::Lease(LeaseCommand::Records(args)) => lease::records::run(context, &args).await,
+        Command::Lease(command) => run_lease(context, command).await,
+        Command::Reputation(args) => reputation::run(context, &args).await,
+        Command::Arbiter(command) => arbiter::run(context, &command).await,
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,
@@ -55,6 +59,23 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
             clap_complete::generate(shell, &mut Cli::command(), "casemate", &mut script);
             context.printer.raw(&String::from_utf8_lossy(&script))
         }
+    }
+}
+
+async fn run_lease(context: &Context, command: LeaseCommand) -> anyhow::Result<()> {
+    use lease::{amend, complain, dispute, records};
+    match command {
+        LeaseCommand::Records(args) => records::run(context, &args).await,
+        LeaseCommand::Show(args) => dispute::show(context, &args).await,
+        LeaseCommand::Contest(args) => dispute::contest(context, &args).await,
+        LeaseCommand::ExpireContest(args) => dispute::expire_contest(context, &args).await,
+        LeaseCommand::Misconduct(args) => dispute::misconduct(context, &args).await,
+        LeaseCommand::Evict(args) => dispute::evict(context, &args).await,
+        LeaseCommand::Amend(args) => amend::run(context, &args).await,
+        LeaseCommand::Complain(args) => complain::complain(context, &args).await,
+        LeaseCommand::Complaints(args) => complain::list(context, &args).await,
+        LeaseCommand::WithdrawComplaint(args) => complain::withdraw(context, args).await,
+        LeaseCommand::ExpireComplaint(args) => complain::expire(context, args).await,
     }
 }
 

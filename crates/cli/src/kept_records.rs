@@ -38,7 +38,7 @@ struct Line {
 }
 
 /// What a dispute needs: two records of one agent that can't both be true.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Dispute {
     chain: Hex<[u8; 32]>,
@@ -49,6 +49,65 @@ struct Dispute {
     first: RecordEntry,
     second: RecordEntry,
 }
+
+/// Reads two records that prove misconduct in `lease`, and checks all that the chain will check but
+/// for whose key it is.
+pub(crate) fn read_evidence(
+    path: &Path,
+    genesis_hash: &Hash256,
+    lease: LeaseId,
+) -> anyhow::Result<[SignedRecord; 2]> {
+    let shown = path.display();
+    let wrong = |why: String| {
+        Failure::new(format!("`{shown}` proves nothing: {why}"))
+            .hint("give the file that this has written: casemate lease records")
+    };
+    let size = fs::metadata(path).map(|file| file.len());
+    let text = size.and_then(|size| match size {
+        ..=EVIDENCE_BYTES_MAX => fs::read(path),
+        _ => Err(io::Error::other("it is too long")),
+    });
+    let text = text.or_fail(|| Failure::usage(format!("cannot read `{shown}`")))?;
+    let dispute: Dispute = serde_json::from_slice(&text)
+        .or_fail(|| wrong("it does not have two usage records".into()))?;
+    if dispute.chain.0 != *genesis_hash {
+        return fail(wrong("it is of another chain".into()));
+    }
+    let record = |entry: &RecordEntry, which: &str| {
+        SignedRecord::check(entry, lease, genesis_hash)
+            .or_fail(|| wrong(format!("its {which} record does not count")))
+    };
+    let (first, second) = (record(&dispute.first, "first")?, record(&dispute.second, "second")?);
+    if first.key() != second.key() {
+        return fail(wrong("its records are of two agents".into()));
+    }
+    if !first.record().contradicts(second.record()) {
+        let told = Failure::new(format!("`{shown}` does not prove it: both records can be true"));
+        return fail(told.hint(format!(
+            "what the chain can't decide by itself, arbiters can: casemate lease contest {lease}"
+        )));
+    }
+    Ok([first, second])
+}
+
+/// Files with contradictions that were written beside a lease's records.
+pub(crate) fn evidence_beside(records: &Path) -> Vec<PathBuf> {
+    let stem = records.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let (Some(stem), Some(folder)) = (stem, records.parent()) else { return Vec::new() };
+    let start = format!("{stem}.contradiction-");
+    let is_evidence = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.starts_with(&start) && name.ends_with(".json"))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut found: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_evidence).collect();
+    found.sort();
+    found
+}
+
+/// Two records and what is said of them take a few KiB.
+const EVIDENCE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The records of one lease.
 #[derive(Debug)]
@@ -291,8 +350,10 @@ impl KeptRecords {
         match written {
             Ok(()) => told
                 .hint(format!(
-                    "both are in `{}`, signed: contest the claim with it before its period is final",
-                    path.display()
+                    "both are in `{}`, signed: prove it before the claims are final: casemate lease \
+                     misconduct {}",
+                    path.display(),
+                    self.lease
                 ))
                 .into_error(),
             Err(error) => error.context(told.hint(format!(

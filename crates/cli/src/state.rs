@@ -94,6 +94,21 @@ impl LeaseNotes {
         self.folder.join(format!("{lease}.records.jsonl"))
     }
 
+    /// Keeps what was said in a complaint, under its hash; says where.
+    pub(crate) fn keep_complaint(
+        &self,
+        lease: LeaseId,
+        hash: &Hash256,
+        text: &[u8],
+    ) -> anyhow::Result<PathBuf> {
+        let short = hex::encode(hash.get(..8).unwrap_or_default());
+        let path = self.folder.join(format!("{lease}.complaint-{short}.txt"));
+        let failure = || Failure::new(format!("cannot write `{}`", path.display()));
+        make_folder(&self.folder).or_fail(failure)?;
+        replace(&path, text).or_fail(failure)?;
+        Ok(path)
+    }
+
     fn provider_file(&self, lease: LeaseId) -> PathBuf {
         self.folder.join(format!("{lease}.provider"))
     }

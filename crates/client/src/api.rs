@@ -8,6 +8,7 @@
 //! | `POST /v1/quotes` ([`QuoteRequest`]) | the publisher-to-be | [`QuoteResponse`] |
 //! | `PUT /v1/manifests/{hash}?lease=` (canonical JSON) | the lease's publisher | 204 |
 //! | `GET /v1/leases/{id}` | its publisher | [`LeaseStatus`] |
+//! | `POST /v1/leases/{id}/amendments` ([`AmendRequest`]) | its publisher | [`AmendResponse`] |
 //! | `GET /v1/leases/{id}/logs` | its publisher | [`LogEntry`], one JSON object a line |
 //! | `GET /v1/leases/{id}/events` | its publisher | [`EventList`] |
 //! | `GET /v1/leases/{id}/log-chunks?replica=&key=&from=&limit=&size=` | its publisher | [`LogChunkList`] |
@@ -23,7 +24,9 @@ pub use agent_name::{AGENT_DOMAIN, AgentName, ParseAgentNameError};
 pub use encoding::{Amount, Hex, ParseHexError};
 pub use proofs::{LOG_CHUNKS_MAX, LogChunkEntry, LogChunkList, LogInfo, RecordEntry, RecordList};
 
-use casemate_primitives::{DeploymentId, LeaseId, Prices, Quantities, Quote, Resources};
+use casemate_primitives::{
+    Balance, DeploymentId, LeaseId, LeaseTerms, Prices, Quantities, Quote, Resources, WARNINGS,
+};
 use serde::{Deserialize, Serialize};
 
 /// Longest manifest that a provider takes. A manifest of 16 containers with every field in use is
@@ -67,14 +70,33 @@ pub struct QuoteSummary {
     pub replicas: u16,
     /// Prices per unit.
     pub prices: PricesInfo,
+    /// Least that a second in which a replica runs costs.
+    #[serde(default)]
+    pub second_min: Amount,
     /// What all replicas cost each second, without traffic.
     pub cost_per_second: Amount,
     /// The least that the lease must be opened with.
     pub deposit_min: Amount,
+    /// How long a claim can be contested before it is final; up to twice as long, as claims of one
+    /// period become final together.
+    #[serde(default)]
+    pub dispute_seconds: u32,
     /// How long after a close last records may be claimed.
     pub notice_seconds: u32,
     /// How long the pod stays after the money is used up.
     pub grace_seconds: u32,
+    /// How long before it may close the lease the provider has to say so.
+    #[serde(default)]
+    pub reclaim_seconds: u32,
+    /// After how long without a claim anyone may evict the provider; 0 for never.
+    #[serde(default)]
+    pub silence_seconds: u32,
+    /// How long sealed output can be had after the end.
+    #[serde(default)]
+    pub retention_seconds: u32,
+    /// The publisher is warned when the money pays for less time than this; 0 for no warning.
+    #[serde(default)]
+    pub warn_seconds: [u32; WARNINGS],
     /// Last second at which a lease can be opened with it.
     pub expires_at: u64,
 }
@@ -82,21 +104,55 @@ pub struct QuoteSummary {
 impl QuoteSummary {
     /// The readable form of `quote`; `None` where its prices overflow.
     pub fn of(quote: &Quote) -> Option<Self> {
-        let all = quote.resources.checked_mul(u32::from(quote.replicas))?;
+        let terms = &quote.terms;
         Some(Self {
             provider: Hex(quote.provider),
             publisher: Hex(quote.publisher),
             manifest_hash: Hex(quote.manifest_hash),
             resources: quote.resources.into(),
             replicas: quote.replicas,
-            prices: quote.terms.prices.into(),
-            cost_per_second: Amount(quote.terms.prices.per_second(&all)?),
-            deposit_min: Amount(quote.terms.deposit_min),
-            notice_seconds: quote.terms.notice_seconds,
-            grace_seconds: quote.terms.grace_seconds,
+            prices: terms.prices.into(),
+            second_min: Amount(terms.second_min),
+            cost_per_second: Amount(cost_per_second(terms, &quote.resources, quote.replicas)?),
+            deposit_min: Amount(terms.deposit_min),
+            dispute_seconds: terms.dispute_seconds,
+            notice_seconds: terms.notice_seconds,
+            grace_seconds: terms.grace_seconds,
+            reclaim_seconds: terms.reclaim_seconds,
+            silence_seconds: terms.silence_seconds,
+            retention_seconds: terms.retention_seconds,
+            warn_seconds: terms.warn_seconds,
             expires_at: quote.expires_at,
         })
     }
+}
+
+/// What all replicas cost each second, traffic not included, as the chain computes it; `None` where
+/// that is more money than there can be.
+pub fn cost_per_second(
+    terms: &LeaseTerms,
+    resources: &Resources,
+    replicas: u16,
+) -> Option<Balance> {
+    let one = terms.prices.per_second(resources)?.max(terms.second_min);
+    one.checked_mul(Balance::from(replicas))
+}
+
+/// Body of `POST /v1/leases/{id}/amendments`: the publisher asks the provider to sign new prices.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AmendRequest {
+    /// SCALE encoding of the [`casemate_primitives::Amendment`].
+    pub amendment: Hex<Vec<u8>>,
+}
+
+/// Answer to `POST /v1/leases/{id}/amendments`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AmendResponse {
+    /// The provider's sr25519 signature over
+    /// [`casemate_primitives::Amendment::signing_payload`]. The publisher brings both on chain.
+    pub signature: Hex<[u8; 64]>,
 }
 
 /// [`Resources`] on the wire.

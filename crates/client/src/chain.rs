@@ -7,8 +7,12 @@ mod attestation;
 mod client;
 mod cluster;
 mod collateral;
+mod committee;
+mod details;
 mod error;
+mod funds;
 mod read;
+mod reputation;
 mod runtime;
 mod submit;
 mod types;
@@ -18,7 +22,11 @@ pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submis
 pub use client::ChainClient;
 pub use cluster::ClusterView;
 pub use collateral::IntelCollateral;
+pub use committee::Motion;
+pub use details::{ContestRules, ContestView, LeaseDetails, LeaseStage, PricesBefore};
 pub use error::ChainError;
+pub use funds::LowFunds;
+pub use reputation::{ComplaintView, ReputationView};
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{
     AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,

@@ -16,10 +16,10 @@ use std::{
 };
 
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Hash256, LeaseId, Quote, ReplicaIndex, Resources, UnixSeconds,
-    blake2_256,
+    AccountBytes, AgentPublicKey, Amendment, Hash256, LeaseId, Quote, ReplicaIndex, Resources,
+    UnixSeconds, blake2_256,
 };
-use codec::DecodeAll;
+use codec::{DecodeAll, Encode as _};
 use futures::stream::BoxStream;
 use reqwest::{Client, Method, Response, Url, header::CONTENT_TYPE, redirect};
 use serde::de::DeserializeOwned;
@@ -27,8 +27,9 @@ use subxt_signer::sr25519::{self, Keypair, PublicKey, Signature};
 
 use crate::{
     api::{
-        EventEntry, EventList, Hex, LeaseStatus, LogChunkList, LogEntry, LogInfo, ProviderInfo,
-        QuoteRequest, QuoteResponse, QuoteSummary, RecordEntry, RecordList, Refusal,
+        AmendRequest, AmendResponse, EventEntry, EventList, Hex, LeaseStatus, LogChunkList,
+        LogEntry, LogInfo, ProviderInfo, QuoteRequest, QuoteResponse, QuoteSummary, RecordEntry,
+        RecordList, Refusal,
     },
     auth::{self, RequestParts},
 };
@@ -54,6 +55,17 @@ pub struct SignedQuote {
     pub signature: [u8; 64],
     /// The offer for people, made from the quote itself and not from the provider's words.
     pub summary: QuoteSummary,
+}
+
+/// Whether new prices of a lease are signed by this provider, for this chain.
+pub fn is_signed_amendment(
+    amendment: &Amendment,
+    signature: &[u8; 64],
+    provider: &AccountBytes,
+    genesis_hash: &Hash256,
+) -> bool {
+    let payload = amendment.signing_payload(genesis_hash);
+    sr25519::verify(&Signature(*signature), payload, &PublicKey(*provider))
 }
 
 /// Talks to one provider in the name of one account.
@@ -154,6 +166,24 @@ impl ProviderClient {
     /// The provider can't be reached, or has no such lease of this account.
     pub async fn lease(&self, lease: LeaseId) -> Result<LeaseStatus, ProviderError> {
         json(self.send(Method::GET, &format!("/v1/leases/{lease}"), Vec::new(), false).await?).await
+    }
+
+    /// Asks the provider to sign new prices for a lease of this account; gives its signature, which was
+    /// checked. Nothing changes until both are brought on chain.
+    ///
+    /// # Errors
+    /// The provider can't be reached, refuses these prices, or answers with another signature.
+    pub async fn amend(&self, amendment: &Amendment) -> Result<[u8; 64], ProviderError> {
+        let request = AmendRequest { amendment: Hex(amendment.encode()) };
+        let body = serde_json::to_vec(&request).map_err(|err| self.malformed(&err.to_string()))?;
+        let path = format!("/v1/leases/{}/amendments", amendment.lease);
+        let answer: AmendResponse =
+            json(self.send(Method::POST, &path, body, false).await?).await?;
+        let signature = answer.signature.0;
+        if !is_signed_amendment(amendment, &signature, &self.provider, &self.genesis_hash) {
+            return Err(self.mismatch("the signature"));
+        }
+        Ok(signature)
     }
 
     /// What the provider did for a lease, those after event number `after`, oldest first.

@@ -102,6 +102,7 @@ pub fn router<C: Chain, B: Backend>(parts: Parts<C, B>) -> Router {
         .route("/v1/quotes", post(orders::quote::<C, B>))
         .route("/v1/manifests/{hash}", put(orders::put_manifest::<C, B>))
         .route("/v1/leases/{id}", get(leases::status::<C, B>))
+        .route("/v1/leases/{id}/amendments", post(orders::amend::<C, B>))
         .route("/v1/leases/{id}/events", get(leases::events::<C, B>))
         .route("/v1/leases/{id}/logs", get(logs::logs::<C, B>))
         .route("/v1/leases/{id}/log-chunks", get(proofs::chunks::<C, B>))

@@ -22,6 +22,7 @@ use crate::{
     courier::{self, Carry, Courier, Errands},
     facts::FactsCache,
     front::{Addresses, Front},
+    funds::{self, FundsWatcher},
     ingress::Ingress,
     manifests::{ManifestStore, ManifestStoreError},
     metrics::Metrics,
@@ -93,6 +94,7 @@ pub enum StartError {
 pub struct App<C, B> {
     reconciler: Reconciler<B>,
     settler: Settler<C>,
+    funds: FundsWatcher,
     errands: (Arc<C>, Spool, FactsCache, Clock),
     carrier: Option<Arc<dyn Carry>>,
     keeper: Option<Keeper<C>>,
@@ -178,6 +180,13 @@ impl<C: Chain, B: Backend> App<C, B> {
             claim_interval: config.timing.claim_interval.get(),
             payout_interval: config.timing.payout_interval.get(),
         });
+        let funds = FundsWatcher::new(funds::Parts {
+            world: world.clone(),
+            spool: spool.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            hooks: config.hooks.clone(),
+        });
         let errands = (Arc::clone(&chain), spool.clone(), facts.clone(), Arc::clone(&clock));
         let tls_address = addresses.tls.map(|tls| config.ingress.tls_address(tls.port()));
         let router = api::router(api::Parts {
@@ -196,6 +205,7 @@ impl<C: Chain, B: Backend> App<C, B> {
         Ok(Self {
             reconciler,
             settler,
+            funds,
             errands,
             carrier: None,
             keeper: None,
@@ -267,6 +277,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             tasks.spawn(async move { ingress.serve_tls(listener, shutdown).await });
         }
         tasks.spawn(self.settler.run(shutdown.clone()));
+        tasks.spawn(self.funds.run(shutdown.clone()));
         match self.keeper {
             Some(keeper) => drop(tasks.spawn(keeper.run(shutdown.clone()))),
             None => tracing::info!(

@@ -53,6 +53,28 @@ pub struct Config {
     /// What is kept of the pods' sealed output.
     #[serde(default)]
     pub logs: LogsConfig,
+    /// Programs of yours that are told things.
+    #[serde(default)]
+    pub hooks: HooksConfig,
+}
+
+/// Programs of the operator's, each with its arguments. They run without a shell, beside all else, and
+/// with no more of the daemon's environment than `PATH`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HooksConfig {
+    /// Told of a lease whose money runs low, in `CASEMATE_LEASE`, `CASEMATE_PUBLISHER`,
+    /// `CASEMATE_LEVEL` (1 is the first warning), `CASEMATE_BELOW_SECONDS` and
+    /// `CASEMATE_SECONDS_LEFT`. Nobody, if empty.
+    pub low_funds: Vec<String>,
+    /// How long a program may take before it is ended.
+    pub timeout: Period,
+}
+
+impl Default for HooksConfig {
+    fn default() -> Self {
+        Self { low_funds: Vec::new(), timeout: Period::seconds(30) }
+    }
 }
 
 /// Pods by an OCI runtime on this machine.
@@ -413,6 +435,12 @@ impl Config {
             ),
             (self.timing.update_max == nothing, "timing.update_max", "must be above 0"),
             (self.logs.lease_mib_max == 0, "logs.lease_mib_max", "must be above 0"),
+            (
+                self.hooks.low_funds.first().is_some_and(String::is_empty),
+                "hooks.low_funds",
+                "must begin with a program's path",
+            ),
+            (self.hooks.timeout == nothing, "hooks.timeout", "must be above 0"),
         ];
         match checks.into_iter().find(|(bad, ..)| *bad) {
             Some((_, field, problem)) => Err(ConfigError::Value { field, problem }),

@@ -8,7 +8,8 @@
 //! - [`courier`]: brings secrets from vaults to pods that wait for them.
 //! - [`ingress`]: HTTP by host name, TCP by port and TLS by server name, to the pods that the
 //!   reconciler names.
-//! - [`api`] and [`quotes`]: what publishers ask for, checked and signed.
+//! - [`api`], [`quotes`] and [`amendments`]: what publishers ask for, checked and signed.
+//! - [`funds`]: tells of leases whose money runs low.
 //! - [`spool`] and [`manifests`]: what must outlive the process and is neither on chain nor in the
 //!   backend.
 //! - [`front`]: the addresses, and what is answered there while no node answers us.
@@ -16,6 +17,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod amendments;
 pub mod api;
 pub mod app;
 pub mod attestation;
@@ -25,6 +27,7 @@ pub mod config;
 pub mod courier;
 pub mod facts;
 pub mod front;
+pub mod funds;
 pub mod ingress;
 pub mod key;
 pub mod manifests;

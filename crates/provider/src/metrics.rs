@@ -58,6 +58,10 @@ pub struct Metrics {
     pub waiting_for_node: Gauge,
     /// Chunks of sealed output by what became of them: `kept`, `refused` logs, `dropped` for room.
     pub log_chunks: Family<Kind, Counter>,
+    /// Leases whose money is below an agreed level of warning.
+    pub low_funds: Gauge,
+    /// Runs of the operator's programs by outcome.
+    pub hooks: Family<Kind, Counter>,
     /// Failures of the backend, spool or ingress by place.
     pub failures: Family<Kind, Counter>,
 }
@@ -125,6 +129,14 @@ impl Default for Metrics {
             "Chunks of sealed output by what became of them",
             log_chunks.clone(),
         );
+        let low_funds: Gauge = Gauge::default();
+        let hooks: Family<Kind, Counter> = Family::default();
+        registry.register(
+            "low_funds",
+            "Leases whose money is below an agreed level of warning",
+            low_funds.clone(),
+        );
+        registry.register("hooks", "Runs of the operator's programs by outcome", hooks.clone());
         registry.register("failures", "Failures by place", failures.clone());
         Self {
             registry: Arc::new(registry),
@@ -145,6 +157,8 @@ impl Default for Metrics {
             block_time,
             waiting_for_node,
             log_chunks,
+            low_funds,
+            hooks,
             failures,
         }
     }

@@ -383,10 +383,10 @@ pub fn offer(
 ) -> Result<Quote, Refusal> {
     let pricing = &config.pricing;
     let prices = pricing.prices();
-    let deposit_min = facts
-        .resources
-        .checked_mul(u32::from(facts.replicas))
-        .and_then(|all| prices.per_second(&all))
+    let deposit_min = prices
+        .per_second(&facts.resources)
+        .map(|one| one.max(u128::from(pricing.second_min)))
+        .and_then(|one| one.checked_mul(u128::from(facts.replicas)))
         .and_then(|rate| rate.checked_mul(u128::from(pricing.deposit_covers.as_secs())))
         .ok_or_else(|| {
             let text = "what it would cost is beyond all numbers".into();

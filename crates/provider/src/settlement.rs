@@ -15,7 +15,9 @@
 //! 5. The last record of an app that ended by itself is claimed at once. When all replicas of a lease
 //!    have ended so, the lease is closed. So is one of which nothing could be started, before the
 //!    agreed silence is over: no manifest may cost the provider its stake.
-//! 6. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 6. When the provider has given notice (`casemate provider notice`), the lease is closed once that
+//!    is over.
+//! 7. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
 mod step;
@@ -228,7 +230,10 @@ impl<C: Chain> Settler<C> {
                 _ if is_hopeless(lease, world.snapshot.time) => {
                     Some(Step::Close(lease.id, CloseReason::NeverStarted))
                 }
-                _ => self.overdue(lease, world.snapshot.time),
+                _ => {
+                    let reclaim = reclaim(lease, world.snapshot.time);
+                    reclaim.or_else(|| self.overdue(lease, world.snapshot.time))
+                }
             };
             let due = lease.due_at(world.snapshot.time);
             if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
@@ -440,6 +445,12 @@ impl<C: Chain> Settler<C> {
             tracing::error!(%err, "cannot keep an event");
         }
     }
+}
+
+/// A machine is taken back when the notice is over; no records are lost by it, for last ones can be
+/// claimed after the closing.
+fn reclaim(lease: &LeaseView, now: UnixSeconds) -> Option<Step> {
+    lease.reclaim_at.filter(|at| *at <= now).map(|_| Step::Close(lease.id, CloseReason::Reclaimed))
 }
 
 /// What a call needs.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::AppraisalArgs;
+use super::{AmendArgs, AppraisalArgs, ComplainArgs, ComplaintArgs, MisconductArgs, OfLeaseArgs};
 use crate::{address::Address, amount::Amount};
 
 /// Whose offers are asked for.
@@ -125,6 +125,32 @@ pub(crate) enum LeaseCommand {
     ///
     /// Exit status: 0 good, 1 wrong or contradicting records.
     Records(RecordsArgs),
+    /// Show what the chain knows of any lease: terms, money, times, contest, complaints
+    Show(OfLeaseArgs),
+    /// Contest all claims that are not final; arbiters decide
+    ///
+    /// You put down a part of the amount, and get it back unless the provider is right.
+    Contest(OfLeaseArgs),
+    /// Let contested claims stand, where the arbiters' time is over
+    ExpireContest(OfLeaseArgs),
+    /// Prove with two records of its agent that can't both be true that a lease was cheated on
+    ///
+    /// All that is not final goes back, and the lease ends. Anyone may bring the proof.
+    Misconduct(MisconductArgs),
+    /// End a lease whose provider has proved no work for longer than agreed; its stake pays for it
+    Evict(OfLeaseArgs),
+    /// Change a lease's prices: its provider signs them, you bring them on chain
+    Amend(AmendArgs),
+    /// Complain about the other side of a lease; arbiters decide
+    ///
+    /// The deposit comes back unless they find nothing in it. The chain keeps the hash of the text.
+    Complain(ComplainArgs),
+    /// Show the open complaints about a lease
+    Complaints(OfLeaseArgs),
+    /// Take a complaint of yours back
+    WithdrawComplaint(ComplaintArgs),
+    /// End a complaint that nobody decided in time
+    ExpireComplaint(ComplaintArgs),
 }
 
 /// `casemate lease records`

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ProviderAmendArgs;
 use crate::{address::Address, amount::Amount};
 
 /// `casemate provider`
@@ -36,6 +37,16 @@ pub(crate) enum ProviderCommand {
     Retire,
     /// List all providers
     List,
+    /// Say that you will take your machine back from a lease, after the time that was agreed
+    ///
+    /// The daemon closes the lease when that time is over.
+    Notice {
+        /// Lease by number
+        lease: String,
+    },
+    /// Sign new prices for a lease, also below your list; its publisher accepts them with
+    /// `casemate lease amend --signed FILE`
+    Amend(ProviderAmendArgs),
 }
 
 /// `casemate provider register`

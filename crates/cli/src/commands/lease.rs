@@ -1,12 +1,16 @@
 //! The everyday verbs on leases.
 
+pub(super) mod amend;
 pub(super) mod change;
+pub(super) mod complain;
 pub(super) mod deploy;
+pub(super) mod dispute;
 pub(super) mod list;
 pub(super) mod logs;
 mod place;
 pub(super) mod records;
 pub(super) mod status;
+pub(super) mod terms;
 
 use std::{
     sync::Arc,
@@ -18,11 +22,12 @@ use casemate_client::{
     chain::{LeaseState, LeaseView},
     provider::{ProviderClient, ProviderError},
 };
-use casemate_primitives::{Balance, LeaseId};
+use casemate_primitives::LeaseId;
 
 use crate::{
     address::Address,
     chain_ops::Chain,
+    commands::offers::duration_text,
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -198,17 +203,31 @@ fn state_text(state: &LeaseState) -> &'static str {
     }
 }
 
-/// What a lease costs each second, all replicas, without traffic.
-fn cost_per_second(lease: &LeaseView) -> Option<Balance> {
-    let all = lease.resources.checked_mul(u32::from(lease.replicas))?;
-    lease.terms.prices.per_second(&all)
+/// Warns a publisher whose money is below a level that was agreed.
+fn warn_low_funds(context: &Context, lease: &LeaseView) {
+    if let Some(text) = low_funds_text(lease) {
+        context.printer.warn(text);
+    }
 }
 
-/// Seconds that the escrow lasts.
-fn seconds_left(lease: &LeaseView) -> Option<u64> {
-    let cost = cost_per_second(lease).filter(|cost| *cost > 0)?;
-    u64::try_from(lease.escrow / cost).ok()
+fn low_funds_text(lease: &LeaseView) -> Option<String> {
+    let low = lease.low_funds()?;
+    let id = lease.id;
+    let text = match low.seconds_left {
+        0 => format!(
+            "the money of lease {id} is used up: its pods stay for at most {}, then it is closed",
+            duration_text(u64::from(lease.terms.grace_seconds))
+        ),
+        left => format!(
+            "the money of lease {id} lasts for {}, less than the {} of a warning that was agreed",
+            duration_text(left),
+            duration_text(u64::from(low.below_seconds))
+        ),
+    };
+    Some(format!("{text}; put more in: casemate fund {id} AMOUNT"))
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use casemate_client::{
-    chain::ProviderView,
+    api::cost_per_second,
+    chain::{ProviderView, ReputationView},
     provider::{ProviderClient, QuoteWanted, SignedQuote},
 };
 use casemate_primitives::{Asset, Balance, Hash256};
@@ -16,11 +17,15 @@ use crate::{
     amount::Amount,
     chain_ops::Chain,
     cli::OfferArgs,
-    commands::cluster::ClusterDemand,
+    commands::{
+        cluster::ClusterDemand,
+        lease::terms::TermsInfo,
+        reputation::{self, ReputationInfo},
+    },
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     manifest_file::{Prepared, resources, resources_text},
-    printer::{printable, table},
+    printer::{fields, printable, table},
 };
 
 /// Requests under way at once: enough to hide the slow ones, few enough for any machine.
@@ -37,6 +42,8 @@ const DEPOSIT_HOURS_MAX: Balance = 24;
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) provider: ProviderView,
+    /// What it has earned and lost so far.
+    pub(crate) reputation: ReputationView,
     pub(crate) verdict: Verdict,
 }
 
@@ -101,7 +108,13 @@ pub(crate) async fn ask(
     context.printer.note(format!("Asking {}", count(providers.len(), "provider")));
     let genesis_hash = chain.genesis_hash();
     let asked = Asked { genesis_hash, signer, prepared, demand: demand.as_ref() };
-    Ok(ask_each(context, providers, asked, payment).await)
+    let accounts: Vec<_> = providers.iter().map(|provider| provider.account).collect();
+    let reputations = chain.reputations(&accounts).await?;
+    let mut offers = ask_each(context, providers, asked, payment).await;
+    for offer in &mut offers {
+        offer.reputation = reputations.get(&offer.provider.account).copied().unwrap_or_default();
+    }
+    Ok(offers)
 }
 
 /// What providers are asked for.
@@ -130,7 +143,7 @@ async fn ask_each(
                     Ok(quote) => price(quote, payment),
                     Err(reason) => Verdict::Refused(reason),
                 };
-                Offer { provider, verdict }
+                Offer { provider, reputation: ReputationView::default(), verdict }
             }
         })
         .buffer_unordered(REQUESTS_MAX)
@@ -215,12 +228,8 @@ fn try_price(quote: SignedQuote, payment: Payment) -> Result<Priced, String> {
         ));
     }
     let overflow = || "its price is more money than there is".to_owned();
-    let per_second = quote
-        .quote
-        .resources
-        .checked_mul(u32::from(quote.quote.replicas))
-        .and_then(|all| terms.prices.per_second(&all))
-        .ok_or_else(overflow)?;
+    let per_second = cost_per_second(terms, &quote.quote.resources, quote.quote.replicas);
+    let per_second = per_second.ok_or_else(overflow)?;
     let per_hour = per_second.checked_mul(3600).ok_or_else(overflow)?;
     let deposit = match payment.deposit {
         Some(Amount(deposit)) if deposit < terms.deposit_min => {
@@ -265,6 +274,9 @@ pub(crate) struct OfferInfo {
     spend_rate_max: Option<Amount>,
     notice_seconds: Option<u32>,
     grace_seconds: Option<u32>,
+    /// All that the publisher agrees to.
+    terms: Option<TermsInfo>,
+    reputation: ReputationInfo,
     expires_at: Option<u64>,
     reason: Option<String>,
 }
@@ -288,10 +300,31 @@ impl From<&Offer> for OfferInfo {
             spend_rate_max: priced.map(|p| Amount(p.spend_rate_max)),
             notice_seconds: terms.map(|t| t.notice_seconds),
             grace_seconds: terms.map(|t| t.grace_seconds),
+            terms: terms.map(|terms| TermsInfo::of(&terms)),
+            reputation: ReputationInfo::of(&offer.reputation),
             expires_at: priced.map(|p| p.quote.quote.expires_at),
             reason,
         }
     }
+}
+
+/// The terms of the quotes, those that are the same once.
+pub(crate) fn terms_text(offers: &[Offer]) -> String {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for offer in offers {
+        let Verdict::Quoted(priced) = &offer.verdict else { continue };
+        let terms = fields(&TermsInfo::of(&priced.quote.quote.terms).lines());
+        let name = printable(&offer.provider.name);
+        match groups.iter_mut().find(|(known, _)| *known == terms) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((terms, vec![name])),
+        }
+    }
+    let text = groups.iter().map(|(terms, names)| {
+        let lines: Vec<String> = terms.lines().map(|line| format!("  {line}\n")).collect();
+        format!("\nTerms of {}:\n{}", names.join(", "), lines.concat())
+    });
+    text.collect()
 }
 
 /// All offers as a table.
@@ -308,10 +341,11 @@ pub(crate) fn offers_table(offers: &[Offer]) -> String {
                 Verdict::Refused(reason) => ("-".to_owned(), "-".to_owned(), reason.clone()),
             };
             let name = printable(&offer.provider.name);
-            vec![name, Address(offer.provider.account).to_string(), price, deposit, verdict]
+            let score = reputation::cell(&offer.reputation);
+            vec![name, Address(offer.provider.account).to_string(), price, deposit, score, verdict]
         })
         .collect();
-    table(&["PROVIDER", "ACCOUNT", "PER HOUR", "DEPOSIT", "VERDICT"], &rows)
+    table(&["PROVIDER", "ACCOUNT", "PER HOUR", "DEPOSIT", "REPUTATION", "VERDICT"], &rows)
 }
 
 /// `1 thing`, `2 things`.

@@ -1,5 +1,6 @@
 //! `casemate provider`
 
+mod change;
 mod profile;
 
 use casemate_client::chain::ProviderView;
@@ -72,6 +73,8 @@ impl ProviderInfo {
 pub(super) async fn run(context: &Context, command: ProviderCommand) -> anyhow::Result<()> {
     match command {
         ProviderCommand::List => list(context).await,
+        ProviderCommand::Notice { lease } => change::notice(context, &lease).await,
+        ProviderCommand::Amend(args) => change::amend(context, &args).await,
         ProviderCommand::Status { account } => status(context, account).await,
         ProviderCommand::Register(args) => {
             let profile = Profile::read(&args.profile, args.stake)?;

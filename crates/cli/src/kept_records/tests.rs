@@ -137,3 +137,63 @@ fn a_changed_file_is_told_by_its_line() {
     let other = format!("{:#}", KeptRecords::open(&path, GENESIS, LeaseId(6)).unwrap_err());
     assert!(other.contains("record of lease 5"), "{other}");
 }
+
+/// The file that two contradicting records leave.
+fn evidence(folder: &tempfile::TempDir) -> PathBuf {
+    let all = chain(1, 3);
+    let mut kept = open(folder);
+    kept.add(&all).unwrap();
+    let mut forked = *all[1].record();
+    forked.to += 5;
+    kept.add(&[signed_for(&GENESIS, 1, forked)]).unwrap_err();
+    let mut found = evidence_beside(&kept.path);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn what_was_written_of_a_contradiction_proves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = evidence(&folder);
+    let [first, second] = read_evidence(&file, &GENESIS, LEASE).unwrap();
+    assert!(first.record().contradicts(second.record()));
+    // Of other leases nothing is taken by their file names.
+    assert!(evidence_beside(&folder.path().join("deep/6.records.jsonl")).is_empty());
+    assert!(evidence_beside(&folder.path().join("nowhere/records.jsonl")).is_empty());
+}
+
+#[test]
+fn what_proves_nothing_is_told_before_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = evidence(&folder);
+    let told = |file: &Path, genesis: &Hash256, lease| {
+        let error = read_evidence(file, genesis, lease).unwrap_err();
+        assert!(crate::failure::Report::of(&error).hint.is_some(), "{error:#}");
+        format!("{error:#}")
+    };
+    assert!(told(&file, &[8; 32], LEASE).contains("another chain"));
+    assert!(told(&file, &GENESIS, LeaseId(6)).contains("record of lease 5"));
+    let text = fs::read_to_string(&file).unwrap();
+    let dispute: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let changed = |name: &str, value: serde_json::Value| {
+        let mut changed = dispute.clone();
+        changed[name] = value;
+        let path = folder.path().join("changed.json");
+        fs::write(&path, changed.to_string()).unwrap();
+        told(&path, &GENESIS, LEASE)
+    };
+    assert!(changed("second", dispute["first"].clone()).contains("both records can be true"));
+    let good = chain(1, 3)[2].to_entry();
+    let good = serde_json::to_value(&good).unwrap();
+    assert!(changed("second", good).contains("does not prove"), "1 and 2 fit 3");
+    let other = serde_json::to_value(chain(2, 2)[1].to_entry()).unwrap();
+    assert!(changed("second", other).contains("two agents"));
+    let mut forged = dispute["second"].clone();
+    forged["signature"] = Hex([1u8; 64]).to_string().into();
+    assert!(changed("second", forged).contains("second record does not count"));
+    fs::write(&file, "{").unwrap();
+    assert!(told(&file, &GENESIS, LEASE).contains("two usage records"));
+    fs::write(&file, vec![b' '; 70_000]).unwrap();
+    let long = format!("{:#}", read_evidence(&file, &GENESIS, LEASE).unwrap_err());
+    assert!(long.contains("too long"), "{long}");
+}

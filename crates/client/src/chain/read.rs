@@ -262,7 +262,7 @@ async fn ended_lease(
     Ok(Some(EndedLease { id, due, is_done }))
 }
 
-fn periods(
+pub(super) fn periods(
     open: &runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<
         runtime::runtime_types::pallet_leases::types::Period,
     >,

@@ -43,6 +43,22 @@ const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
         with = "::subxt::utils::Static<::casemate_primitives::Amendment>"
     ),
     substitute_type(
+        path = "casemate_primitives::reputation::Score",
+        with = "::subxt::utils::Static<::casemate_primitives::reputation::Score>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::reputation::Rules",
+        with = "::subxt::utils::Static<::casemate_primitives::reputation::Rules>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::reputation::ComplaintKind",
+        with = "::subxt::utils::Static<::casemate_primitives::reputation::ComplaintKind>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::reputation::Side",
+        with = "::subxt::utils::Static<::casemate_primitives::reputation::Side>"
+    ),
+    substitute_type(
         path = "casemate_primitives::logs::LogHead",
         with = "::subxt::utils::Static<::casemate_primitives::LogHead>"
     ),

@@ -1,8 +1,9 @@
 //! Transactions and what they did.
 
 use casemate_primitives::{
-    AccountBytes, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId,
-    ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
+    AccountBytes, AgentSignature, Amendment, Balance, DeploymentId, DeploymentKind, Hash256,
+    LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
+    reputation::ComplaintKind,
 };
 use subxt::{
     config::DefaultExtrinsicParamsBuilder,
@@ -127,6 +128,12 @@ pub enum Call {
         /// Which.
         lease: LeaseId,
     },
+    /// The same, and give the unspent rest back, both or none: for a lease without a notice, whose
+    /// agent was attested.
+    EvictAndSettle {
+        /// Which.
+        lease: LeaseId,
+    },
     /// As the publisher, contest all claims that are not final.
     Contest {
         /// Of which.
@@ -147,6 +154,32 @@ pub enum Call {
         b: Box<UsageRecord>,
         /// The agent's signature over that.
         signature_b: AgentSignature,
+    },
+    /// As the publisher, bring new prices that the provider has signed.
+    Amend {
+        /// The prices.
+        amendment: Box<Amendment>,
+        /// The provider's sr25519 signature.
+        signature: [u8; 64],
+    },
+    /// Complain about the other side of a lease.
+    Complain {
+        /// Of which.
+        lease: LeaseId,
+        /// About what.
+        kind: ComplaintKind,
+        /// BLAKE2b-256 of the text.
+        text_hash: Hash256,
+    },
+    /// Take one's own complaint back.
+    CloseComplaint {
+        /// Which.
+        complaint: u64,
+    },
+    /// End a complaint that nobody decided in time.
+    ExpireComplaint {
+        /// Which.
+        complaint: u64,
     },
     /// Be paid for a usage record.
     Claim {
@@ -197,6 +230,32 @@ pub enum ChainEvent {
         paid: Balance,
         /// What the publisher got back.
         refunded: Balance,
+    },
+    /// A provider's stake has paid for its silence.
+    ProviderSlashed {
+        /// In which lease.
+        lease: LeaseId,
+        /// What was taken.
+        amount: Balance,
+        /// What the publisher got of it.
+        rewarded: Balance,
+    },
+    /// Claims went back to the publisher: by proof, or by a decision.
+    ClaimsRefunded {
+        /// Of which lease.
+        lease: LeaseId,
+        /// How much.
+        amount: Balance,
+    },
+    /// Somebody complains.
+    Complained {
+        /// The complaint's number.
+        complaint: u64,
+    },
+    /// The committee's call was made.
+    CommitteeExecuted {
+        /// Why it had no effect, if it had none.
+        refused: Option<ChainError>,
     },
     /// Evidence was verified by the runtime.
     Appraised(super::Appraised),
@@ -289,6 +348,16 @@ impl ChainClient {
                 self.send(signer, &tx.leases().give_notice(Static(lease))).await
             }
             Call::Evict { lease } => self.send(signer, &tx.leases().evict(Static(lease))).await,
+            Call::EvictAndSettle { lease } => {
+                use runtime::runtime_types::{
+                    casemate_runtime::RuntimeCall, pallet_leases::pallet::Call as Leases,
+                };
+                let call = tx.utility().batch_all(vec![
+                    RuntimeCall::Leases(Leases::evict { lease: Static(lease) }),
+                    RuntimeCall::Leases(Leases::settle { lease: Static(lease) }),
+                ]);
+                self.send(signer, &call).await
+            }
             Call::Contest { lease } => self.send(signer, &tx.leases().contest(Static(lease))).await,
             Call::ExpireContest { lease } => {
                 self.send(signer, &tx.leases().expire_contest(Static(lease))).await
@@ -297,6 +366,21 @@ impl ChainClient {
                 let call =
                     tx.leases().prove_misconduct(Static(*a), signature_a, Static(*b), signature_b);
                 self.send(signer, &call).await
+            }
+            Call::Amend { amendment, signature } => {
+                let signature =
+                    runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(signature);
+                self.send(signer, &tx.leases().amend(Static(*amendment), signature)).await
+            }
+            Call::Complain { lease, kind, text_hash } => {
+                let call = tx.reputation().complain(Static(lease), Static(kind), text_hash);
+                self.send(signer, &call).await
+            }
+            Call::CloseComplaint { complaint } => {
+                self.send(signer, &tx.reputation().close_complaint(complaint)).await
+            }
+            Call::ExpireComplaint { complaint } => {
+                self.send(signer, &tx.reputation().expire_complaint(complaint)).await
             }
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
@@ -364,10 +448,11 @@ impl ChainClient {
         };
         let block_hash = in_block.block_hash().0;
         let events = in_block.wait_for_success().await.map_err(|err| refusal(&err))?;
+        let metadata = self.at_finalised().await?.metadata();
         let mut found = Vec::new();
         for event in events.iter() {
             let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
-            found.extend(chain_event(&event)?);
+            found.extend(chain_event(&event, &metadata)?);
         }
         Ok(Included { block_hash, events: found })
     }
@@ -413,15 +498,19 @@ impl EventStream {
 /// All of our events of one block.
 pub(super) async fn events_at(at: &AtBlock) -> Result<Vec<ChainEvent>, ChainError> {
     let events: Events<Config> = at.events().fetch().await.map_err(ChainError::reading)?;
+    let metadata = at.metadata();
     let mut found = Vec::new();
     for event in events.iter() {
         let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
-        found.extend(chain_event(&event)?);
+        found.extend(chain_event(&event, &metadata)?);
     }
     Ok(found)
 }
 
-fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainEvent>, ChainError> {
+fn chain_event(
+    event: &subxt::events::Event<'_, Config>,
+    metadata: &subxt::ArcMetadata,
+) -> Result<Option<ChainEvent>, ChainError> {
     use runtime::runtime_types::{
         pallet_deployments::pallet::Event as Deployments, pallet_leases::pallet::Event as Leases,
     };
@@ -451,13 +540,17 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                 | Leases::PaidOut { lease, .. }
                 | Leases::Forgotten { lease }
                 | Leases::NoticeGiven { lease, .. }
-                | Leases::ProviderSlashed { lease, .. }
                 | Leases::Amended { lease, .. }
                 | Leases::Contested { lease, .. }
-                | Leases::ContestDecided { lease, .. }
-                | Leases::Misconduct { lease, .. }
-                | Leases::Penalised { lease, .. }
                 | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
+                Leases::ProviderSlashed { lease, amount, rewarded } => {
+                    ChainEvent::ProviderSlashed { lease: lease.0, amount, rewarded }
+                }
+                Leases::ContestDecided { lease, refunded, .. }
+                | Leases::Misconduct { lease, refunded, .. }
+                | Leases::Penalised { lease, refunded } => {
+                    ChainEvent::ClaimsRefunded { lease: lease.0, amount: refunded }
+                }
                 Leases::TreasuryShareSet { .. } => return Ok(None),
             })
         }
@@ -482,6 +575,29 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                 Deployments::Created { .. } | Deployments::Removed { .. } => None,
             }
         }
+        "Reputation" => {
+            use runtime::runtime_types::pallet_reputation::pallet::Event as Reputation;
+            let runtime::Event::Reputation(Reputation::Complained { complaint, .. }) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            Some(ChainEvent::Complained { complaint })
+        }
+        "TechnicalCommittee" if event.event_name() == "Executed" => {
+            // Hash of the call, then what came of it.
+            let refused = match event.field_bytes().get(32..) {
+                Some([0]) => None,
+                Some([1, error @ ..]) => Some(
+                    subxt::error::DispatchError::decode_from(error, metadata.clone()).map_or_else(
+                        |err| ChainError::Decode(err.to_string()),
+                        |err| refused(&err),
+                    ),
+                ),
+                _ => return Err(ChainError::Decode("a committee's event".into())),
+            };
+            Some(ChainEvent::CommitteeExecuted { refused })
+        }
         _ => None,
     })
 }
@@ -496,8 +612,13 @@ fn bounded(lists: Vec<PriceList>) -> BoundedLists {
 }
 
 fn refusal(error: &subxt::error::TransactionEventsError) -> ChainError {
-    use subxt::error::{DispatchError, TransactionEventsError as Error};
+    use subxt::error::TransactionEventsError as Error;
     let Error::ExtrinsicFailed(error) = error else { return ChainError::Lost(chain_of(error)) };
+    refused(error)
+}
+
+fn refused(error: &subxt::error::DispatchError) -> ChainError {
+    use subxt::error::DispatchError;
     match error {
         DispatchError::Module(module) => match module.details() {
             Ok(details) => ChainError::Refused {

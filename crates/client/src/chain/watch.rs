@@ -117,6 +117,8 @@ async fn advance(
             }
             ChainEvent::LeaseChanged { lease }
             | ChainEvent::Claimed { lease, .. }
+            | ChainEvent::ProviderSlashed { lease, .. }
+            | ChainEvent::ClaimsRefunded { lease, .. }
             | ChainEvent::LeaseSettled { lease, .. } => {
                 if snapshot.leases.contains_key(&lease) {
                     touched.insert(lease);
@@ -129,8 +131,11 @@ async fn advance(
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
-            // Evidence of no lease.
-            ChainEvent::Appraised(_) | ChainEvent::ClusterAttested { .. } => {}
+            // Of no lease, or of nothing that a snapshot has.
+            ChainEvent::Appraised(_)
+            | ChainEvent::ClusterAttested { .. }
+            | ChainEvent::Complained { .. }
+            | ChainEvent::CommitteeExecuted { .. } => {}
         }
     }
     for lease in touched {

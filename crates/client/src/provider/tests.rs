@@ -119,3 +119,24 @@ async fn a_provider_that_is_not_there_is_an_error_with_a_hint() {
     assert!(matches!(err, ProviderError::Unreachable { .. }), "{err}");
     assert!(!err.hint().is_empty());
 }
+
+#[test]
+fn new_prices_are_taken_with_the_providers_own_signature_for_this_chain_only() {
+    let amendment = Amendment {
+        lease: LeaseId(1),
+        replaces: Prices::default(),
+        prices: Prices { cpu_millicore_second: 5, ..Prices::default() },
+        second_min: 0,
+        expires_at: NOW + 60,
+    };
+    let (bob, genesis) = (dev::bob(), [7; 32]);
+    let account = bob.public_key().0;
+    let signature = bob.sign(&amendment.signing_payload(&genesis)).0;
+    assert!(is_signed_amendment(&amendment, &signature, &account, &genesis));
+    assert!(!is_signed_amendment(&amendment, &signature, &account, &[8; 32]));
+    assert!(!is_signed_amendment(&amendment, &signature, &[0; 32], &genesis));
+    let dearer = Amendment { second_min: 1, ..amendment };
+    assert!(!is_signed_amendment(&dearer, &signature, &account, &genesis));
+    let by_another = dev::charlie().sign(&amendment.signing_payload(&genesis)).0;
+    assert!(!is_signed_amendment(&amendment, &by_another, &account, &genesis));
+}

@@ -1,4 +1,4 @@
-//! Quotes and manifests.
+//! Quotes, manifests and new prices.
 
 use std::sync::Arc;
 
@@ -8,18 +8,21 @@ use axum::{
     extract::{Path, Query, State},
 };
 use casemate_client::{
-    api::{Hex, MANIFEST_BYTES_MAX, QuoteRequest, QuoteResponse, QuoteSummary, RefusalCode},
+    api::{
+        AmendRequest, AmendResponse, Hex, MANIFEST_BYTES_MAX, QuoteRequest, QuoteResponse,
+        QuoteSummary, RefusalCode,
+    },
     chain::LeaseState,
 };
-use casemate_primitives::{Hash256, Resources, blake2_256};
+use casemate_primitives::{Amendment, Hash256, Resources, blake2_256};
 use casemate_provider_core::Backend;
-use codec::Encode;
+use codec::{DecodeAll as _, Encode};
 use http::{Request, StatusCode};
 use serde::Deserialize;
 
 use super::{Api, Problem, Shared, signed::Signed};
 use crate::{
-    Chain,
+    Chain, amendments,
     quotes::{self, Asked, refusal},
     spool::OpenQuote,
 };
@@ -88,6 +91,28 @@ pub(super) async fn quote<C: Chain, B: Backend>(
     api.parts.spool.add_quote(open, same).await.map_err(spool_failed)?;
     let signature = api.parts.key.sign(&quote.signing_payload(&api.genesis_hash)).0;
     Ok(Json(QuoteResponse { quote: Hex(quote.encode()), signature: Hex(signature), summary }))
+}
+
+/// `POST /v1/leases/{id}/amendments`
+pub(super) async fn amend<C: Chain, B: Backend>(
+    State(api): Shared<C, B>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Result<Json<AmendResponse>, Problem> {
+    let Signed { account, body } = api.authenticate(request).await?;
+    let bad = |text: String| {
+        refusal(RefusalCode::BadRequest, format!("the request's body: {text}"), "see the API")
+    };
+    let asked: AmendRequest = serde_json::from_slice(&body).map_err(|err| bad(err.to_string()))?;
+    let amendment = Amendment::decode_all(&mut asked.amendment.0.as_slice())
+        .map_err(|err| bad(format!("`amendment`: {err}")))?;
+    let lease = api.lease(&api.world(), &id, &account)?;
+    let now = (api.parts.clock)();
+    amendments::check(&amendment, &lease, &api.parts.config.pricing, now)?;
+    // The chain takes it from the publisher only, once, and for these very prices.
+    let signature = api.parts.key.sign(&amendment.signing_payload(&api.genesis_hash)).0;
+    tracing::info!(lease = %lease.id, prices = ?amendment.prices, "signed new prices");
+    Ok(Json(AmendResponse { signature: Hex(signature) }))
 }
 
 #[derive(Debug, Deserialize)]

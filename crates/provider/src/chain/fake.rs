@@ -2,18 +2,18 @@
 //! (sequence, times, state) and counts every call.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use casemate_attestation::{Grade, TcbStatus, TrustRoots};
 use casemate_client::chain::{
     AgentView, AttestedKeys, ChainSnapshot, EndedLease, Endorsement, LeaseState, LeaseView,
-    ProviderView, StandingView, Submission,
+    PeriodView, ProviderView, StandingView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex, UnixSeconds,
-    blake2_256,
+    AccountBytes, AgentPublicKey, Balance, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex,
+    UnixSeconds, blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -55,7 +55,8 @@ struct State {
     attested_over: Vec<u32>,
     cluster_refusals: VecDeque<&'static str>,
     cluster: Option<(Submission, UnixSeconds)>,
-    ended: Vec<EndedLease>,
+    /// Settled leases as they were, and when they were closed.
+    ended: BTreeMap<LeaseId, (LeaseView, UnixSeconds)>,
     calls: Vec<(Call, Result<(), ChainError>)>,
 }
 
@@ -83,7 +84,7 @@ impl FakeChain {
             attested_over: Vec::new(),
             cluster_refusals: VecDeque::new(),
             cluster: None,
-            ended: Vec::new(),
+            ended: BTreeMap::new(),
             calls: Vec::new(),
         };
         Self {
@@ -170,6 +171,11 @@ impl FakeChain {
         self.lock().calls.iter().filter(|c| c.1.is_err()).cloned().collect()
     }
 
+    /// A settled lease that was not forgotten.
+    pub fn ended(&self, id: LeaseId) -> Option<LeaseView> {
+        self.lock().ended.get(&id).map(|(lease, _)| lease.clone())
+    }
+
     /// A lease as it stands now.
     pub fn lease(&self, id: LeaseId) -> Option<LeaseView> {
         self.lock().snapshot.leases.get(&id).cloned()
@@ -184,9 +190,17 @@ impl FakeChain {
         call: Call,
         effect: impl FnOnce(&mut ChainSnapshot) -> Result<(), &'static str>,
     ) -> Result<(), ChainError> {
+        self.call_on_all(call, |state| effect(&mut state.snapshot))
+    }
+
+    fn call_on_all(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut State) -> Result<(), &'static str>,
+    ) -> Result<(), ChainError> {
         let mut state = self.lock();
         let result = if state.reachable {
-            effect(&mut state.snapshot).map_err(|name| ChainError::Refused {
+            effect(&mut state).map_err(|name| ChainError::Refused {
                 pallet: "leases".into(),
                 name: name.into(),
                 text: name.into(),
@@ -201,6 +215,45 @@ impl FakeChain {
         }
         result
     }
+}
+
+/// Puts what a claim earns where the chain puts it: into the present period, or what is due.
+fn earn(lease: &mut LeaseView, amount: Balance, now: UnixSeconds) {
+    let amount = amount.min(lease.escrow);
+    lease.escrow -= amount;
+    let Some(number) = now.checked_div(lease.terms.dispute_seconds.into()) else {
+        lease.final_due += amount;
+        return;
+    };
+    mature(lease, now);
+    match lease.open.iter_mut().find(|period| period.number == number) {
+        Some(period) => period.amount += amount,
+        None => lease.open.push(PeriodView { number, amount }),
+    }
+}
+
+/// Makes due what nobody contested in time.
+fn mature(lease: &mut LeaseView, now: UnixSeconds) {
+    lease.final_due = lease.due_at(now);
+    let terms = lease.terms;
+    lease.open.retain(|period| !terms.is_final(period.number, now));
+}
+
+fn pay_out(lease: &mut LeaseView, now: UnixSeconds) -> Result<(), &'static str> {
+    mature(lease, now);
+    if lease.final_due == 0 {
+        return Err("NothingDue");
+    }
+    lease.paid += std::mem::take(&mut lease.final_due);
+    Ok(())
+}
+
+/// What the chain tells of a settled lease.
+fn ended_view(lease: &LeaseView, closed_at: UnixSeconds, now: UnixSeconds) -> EndedLease {
+    let due = lease.due_at(now);
+    let owed = lease.earned() - lease.paid;
+    let kept_until = closed_at + u64::from(lease.terms.retention_seconds);
+    EndedLease { id: lease.id, due, is_done: owed == due && now >= kept_until }
 }
 
 fn lease_mut(snapshot: &mut ChainSnapshot, id: LeaseId) -> Result<&mut LeaseView, &'static str> {
@@ -339,6 +392,7 @@ impl Chain for FakeChain {
     async fn claim(&self, signed: SignedUsageRecord) -> Result<(), ChainError> {
         let record = signed.record;
         self.call(Call::Claim(record.lease, record.replica, record.sequence), |snapshot| {
+            let now = snapshot.time;
             let lease = lease_mut(snapshot, record.lease)?;
             if let LeaseState::Closing { at, .. } = lease.state
                 && record.to > at
@@ -358,58 +412,71 @@ impl Chain for FakeChain {
             }
             agent.sequence = record.sequence;
             agent.claimed_to = agent.claimed_to.max(record.to);
+            let added = record.total.checked_sub(&agent.claimed_total).ok_or("RecordTotals")?;
             agent.claimed_total = record.total;
             agent.ended_version = record.state.has_ended().then_some(lease.version);
+            let cost = lease.terms.prices.cost(&added).ok_or("Overflow")?;
+            earn(lease, cost, now);
             Ok(())
         })
     }
 
     async fn settle(&self, lease: LeaseId) -> Result<(), ChainError> {
-        self.call(Call::Settle(lease), |snapshot| {
-            let state = lease_mut(snapshot, lease)?.state;
-            if !matches!(state, LeaseState::Closing { .. }) {
+        self.call_on_all(Call::Settle(lease), |State { snapshot, ended, .. }| {
+            let LeaseState::Closing { at, .. } = lease_mut(snapshot, lease)?.state else {
                 return Err("NotClosing");
+            };
+            // One that never ran leaves nothing that is owed or proved.
+            if let Some(mut lease) = snapshot.leases.remove(&lease)
+                && !lease.agents.is_empty()
+            {
+                lease.escrow = 0;
+                ended.insert(lease.id, (lease, at));
             }
-            snapshot.leases.remove(&lease);
             Ok(())
         })
     }
 
     async fn payout(&self, lease: LeaseId) -> Result<(), ChainError> {
-        self.call(Call::Payout(lease), |snapshot| {
+        self.call_on_all(Call::Payout(lease), |State { snapshot, ended, .. }| {
             let now = snapshot.time;
-            let lease = lease_mut(snapshot, lease)?;
-            let due = lease.due_at(now);
-            if due == 0 {
-                return Err("NothingDue");
+            match ended.get_mut(&lease) {
+                Some((lease, _)) => pay_out(lease, now),
+                None => pay_out(lease_mut(snapshot, lease)?, now),
             }
-            lease.paid += due;
-            lease.final_due = 0;
-            lease.open.clear();
-            Ok(())
         })
     }
 
     async fn forget(&self, lease: LeaseId) -> Result<(), ChainError> {
-        self.lock().ended.retain(|ended| ended.id != lease);
-        self.call(Call::Forget(lease), |_| Ok(()))
+        self.call_on_all(Call::Forget(lease), |State { snapshot, ended, .. }| {
+            let (view, closed_at) = ended.get(&lease).ok_or("NotEnded")?;
+            if !ended_view(view, *closed_at, snapshot.time).is_done {
+                return Err("StillNeeded");
+            }
+            ended.remove(&lease);
+            Ok(())
+        })
     }
 
     async fn ended_leases(&self, live: BTreeSet<LeaseId>) -> Result<Vec<EndedLease>, ChainError> {
-        let ended = self.lock().ended.clone();
-        Ok(ended.into_iter().filter(|lease| !live.contains(&lease.id)).collect())
+        let state = self.lock();
+        let now = state.snapshot.time;
+        let ended = state.ended.values().map(|(lease, at)| ended_view(lease, *at, now));
+        Ok(ended.filter(|lease| !live.contains(&lease.id)).collect())
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {
         self.call(Call::Close(lease), |snapshot| {
             let now = snapshot.time;
             let lease = lease_mut(snapshot, lease)?;
-            let until = now + u64::from(lease.terms.notice_seconds);
-            let reason = match lease.state {
+            let reason = match lease.reclaim_at {
                 _ if lease.has_ended() => EndReason::AppEnded,
-                LeaseState::Pending => EndReason::NeverStarted,
-                _ => EndReason::OutOfFunds,
+                _ if lease.state == LeaseState::Pending => EndReason::NeverStarted,
+                _ if lease.escrow == 0 => EndReason::OutOfFunds,
+                Some(at) if at <= now => EndReason::Reclaimed,
+                _ => return Err("ReclaimNotice"),
             };
+            let until = now + u64::from(lease.terms.notice_seconds);
             lease.state = LeaseState::Closing { at: now, until, reason };
             Ok(())
         })

@@ -116,3 +116,23 @@ fn where_tls_is_taken_is_told_to_others() {
         assert!(told.contains("tls_idle"), "{bad}: {told}");
     }
 }
+
+#[test]
+fn a_hook_is_a_program_with_arguments() {
+    let with = |hooks: &str| {
+        Config::parse(&Config::SAMPLE.replacen("[hooks]", &format!("[hooks]\n{hooks}"), 1))
+    };
+    assert!(Config::parse(Config::SAMPLE).unwrap().hooks.low_funds.is_empty());
+    let hooks = with("low_funds = [\"/bin/tell\", \"a b\"]").unwrap().hooks;
+    assert_eq!(hooks.low_funds, ["/bin/tell", "a b"]);
+    for (bad, named) in [
+        ("low_funds = [\"\"]", "hooks.low_funds"),
+        ("low_funds = \"tell me\"", "low_funds"),
+        ("high_funds = []", "high_funds"),
+    ] {
+        let told = with(bad).unwrap_err().to_string();
+        assert!(told.contains(named), "{bad}: {told}");
+    }
+    let endless = Config::SAMPLE.replacen("timeout = \"30s\"", "timeout = \"0s\"", 1);
+    assert!(Config::parse(&endless).unwrap_err().to_string().contains("hooks.timeout"));
+}

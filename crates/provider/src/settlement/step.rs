@@ -57,6 +57,8 @@ pub enum CloseReason {
     AppEnded,
     /// Its manifest can't be run, and the agreed silence is about to be over.
     NeverStarted,
+    /// The provider has given notice, and waited for the agreed time.
+    Reclaimed,
 }
 
 impl Step {
@@ -145,6 +147,9 @@ impl Step {
                 "no pod of it could be started and attested in three quarters of the time after \
                  which this provider would be fined for its silence",
             ),
+            Self::Close(_, CloseReason::Reclaimed) => {
+                ("reclaimed", "the provider leaves, after the notice that was agreed")
+            }
         };
         (kind, text.to_owned())
     }

@@ -302,3 +302,61 @@ async fn names_are_free_again_when_their_quote_has_expired() {
     world.run().await;
     world.quote(dev::charlie(), &with_hosts("b", 1000, 1)).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_prices_are_signed_for_the_leases_publisher_and_never_below_the_list() {
+    use casemate_client::provider::is_signed_amendment;
+    use casemate_primitives::{Amendment, Prices};
+    let world = World::start().await;
+    let lease = world.deploy(1, dev::alice(), &manifest("a", "a.localhost", 80, 1, "")).await;
+    let alice = world.client(dev::alice());
+    until("the lease is seen", async || alice.lease(lease).await.ok()).await;
+    let list = world.config.pricing.prices();
+    let amendment = Amendment {
+        lease,
+        replaces: world.chain.lease(lease).unwrap().terms.prices,
+        prices: Prices { cpu_millicore_second: list.cpu_millicore_second + 1, ..list },
+        second_min: 0,
+        expires_at: now() + 30,
+    };
+    let signature = alice.amend(&amendment).await.unwrap();
+    let account = provider_key().public_key().0;
+    assert!(is_signed_amendment(&amendment, &signature, &account, &GENESIS));
+
+    let prices = Prices { memory_mib_second: list.memory_mib_second - 1, ..list };
+    let low = Amendment { prices, ..amendment };
+    assert_eq!(code(alice.amend(&low).await), RefusalCode::AgainstRules);
+    let long = Amendment { expires_at: now() + 3_600, ..amendment };
+    assert_eq!(code(alice.amend(&long).await), RefusalCode::BadRequest);
+    // Nobody else gets a signature, nor hears that there is such a lease.
+    let bob = world.client(dev::charlie());
+    assert_eq!(code(bob.amend(&amendment).await), RefusalCode::NotFound);
+    let other = Amendment { lease: LeaseId(2), ..amendment };
+    assert_eq!(code(alice.amend(&other).await), RefusalCode::NotFound);
+
+    // What is no amendment is told, under the right path with another one as well.
+    let post = async |path: &str, body: &str| {
+        let parts = RequestParts {
+            genesis_hash: &GENESIS,
+            provider: &account,
+            method: "POST",
+            path_and_query: path,
+            body: body.as_bytes(),
+        };
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&(body.len() as u64 + 1).to_le_bytes());
+        let signature = sign(&dev::alice(), &parts, now() + 60, nonce);
+        let url = format!("http://{}{path}", world.addresses().api);
+        let mut request = plain().post(url).body(body.to_owned());
+        for (name, value) in signature.headers() {
+            request = request.header(name, value);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    let path = "/v1/leases/1/amendments";
+    for body in
+        ["", "{}", "{\"amendment\":\"0x\"}", "{\"amendment\":\"0x00ff\"}", "{\"amendment\":7}"]
+    {
+        assert_eq!(post(path, body).await, 400, "{body}");
+    }
+}

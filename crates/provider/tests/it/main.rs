@@ -12,5 +12,6 @@ mod ingress;
 mod lifecycle;
 mod logs;
 mod many;
+mod settlement;
 mod tls;
 mod world;

@@ -314,7 +314,7 @@ impl World {
             replicas: quote.replicas,
             terms: quote.terms,
             state: LeaseState::Pending,
-            escrow: 1_000_000,
+            escrow: 1_000_000_000_000,
             paid: 0,
             open: Vec::new(),
             contested: 0,

@@ -5,7 +5,7 @@ use casemate_primitives::{DeploymentId, LeaseId};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{notes, provider_of, wait_ready};
+use super::{notes, provider_of, terms::TermsInfo, wait_ready};
 use crate::{
     address::Address,
     amount::Amount,
@@ -13,7 +13,7 @@ use crate::{
     cli::{DeployArgs, OfferArgs, QuotesArgs},
     commands::{
         cluster::ensure_attested,
-        offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table},
+        offers::{Offer, OfferInfo, Payment, Priced, Verdict, ask, offers_table, terms_text},
         secret::{Followed, Released, follow, name_releaser},
     },
     context::{Context, Signer},
@@ -35,6 +35,7 @@ struct Deployed {
     price_per_hour: Amount,
     deposit: Amount,
     spend_rate_max: Amount,
+    terms: TermsInfo,
     block: String,
     ready: bool,
     addresses: Vec<AddressInfo>,
@@ -69,6 +70,8 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         return fail(nobody());
     };
     let attested = args.offer.attested_cluster;
+    let terms = TermsInfo::of(&priced.quote.quote.terms);
+    context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines()).trim_end()));
     ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
     let opened = chain
         .deploy(&signer, prepared.reference, &priced.quote, priced.deposit, priced.spend_rate_max)
@@ -98,6 +101,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         price_per_hour: Amount(priced.per_hour),
         deposit: Amount(priced.deposit),
         spend_rate_max: Amount(priced.spend_rate_max),
+        terms,
         block: opened.block,
         ready: false,
         addresses: Vec::new(),
@@ -162,7 +166,7 @@ fn cheapest(offers: &[Offer]) -> Option<(Address, &Priced)> {
 
 fn show_offers(context: &Context, offers: &[Offer]) -> anyhow::Result<()> {
     let infos: Vec<OfferInfo> = offers.iter().map(OfferInfo::from).collect();
-    context.printer.data(&infos, || offers_table(offers))?;
+    context.printer.data(&infos, || offers_table(offers) + &terms_text(offers))?;
     if cheapest(offers).is_none() {
         return fail(nobody());
     }

@@ -1,9 +1,10 @@
 //! `casemate list`
 
+use casemate_client::chain::LowFunds;
 use casemate_primitives::LeaseId;
 use serde::Serialize;
 
-use super::{cost_per_second, notes, seconds_left, state_text};
+use super::{dispute::in_time, notes, state_text, warn_low_funds};
 use crate::{
     address::Address, amount::Amount, chain_ops::Chain, commands::offers::duration_text,
     context::Context, printer::table,
@@ -22,15 +23,29 @@ struct LeaseInfo {
     escrow: Amount,
     paid: Amount,
     seconds_left: Option<u64>,
+    /// Where the money is below an agreed level of warning.
+    low_funds: Option<LowFunds>,
+    /// When the provider takes its machine back, if it has given notice.
+    reclaim_at: Option<u64>,
 }
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
     let publisher = context.own_address()?;
     let chain = Chain::connect(context).await?;
     let notes = notes(context, &chain);
-    let leases: Vec<LeaseInfo> = chain
-        .leases_of(publisher)
-        .await?
+    let views = chain.leases_of(publisher).await?;
+    let now = chain.time().await?;
+    for lease in &views {
+        warn_low_funds(context, lease);
+        if let Some(at) = lease.reclaim_at {
+            context.printer.warn(format!(
+                "the provider of lease {} takes its machine back {}; deploy elsewhere in time",
+                lease.id,
+                in_time(at, now)
+            ));
+        }
+    }
+    let leases: Vec<LeaseInfo> = views
         .iter()
         .map(|lease| LeaseInfo {
             lease: lease.id,
@@ -39,10 +54,15 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
             version: lease.version,
             replicas: lease.replicas,
             provider: Address(lease.provider),
-            price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
+            price_per_hour: lease
+                .cost_per_second()
+                .and_then(|cost| cost.checked_mul(3600))
+                .map(Amount),
             escrow: Amount(lease.escrow),
             paid: Amount(lease.earned()),
-            seconds_left: seconds_left(lease),
+            seconds_left: lease.seconds_left(),
+            low_funds: lease.low_funds(),
+            reclaim_at: lease.reclaim_at,
         })
         .collect();
     if leases.is_empty() {

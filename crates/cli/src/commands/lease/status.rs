@@ -2,12 +2,14 @@
 
 use casemate_client::{
     api::{LeaseStatus, PodInfo, PodPhaseInfo},
-    chain::{LeaseState, LeaseView},
+    chain::{LeaseState, LeaseView, LowFunds},
 };
 use casemate_primitives::UnixSeconds;
 use serde::Serialize;
 
-use super::{cost_per_second, find, notes, provider_of, seconds_left, state_text};
+use super::{
+    dispute::in_time, find, notes, provider_of, state_text, terms::TermsInfo, warn_low_funds,
+};
 use crate::{
     address::Address,
     amount::Amount,
@@ -40,7 +42,15 @@ struct Status {
     spend_rate_max: Amount,
     escrow: Amount,
     paid: Amount,
+    /// Claims that can still be contested, or have just become final.
+    open: Amount,
+    contested: Amount,
     seconds_left: Option<u64>,
+    /// Where the money is below an agreed level of warning.
+    low_funds: Option<LowFunds>,
+    /// When the provider takes its machine back, if it has given notice.
+    reclaim_at: Option<u64>,
+    terms: TermsInfo,
     opened_at: u64,
     /// What the chain knows of each replica's agent: only an attested one is paid.
     attestation: Vec<ReplicaStanding>,
@@ -65,6 +75,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
             None
         }
     };
+    warn_low_funds(context, &lease);
     let name = notes(context, &chain).name(lease.id);
     let now = chain.time().await?;
     let status = status(&lease, now, name, pods);
@@ -90,11 +101,16 @@ fn status(
         manifest_hash: format!("0x{}", hex::encode(lease.manifest_hash)),
         provider: Address(lease.provider),
         replicas: lease.replicas,
-        price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
+        price_per_hour: lease.cost_per_second().and_then(|cost| cost.checked_mul(3600)).map(Amount),
         spend_rate_max: Amount(lease.spend_rate_max),
         escrow: Amount(lease.escrow),
         paid: Amount(lease.earned()),
-        seconds_left: seconds_left(lease),
+        open: Amount(lease.open.iter().map(|period| period.amount).fold(0, u128::saturating_add)),
+        contested: Amount(lease.contested),
+        seconds_left: lease.seconds_left(),
+        low_funds: lease.low_funds(),
+        reclaim_at: lease.reclaim_at,
+        terms: TermsInfo::of(&lease.terms),
         opened_at: lease.opened_at,
         attestation: replicas(lease, now),
         pods,
@@ -115,6 +131,15 @@ fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
         ("paid", status.paid.to_string()),
         ("money lasts", status.seconds_left.map_or_else(unknown, duration_text)),
     ];
+    if status.open.0 > 0 {
+        lines.push(("not final", status.open.to_string()));
+    }
+    if status.contested.0 > 0 {
+        lines.push(("contested", status.contested.to_string()));
+    }
+    if let Some(at) = status.reclaim_at {
+        lines.push(("provider leaves", in_time(at, now)));
+    }
     for replica in &status.attestation {
         let standing = replica.standing_text(now);
         let text = match replica.tee_text().as_str() {

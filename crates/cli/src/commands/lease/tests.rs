@@ -143,3 +143,19 @@ spec:
     seal_logs(&context(), &mut named, &secret, false).unwrap();
     assert_eq!(named.log_recipient(), Some(&other), "an author's choice stays");
 }
+
+#[test]
+fn who_runs_low_is_told_how_long_and_what_to_do() {
+    let low = |escrow| low_funds_text(&super::testing::lease(escrow));
+    assert_eq!(low(100 * 3_600), None);
+    let text = low(99).unwrap();
+    assert!(text.contains("lease 7 lasts for 9s"), "{text}");
+    assert!(text.contains("less than the 1m of a warning"), "{text}");
+    assert!(text.contains("casemate fund 7"), "{text}");
+    let text = low(0).unwrap();
+    assert!(text.contains("used up") && text.contains("at most 10m"), "{text}");
+    let mut closing = super::testing::lease(0);
+    let reason = casemate_primitives::EndReason::Stopped;
+    closing.state = LeaseState::Closing { at: 0, until: 1, reason };
+    assert_eq!(low_funds_text(&closing), None, "a lease that ends needs no money");
+}

@@ -232,3 +232,59 @@ async fn who_is_left_out_for_its_cluster_is_not_asked() {
     let offers = ask_any(&context, providers, &prepared, None).await;
     assert!(offers_table(&offers).contains("cannot reach"), "{}", offers_table(&offers));
 }
+
+#[test]
+fn a_publisher_sees_what_it_agrees_to_and_whom_it_trusts() {
+    use casemate_primitives::reputation::{Score, Tally};
+    let offer = |name: &str, score: u128, silence: u32| {
+        let quote = quote(|terms| {
+            terms.dispute_seconds = 3_600;
+            terms.silence_seconds = silence;
+            terms.reclaim_seconds = 86_400;
+            terms.retention_seconds = 7 * 86_400;
+            terms.warn_seconds = [86_400, 3_600, 0];
+        });
+        let provider = Tally { work: score, ..Tally::default() };
+        let score = Score { provider, ..Score::default() };
+        Offer {
+            provider: view(name, &subxt_signer::sr25519::dev::bob(), String::new()),
+            reputation: ReputationView { score, open_complaints: 1 },
+            verdict: price(quote, Payment::default()),
+        }
+    };
+    let offers = vec![offer("one", 2 * CASE, 0), offer("two", 0, 0), offer("three", 0, 600)];
+    let table = offers_table(&offers);
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].contains("REPUTATION"), "{table}");
+    assert!(rows[1].contains("2 CASE, 1 complaints open"), "{table}");
+    assert!(rows[2].contains("none, 1 complaints open"), "{table}");
+    let terms = terms_text(&offers);
+    assert_eq!(terms.matches("Terms of").count(), 2, "{terms}");
+    for part in [
+        "Terms of one, two:",
+        "Terms of three:",
+        "contested for 1h to twice",
+        "pods stay for 1m without money",
+        "may leave 1d after saying so",
+        "can't be evicted",
+        "proves nothing for 10m",
+        "kept for 7d",
+        "less than 1d, 1h",
+    ] {
+        assert!(terms.contains(part), "{part}: {terms}");
+    }
+    let json = serde_json::to_value(OfferInfo::from(&offers[0])).unwrap();
+    assert_eq!(json["terms"]["disputeSeconds"], 3_600);
+    assert_eq!(json["terms"]["silenceSeconds"], 0);
+    assert_eq!(json["reputation"]["score"], (2 * CASE).to_string());
+}
+
+#[test]
+fn the_least_price_of_a_second_counts_in_what_is_shown_and_allowed() {
+    let priced = try_price(quote(|terms| terms.second_min = 5_000), Payment::default()).unwrap();
+    // Each of the three replicas costs at least that.
+    assert_eq!(priced.per_second, 15_000);
+    assert_eq!(priced.spend_rate_max, 30_000);
+    let low = Payment { deposit: None, spend_rate: Some(Amount(14_999)) };
+    assert!(reason(quote(|terms| terms.second_min = 5_000), low).contains("--spend-rate"));
+}

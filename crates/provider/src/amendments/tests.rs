@@ -1,0 +1,113 @@
+use casemate_primitives::{DeploymentId, EndReason, LeaseId, Resources};
+
+use super::*;
+use crate::Config;
+
+const NOW: UnixSeconds = 1_000;
+
+fn pricing() -> PricingConfig {
+    Config::parse(Config::SAMPLE).unwrap().pricing
+}
+
+fn lease() -> LeaseView {
+    let prices = Prices { cpu_millicore_second: 900, ..pricing().prices() };
+    LeaseView {
+        id: LeaseId(3),
+        deployment: DeploymentId(1),
+        manifest_hash: [1; 32],
+        version: 1,
+        publisher: [2; 32],
+        provider: [3; 32],
+        resources: Resources { cpu_millicores: 100, memory_mib: 1, storage_mib: 1, gpus: 0 },
+        replicas: 2,
+        terms: LeaseTerms { prices, ..LeaseTerms::default() },
+        state: LeaseState::Active,
+        escrow: 1,
+        open: Vec::new(),
+        contested: 0,
+        final_due: 0,
+        paid: 0,
+        spend_rate_max: 1,
+        opened_at: 0,
+        reclaim_at: None,
+        agents: Vec::new(),
+    }
+}
+
+fn amendment() -> Amendment {
+    Amendment {
+        lease: LeaseId(3),
+        replaces: lease().terms.prices,
+        prices: pricing().prices(),
+        second_min: u128::from(pricing().second_min),
+        expires_at: NOW + 60,
+    }
+}
+
+fn code(amendment: Amendment, lease: &LeaseView) -> Option<RefusalCode> {
+    check(&amendment, lease, &pricing(), NOW).err().map(|refusal| refusal.code)
+}
+
+#[test]
+fn what_is_at_least_the_list_price_is_signed() {
+    assert_eq!(code(amendment(), &lease()), None);
+    let dearer = Prices { egress_mib: u128::from(u64::MAX), ..amendment().prices };
+    assert_eq!(code(Amendment { prices: dearer, ..amendment() }, &lease()), None);
+}
+
+#[test]
+fn nothing_below_the_list_price_is_signed() {
+    let changes: [fn(&mut Prices); 5] = [
+        |p| p.cpu_millicore_second -= 1,
+        |p| p.memory_mib_second -= 1,
+        |p| p.storage_mib_second -= 1,
+        |p| p.egress_mib -= 1,
+        |p| *p = Prices::default(),
+    ];
+    for change in changes {
+        let mut low = amendment();
+        change(&mut low.prices);
+        assert_eq!(code(low, &lease()), Some(RefusalCode::AgainstRules), "{low:?}");
+    }
+    // Each price counts for itself: a dear one does not make up for a cheap one.
+    let mut mixed = amendment();
+    mixed.prices.cpu_millicore_second *= 1_000;
+    mixed.prices.memory_mib_second = 0;
+    assert_eq!(code(mixed, &lease()), Some(RefusalCode::AgainstRules));
+    let pricing = PricingConfig { second_min: 7, ..pricing() };
+    assert!(check(&amendment(), &lease(), &pricing, NOW).is_err());
+    let enough = Amendment { second_min: 7, ..amendment() };
+    assert!(check(&enough, &lease(), &pricing, NOW).is_ok());
+}
+
+#[test]
+fn a_proposal_is_for_this_lease_as_it_is_now() {
+    let bad = Some(RefusalCode::BadRequest);
+    let unfit = Some(RefusalCode::DoesNotFitLease);
+    assert_eq!(code(Amendment { lease: LeaseId(4), ..amendment() }, &lease()), bad);
+    let other = Prices { gpu_second: 1, ..amendment().replaces };
+    assert_eq!(code(Amendment { replaces: other, ..amendment() }, &lease()), unfit);
+    let state = LeaseState::Closing { at: 1, until: 2, reason: EndReason::Stopped };
+    assert_eq!(code(amendment(), &LeaseView { state, ..lease() }), unfit);
+    let mut foreign = lease();
+    foreign.terms.asset = Asset::Registered(1);
+    assert_eq!(code(amendment(), &foreign), Some(RefusalCode::AgainstRules));
+}
+
+#[test]
+fn a_signature_is_good_for_as_long_as_a_quote_at_most() {
+    let at = |expires_at| code(Amendment { expires_at, ..amendment() }, &lease());
+    let bad = Some(RefusalCode::BadRequest);
+    assert_eq!(at(NOW), bad);
+    assert_eq!(at(NOW + 1), None);
+    assert_eq!(at(NOW + 120), None);
+    assert_eq!(at(NOW + 121), bad);
+    assert_eq!(at(u64::MAX), bad);
+}
+
+#[test]
+fn prices_that_no_number_holds_are_refused() {
+    let prices = Prices { cpu_millicore_second: u128::MAX, ..amendment().prices };
+    let refused = code(Amendment { prices, ..amendment() }, &lease());
+    assert_eq!(refused, Some(RefusalCode::BadRequest));
+}
