@@ -1,0 +1,54 @@
+//! Who is told how challenges ended.
+
+use casemate_primitives::LeaseId;
+#[cfg(feature = "runtime-benchmarks")]
+use {
+    casemate_primitives::{
+        AgentPublicKey, AgentSignature, LogHead, ReplicaIndex, UsageRecord,
+    },
+    frame_benchmarking::BenchmarkError,
+};
+
+/// Who is told how challenges ended. For reputation.
+pub trait ChallengeObserver<AccountId> {
+    /// The provider has answered. That it can says little for it: anyone may ask, its friends too.
+    fn answered(provider: &AccountId, lease: Option<LeaseId>);
+
+    /// The provider has not answered in time.
+    fn lost(provider: &AccountId, lease: Option<LeaseId>);
+}
+
+impl<AccountId> ChallengeObserver<AccountId> for () {
+    fn answered(_: &AccountId, _: Option<LeaseId>) {}
+    fn lost(_: &AccountId, _: Option<LeaseId>) {}
+}
+
+/// What the benchmarks need of the pallets around this one.
+#[cfg(feature = "runtime-benchmarks")]
+pub trait BenchmarkHelper<AccountId> {
+    /// A registered provider whose stake is held, some of it unbonding in as many parts as there may be.
+    ///
+    /// # Errors
+    /// It can't be made.
+    fn provider() -> Result<AccountId, BenchmarkError>;
+
+    /// A lease of `provider`'s that is not closed and has as many replicas, open periods and claimed
+    /// money as there may be. The replica's agent has this key, standing, and a newest claimed record
+    /// with this log.
+    ///
+    /// # Errors
+    /// It can't be made.
+    fn lease(
+        provider: &AccountId,
+        key: AgentPublicKey,
+        log: LogHead,
+    ) -> Result<(LeaseId, ReplicaIndex), BenchmarkError>;
+
+    /// A record of a lease of `provider`'s whose claim is as dear as one can be, and its signature.
+    ///
+    /// # Errors
+    /// It can't be made.
+    fn claimable(
+        provider: &AccountId,
+    ) -> Result<(UsageRecord, AgentSignature), BenchmarkError>;
+}
