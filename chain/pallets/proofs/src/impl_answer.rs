@@ -1,9 +1,7 @@
 //! Answering in time.
 
 use crate::*;
-use casemate_primitives::{
-    merkle, AgentPublicKey, AgentSignature, Hash256, LogHead, UsageRecord,
-};
+use casemate_primitives::{merkle, AgentPublicKey, AgentSignature, Hash256, LogHead, UsageRecord};
 use codec::Encode;
 use frame_support::{
     ensure,
@@ -17,11 +15,7 @@ use pallet_leases::LeaseProofs;
 use sp_core::ed25519;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_answer(
-        who: T::AccountId,
-        id: ChallengeId,
-        answer: Answer,
-    ) -> DispatchResult {
+    pub(crate) fn do_answer(who: T::AccountId, id: ChallengeId, answer: Answer) -> DispatchResult {
         let challenge = Challenges::<T>::get(id).ok_or(Error::<T>::ChallengeUnknown)?;
         ensure!(challenge.provider == who, Error::<T>::NotProvider);
         let now = frame_system::Pallet::<T>::block_number();
@@ -72,12 +66,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn ensure_chunk(
-        chunk: &Chunk,
-        index: u64,
-        head: &LogHead,
-        path: &[Hash256],
-    ) -> DispatchResult {
+    fn ensure_chunk(chunk: &Chunk, index: u64, head: &LogHead, path: &[Hash256]) -> DispatchResult {
         let leaf = merkle::leaf_hash(&chunk.encode());
         let proved = merkle::proved_root(&leaf, index, head.chunks, path);
         ensure!(proved == Some(head.root), Error::<T>::ChunkNotProved);

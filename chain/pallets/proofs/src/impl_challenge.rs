@@ -30,8 +30,7 @@ impl<T: Config> Pallet<T> {
         };
         ensure!(open < open_max, Error::<T>::TooManyOpen);
         let open = open.checked_add(1).ok_or(Error::<T>::Overflow)?;
-        let deposit =
-            T::DepositBase::get().checked_mul(open.into()).ok_or(Error::<T>::Overflow)?;
+        let deposit = T::DepositBase::get().checked_mul(open.into()).ok_or(Error::<T>::Overflow)?;
         ensure!(deposit <= deposit_max, Error::<T>::DepositAboveMax);
         T::Currency::hold(&HoldReason::Challenge.into(), &challenger, deposit)?;
 

@@ -52,11 +52,7 @@ impl<T: Config> Pallet<T> {
 
     /// Takes the part of the stake that one case costs. The challenger's part of it is bounded twice, so
     /// that nobody gets its own stake free this way without burning at least as much.
-    fn slash(
-        provider: &T::AccountId,
-        challenger: &T::AccountId,
-        deposit: Balance,
-    ) -> Slashed {
+    fn slash(provider: &T::AccountId, challenger: &T::AccountId, deposit: Balance) -> Slashed {
         let staked = T::Providers::staked(provider);
         let amount = T::SlashPart::get().mul_ceil(staked).min(T::SlashMax::get());
         let reward = T::RewardPart::get().mul_floor(amount).min(deposit);

@@ -3,9 +3,7 @@
 use casemate_primitives::LeaseId;
 #[cfg(feature = "runtime-benchmarks")]
 use {
-    casemate_primitives::{
-        AgentPublicKey, AgentSignature, LogHead, ReplicaIndex, UsageRecord,
-    },
+    casemate_primitives::{AgentPublicKey, AgentSignature, LogHead, ReplicaIndex, UsageRecord},
     frame_benchmarking::BenchmarkError,
 };
 
@@ -48,7 +46,5 @@ pub trait BenchmarkHelper<AccountId> {
     ///
     /// # Errors
     /// It can't be made.
-    fn claimable(
-        provider: &AccountId,
-    ) -> Result<(UsageRecord, AgentSignature), BenchmarkError>;
+    fn claimable(provider: &AccountId) -> Result<(UsageRecord, AgentSignature), BenchmarkError>;
 }

@@ -35,20 +35,16 @@ impl<T: Config> Pallet<T> {
                 Some(lease) => *by_publisher.entry(lease).or_insert(0u32) += 1,
                 None => *against.entry(challenge.provider.encode()).or_insert(0u32) += 1,
             }
-            let held = T::Currency::balance_on_hold(
-                &HoldReason::Challenge.into(),
-                &challenge.challenger,
-            );
+            let held =
+                T::Currency::balance_on_hold(&HoldReason::Challenge.into(), &challenge.challenger);
             ensure!(
                 held >= *deposits.get(&challenge.challenger.encode()).unwrap_or(&0),
                 "1: all deposits are held"
             );
         }
         for challenge in Challenges::<T>::iter_values() {
-            let held = T::Currency::balance_on_hold(
-                &HoldReason::Challenge.into(),
-                &challenge.challenger,
-            );
+            let held =
+                T::Currency::balance_on_hold(&HoldReason::Challenge.into(), &challenge.challenger);
             ensure!(
                 deposits.get(&challenge.challenger.encode()) == Some(&held),
                 "1: held for challenges = sum of the deposits"
