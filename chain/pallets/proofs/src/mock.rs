@@ -76,7 +76,7 @@ parameter_types! {
     pub const BatchesMax: u64 = 4;
     pub const BatchSecondsMax: u64 = 1_000;
     pub const SlashPart: Permill = Permill::from_percent(10);
-    pub const SlashMax: Balance = 8 * CASE;
+    pub const SlashMax: Balance = 20 * CASE;
     pub const RewardPart: Permill = Permill::from_percent(20);
     pub const OpenMax: u32 = 3;
     pub const OpenByPublisherMax: u32 = 2;
@@ -125,6 +125,7 @@ impl pallet_proofs::Config for Test {
 
 /// A lease as tests set it.
 #[derive(Clone, Debug)]
+#[allow(unreachable_pub)] // `parameter_types!` makes public what holds it.
 pub struct Known {
     pub publisher: u64,
     pub provider: u64,

@@ -42,8 +42,8 @@ fn a_case_costs_no_more_than_its_bound_and_earns_no_more_than_was_at_risk() {
         assert_ok!(Providers::bond(origin(PROVIDER), 900 * CASE));
         assert_ok!(conclude(ignored(STRANGER, log_chunk(0))));
         assert_eq!(total(PROVIDER), ENDOWMENT - SlashMax::get(), "not 94 CASE");
-        assert_eq!(total(STRANGER), ENDOWMENT + SlashMax::get() / 5);
-        assert!(SlashMax::get() / 5 <= DepositBase::get());
+        assert!(SlashMax::get() / 5 > DepositBase::get());
+        assert_eq!(total(STRANGER), ENDOWMENT + DepositBase::get(), "not a fifth of it");
     });
 }
 
@@ -144,21 +144,6 @@ fn challenging_one_s_own_provider_frees_less_stake_than_it_burns() {
         let gained = free(PROVIDER) + free(STRANGER) - before;
         let lost = both - total(PROVIDER) - total(STRANGER);
         assert!(gained > 0 && lost >= 4 * gained, "{gained} got free, {lost} was burnt");
-    });
-}
-
-#[test]
-fn a_reward_is_never_more_than_the_deposit() {
-    ready(|| {
-        // With larger stakes the part would be more; the deposit bounds it (here by the constants, and
-        // with the runtime's bounds in the code).
-        assert_ok!(Providers::bond(origin(PROVIDER), 900 * CASE));
-        for index in 0..3 {
-            let (before, id) = (total(STRANGER), ignored(STRANGER, log_chunk(index)));
-            let deposit = Challenges::<Test>::get(id).unwrap().deposit;
-            assert_ok!(conclude(id));
-            assert!(total(STRANGER) - before <= deposit);
-        }
     });
 }
 
