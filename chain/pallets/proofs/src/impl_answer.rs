@@ -12,6 +12,7 @@ use frame_support::{
 };
 use pallet_attestation::{genesis_hash, AttestedKeys, FreshEvidence};
 use pallet_leases::LeaseProofs;
+use pallet_reputation::ChallengeObserver;
 use sp_core::ed25519;
 
 impl<T: Config> Pallet<T> {
@@ -60,7 +61,7 @@ impl<T: Config> Pallet<T> {
             Restriction::Free,
             Fortitude::Force,
         )?;
-        T::Observer::answered(&who, challenge.target.lease());
+        T::Observer::won(&who);
         let deposit = challenge.deposit;
         Self::deposit_event(Event::Answered { challenge: id, provider: who, deposit });
         Ok(())

@@ -9,6 +9,7 @@ use frame_support::{
 use pallet_attestation::FreshEvidence;
 use pallet_leases::LeaseProofs;
 use pallet_providers::{ProviderStake, Slashed};
+use pallet_reputation::ChallengeObserver;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_conclude(id: ChallengeId) -> DispatchResult {
@@ -30,7 +31,7 @@ impl<T: Config> Pallet<T> {
         let Slashed { amount: slashed, rewarded } = Self::slash(provider, challenger, *deposit);
         // A lease may have been forgotten since: then it has no open periods.
         let returned = target.lease().map_or(0, |lease| T::Leases::penalise(lease).unwrap_or(0));
-        T::Observer::lost(provider, target.lease());
+        T::Observer::lost(provider);
         Self::deposit_event(Event::Lost {
             challenge: id,
             provider: provider.clone(),

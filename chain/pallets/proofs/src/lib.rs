@@ -6,6 +6,8 @@
 extern crate alloc;
 
 #[cfg(feature = "runtime-benchmarks")]
+mod benchmark_helper;
+#[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod impl_answer;
 mod impl_batches;
@@ -15,15 +17,13 @@ mod impl_conclude;
 mod mock;
 #[cfg(test)]
 mod tests;
-mod traits;
 mod try_state;
 mod types;
 pub mod weights;
 
-pub use pallet::*;
 #[cfg(feature = "runtime-benchmarks")]
-pub use traits::BenchmarkHelper;
-pub use traits::ChallengeObserver;
+pub use benchmark_helper::BenchmarkHelper;
+pub use pallet::*;
 pub use types::{
     leaf_of, Answer, Batch, BatchNumber, Challenge, ChallengeId, Chunk, Path, Question, Target,
     NONCE_CONTEXT,
@@ -41,6 +41,7 @@ pub mod pallet {
     use pallet_attestation::{AttestedKeys, FreshEvidence};
     use pallet_leases::LeaseProofs;
     use pallet_providers::{ProviderRegistry, ProviderStake};
+    use pallet_reputation::ChallengeObserver;
     use sp_runtime::Permill;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);

@@ -144,7 +144,7 @@ parameter_types! {
     pub static Standings: BTreeMap<(u64, ReplicaIndex), (AgentPublicKey, UnixSeconds)> =
         BTreeMap::new();
     /// How challenges ended, as others are told.
-    pub static Told: Vec<(&'static str, u64, Option<LeaseId>)> = Vec::new();
+    pub static Told: Vec<(&'static str, u64)> = Vec::new();
 }
 
 /// Changes a lease.
@@ -267,13 +267,13 @@ impl pallet_attestation::AttestedKeys for Evidence {
 
 /// Writes down what it is told.
 pub struct Observer;
-impl pallet_proofs::ChallengeObserver<u64> for Observer {
-    fn answered(provider: &u64, lease: Option<LeaseId>) {
-        Told::mutate(|all| all.push(("answered", *provider, lease)));
+impl pallet_reputation::ChallengeObserver<u64> for Observer {
+    fn lost(provider: &u64) {
+        Told::mutate(|all| all.push(("lost", *provider)));
     }
 
-    fn lost(provider: &u64, lease: Option<LeaseId>) {
-        Told::mutate(|all| all.push(("lost", *provider, lease)));
+    fn won(provider: &u64) {
+        Told::mutate(|all| all.push(("won", *provider)));
     }
 }
 

@@ -9,8 +9,7 @@ fn a_right_answer_brings_the_deposit_and_ends_the_challenge() {
         let batch = submit(PROVIDER, &leaves(&records(LEASE, 3)));
         let leaf = Target::BatchLeaf { provider: PROVIDER, batch, index: 1 };
         let all = records(LEASE, 3);
-        for (target, lease) in [(EVIDENCE, Some(LEASE)), (log_chunk(4), Some(LEASE)), (leaf, None)]
-        {
+        for target in [EVIDENCE, log_chunk(4), leaf] {
             let (before, id) = (total(PROVIDER), challenged(STRANGER, target));
             let right = match target {
                 Target::Evidence { .. } => evidence_answer(id),
@@ -20,7 +19,7 @@ fn a_right_answer_brings_the_deposit_and_ends_the_challenge() {
             assert_ok!(answer(PROVIDER, id, right.clone()));
             assert_eq!(total(PROVIDER), before + 2 * CASE);
             assert_eq!(held(STRANGER), 0);
-            assert_eq!(Told::get().pop(), Some(("answered", PROVIDER, lease)));
+            assert_eq!(Told::get().pop(), Some(("won", PROVIDER)));
             System::assert_last_event(
                 Event::Answered { challenge: id, provider: PROVIDER, deposit: 2 * CASE }.into(),
             );

@@ -26,7 +26,7 @@ fn silence_costs_stake_and_open_periods_by_anyone_s_one_call() {
         assert_eq!((total(STRANGER), held(STRANGER)), (ENDOWMENT + rewarded, 0));
         assert_eq!(total(OTHER_PUBLISHER), ENDOWMENT, "who calls gets nothing");
         assert_eq!(lease(1, |lease| lease.open), 0);
-        assert_eq!(Told::get(), [("lost", PROVIDER, Some(LEASE))]);
+        assert_eq!(Told::get(), [("lost", PROVIDER)]);
         System::assert_last_event(
             Event::Lost { challenge: id, provider: PROVIDER, slashed, rewarded, returned: 500 }
                 .into(),
@@ -74,7 +74,7 @@ fn a_leaf_that_does_not_come_costs_stake_and_no_lease_s_periods() {
         assert_ok!(conclude(id));
         assert_eq!(Providers::staked(&PROVIDER), 36 * CASE);
         assert_eq!(lease(1, |lease| lease.open), 500);
-        assert_eq!(Told::get(), [("lost", PROVIDER, None)]);
+        assert_eq!(Told::get(), [("lost", PROVIDER)]);
     });
 }
 

@@ -1,28 +1,11 @@
-//! Who is told how challenges ended.
+//! What the benchmarks need of the pallets around this one.
 
-use casemate_primitives::LeaseId;
-#[cfg(feature = "runtime-benchmarks")]
-use {
-    casemate_primitives::{AgentPublicKey, AgentSignature, LogHead, ReplicaIndex, UsageRecord},
-    frame_benchmarking::BenchmarkError,
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, LeaseId, LogHead, ReplicaIndex, UsageRecord,
 };
-
-/// Who is told how challenges ended. For reputation.
-pub trait ChallengeObserver<AccountId> {
-    /// The provider has answered. That it can says little for it: anyone may ask, its friends too.
-    fn answered(provider: &AccountId, lease: Option<LeaseId>);
-
-    /// The provider has not answered in time.
-    fn lost(provider: &AccountId, lease: Option<LeaseId>);
-}
-
-impl<AccountId> ChallengeObserver<AccountId> for () {
-    fn answered(_: &AccountId, _: Option<LeaseId>) {}
-    fn lost(_: &AccountId, _: Option<LeaseId>) {}
-}
+use frame_benchmarking::BenchmarkError;
 
 /// What the benchmarks need of the pallets around this one.
-#[cfg(feature = "runtime-benchmarks")]
 pub trait BenchmarkHelper<AccountId> {
     /// A registered provider whose stake is held, some of it unbonding in as many parts as there may be.
     ///
