@@ -237,7 +237,7 @@ mod benchmarks {
         let (lease, replica) = T::BenchmarkHelper::lease(&provider, [1; 32], LogHead::default())?;
         let question = Question::Evidence { nonce: [1; 32] };
         let id = open::<T>(&provider, Target::Evidence { lease, replica }, question)?;
-        Challenges::<T>::mutate_extant(id, |challenge| challenge.until = 0u32.into());
+        Challenges::<T>::mutate_extant(id, |asked| asked.until = 0u32.into());
         frame_system::Pallet::<T>::set_block_number(1u32.into());
 
         #[extrinsic_call]
