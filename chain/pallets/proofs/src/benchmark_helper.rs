@@ -1,8 +1,6 @@
 //! What the benchmarks need of the pallets around this one.
 
-use casemate_primitives::{
-    AgentPublicKey, AgentSignature, LeaseId, LogHead, ReplicaIndex, UsageRecord,
-};
+use casemate_primitives::{AgentPublicKey, LeaseId, LogHead, ReplicaIndex, UsageRecord};
 use frame_benchmarking::BenchmarkError;
 
 /// What the benchmarks need of the pallets around this one.
@@ -25,9 +23,7 @@ pub trait BenchmarkHelper<AccountId> {
         log: LogHead,
     ) -> Result<(LeaseId, ReplicaIndex), BenchmarkError>;
 
-    /// A record of a lease of `provider`'s whose claim is as dear as one can be, and its signature.
-    ///
-    /// # Errors
-    /// It can't be made.
-    fn claimable(provider: &AccountId) -> Result<(UsageRecord, AgentSignature), BenchmarkError>;
+    /// The record after the newest claimed one of such a lease: as dear a claim as there is, once the
+    /// agent has signed it.
+    fn next_record(lease: LeaseId, replica: ReplicaIndex) -> UsageRecord;
 }

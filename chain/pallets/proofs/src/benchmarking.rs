@@ -4,8 +4,8 @@
 use super::*;
 use alloc::{vec, vec::Vec};
 use casemate_primitives::{
-    merkle, Balance, Hash256, LogChunkHeader, LogHead, TeeKind, UsageRecord, CASE,
-    LOG_CHUNK_BYTES_MAX,
+    merkle, AgentPublicKey, AgentSignature, Balance, Hash256, LogChunkHeader, LogHead, TeeKind,
+    UsageRecord, CASE, LOG_CHUNK_BYTES_MAX,
 };
 use codec::Encode;
 use frame_benchmarking::v2::*;
@@ -87,6 +87,19 @@ where
     Ok((provider, id, Answer::Evidence(submission)))
 }
 
+/// The next record of a lease with open periods, signed by its agent, whose key comes with it.
+fn signed_record<T: Config>(
+    provider: &T::AccountId,
+) -> Result<(UsageRecord, AgentSignature, AgentPublicKey), BenchmarkError> {
+    let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
+    let (lease, replica) = T::BenchmarkHelper::lease(provider, key.0, LogHead::default())?;
+    let record = T::BenchmarkHelper::next_record(lease, replica);
+    let payload = record.signing_payload(&genesis_hash::<T>());
+    let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)
+        .ok_or(BenchmarkError::Stop("the key store has the key"))?;
+    Ok((record, signature.0, key.0))
+}
+
 #[benchmarks(where T::Currency: Mutate<T::AccountId>)]
 mod benchmarks {
     use super::*;
@@ -111,7 +124,7 @@ mod benchmarks {
     #[benchmark]
     fn claim_from_batch() -> Result<(), BenchmarkError> {
         let provider = T::BenchmarkHelper::provider()?;
-        let (record, signature) = T::BenchmarkHelper::claimable(&provider)?;
+        let (record, signature, _) = signed_record::<T>(&provider)?;
         let (path, root) = longest(leaf_of(&record, &signature));
         Pallet::<T>::do_submit_batch(provider.clone(), root, LEAVES)?;
         let origin = signed::<T>(&provider);
@@ -208,14 +221,7 @@ mod benchmarks {
     #[benchmark]
     fn answer_batch_leaf() -> Result<(), BenchmarkError> {
         let provider = T::BenchmarkHelper::provider()?;
-        let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
-
-        let (lease, replica) = T::BenchmarkHelper::lease(&provider, key.0, LogHead::default())?;
-        let record = UsageRecord { lease, replica, sequence: 9, ..Default::default() };
-        let payload = record.signing_payload(&genesis_hash::<T>());
-        let signature = sp_io::crypto::ed25519_sign(KEY_TYPE, &key, &payload)
-            .ok_or(BenchmarkError::Stop("the key store has the key"))?
-            .0;
+        let (record, signature, key) = signed_record::<T>(&provider)?;
         let (path, root) = longest(leaf_of(&record, &signature));
         let question = Question::BatchLeaf(Batch { root, leaves: LEAVES, at: 0 });
         let target = Target::BatchLeaf { provider: provider.clone(), batch: 0, index: 0 };
@@ -223,7 +229,7 @@ mod benchmarks {
         let origin = signed::<T>(&provider);
 
         #[extrinsic_call]
-        answer(origin, id, Answer::BatchLeaf { record, signature, key: key.0, path });
+        answer(origin, id, Answer::BatchLeaf { record, signature, key, path });
 
         assert!(!Challenges::<T>::contains_key(id));
         Ok(())

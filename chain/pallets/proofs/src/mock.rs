@@ -304,15 +304,8 @@ impl pallet_proofs::BenchmarkHelper<u64> for Leases {
         Ok((LeaseId(2), 0))
     }
 
-    fn claimable(
-        provider: &u64,
-    ) -> Result<(UsageRecord, AgentSignature), frame_benchmarking::BenchmarkError> {
-        let (lease, replica) = <Self as pallet_proofs::BenchmarkHelper<u64>>::lease(
-            provider,
-            [1; 32],
-            LogHead::default(),
-        )?;
-        Ok((UsageRecord { lease, replica, sequence: 2, ..Default::default() }, [0; 64]))
+    fn next_record(lease: LeaseId, replica: ReplicaIndex) -> UsageRecord {
+        UsageRecord { lease, replica, sequence: 2, ..Default::default() }
     }
 }
 
