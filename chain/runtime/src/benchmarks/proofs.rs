@@ -27,7 +27,8 @@ const RESOURCES: Resources =
 const PERIOD_SECONDS: u32 = 3_600;
 
 /// Makes them by hand: the calls that make them are benchmarked elsewhere.
-pub(crate) struct Helper;
+#[allow(unreachable_pub)] // `Config` makes it public.
+pub struct Helper;
 
 /// The chain's clock, set if nobody has set it yet.
 fn now() -> u64 {
