@@ -72,26 +72,30 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(1_900_000_000, 220_000)
-            .saturating_add(T::DbWeight::get().reads(16_u64))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().reads(17_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     fn answer_evidence_snp() -> Weight {
         // As `attestation.attest` with a report, and the end of a challenge:
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(5_500_000_000, 115_000)
-            .saturating_add(T::DbWeight::get().reads(14_u64))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().reads(15_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     fn answer_log_chunk() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         Weight::from_parts(450_000_000, 13_000)
-            .saturating_add(T::DbWeight::get().reads(5_u64))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     fn answer_batch_leaf() -> Weight {
         // `Attestation::Standings`: 1 read, 0 written.
@@ -101,9 +105,11 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
         // `System::BlockHash`: 1 read, 0 written.
+        // `Reputation::Scores`: 1 read, 1 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         Weight::from_parts(550_000_000, 30_000)
-            .saturating_add(T::DbWeight::get().reads(9_u64))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().reads(11_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     fn conclude() -> Weight {
         // `Attestation::Standings`: 1 read, 0 written.
@@ -114,9 +120,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::SlashedTotal`: 1 read, 1 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(320_000_000, 60_000)
-            .saturating_add(T::DbWeight::get().reads(13_u64))
-            .saturating_add(T::DbWeight::get().writes(13_u64))
+            .saturating_add(T::DbWeight::get().reads(14_u64))
+            .saturating_add(T::DbWeight::get().writes(14_u64))
     }
 }
 
@@ -163,26 +170,30 @@ impl WeightInfo for () {
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(1_900_000_000, 220_000)
-            .saturating_add(ParityDbWeight::get().reads(16_u64))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().reads(17_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn answer_evidence_snp() -> Weight {
         // As `attestation.attest` with a report, and the end of a challenge:
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(5_500_000_000, 115_000)
-            .saturating_add(ParityDbWeight::get().reads(14_u64))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().reads(15_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn answer_log_chunk() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
+        // `Reputation::Scores`: 1 read, 1 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         Weight::from_parts(450_000_000, 13_000)
-            .saturating_add(ParityDbWeight::get().reads(5_u64))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn answer_batch_leaf() -> Weight {
         // `Attestation::Standings`: 1 read, 0 written.
@@ -192,9 +203,11 @@ impl WeightInfo for () {
         // `Proofs::*`: 2 read, 4 written.
         // `System::Account`: 2 read, 2 written.
         // `System::BlockHash`: 1 read, 0 written.
+        // `Reputation::Scores`: 1 read, 1 written.
+        // `Timestamp::Now`: 1 read, 0 written.
         Weight::from_parts(550_000_000, 30_000)
-            .saturating_add(ParityDbWeight::get().reads(9_u64))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().reads(11_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn conclude() -> Weight {
         // `Attestation::Standings`: 1 read, 0 written.
@@ -205,8 +218,9 @@ impl WeightInfo for () {
         // `Providers::SlashedTotal`: 1 read, 1 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
+        // `Reputation::Scores`: 1 read, 1 written.
         Weight::from_parts(320_000_000, 60_000)
-            .saturating_add(ParityDbWeight::get().reads(13_u64))
-            .saturating_add(ParityDbWeight::get().writes(13_u64))
+            .saturating_add(ParityDbWeight::get().reads(14_u64))
+            .saturating_add(ParityDbWeight::get().writes(14_u64))
     }
 }
