@@ -373,6 +373,21 @@ parameter_types! {
     pub const ChallengeRewardPart: Permill = Permill::from_percent(20);
 }
 
+/// How many blocks a provider has to answer a challenge: ten minutes, time to start a pod anew and
+/// attest it. On a development chain, whose blocks come once a second and with each transaction, a
+/// minute at most.
+#[derive(Debug)]
+pub struct ChallengeWindow;
+impl frame_support::traits::Get<BlockNumber> for ChallengeWindow {
+    fn get() -> BlockNumber {
+        if IsDevelopment::get() {
+            60
+        } else {
+            300
+        }
+    }
+}
+
 impl pallet_proofs::Config for Runtime {
     /// More than six weeks of a batch each hour.
     type BatchesMax = ConstU64<1_024>;
@@ -395,6 +410,5 @@ impl pallet_proofs::Config for Runtime {
     type SlashPart = ChallengeSlashPart;
     type Time = Timestamp;
     type WeightInfo = pallet_proofs::weights::SubstrateWeight<Runtime>;
-    /// Ten minutes: time to start a pod anew and attest it.
-    type WindowBlocks = ConstU32<300>;
+    type WindowBlocks = ChallengeWindow;
 }

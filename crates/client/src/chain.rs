@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 mod collateral;
 mod error;
+mod proofs;
 mod read;
 mod runtime;
 mod submit;
@@ -19,6 +20,10 @@ pub use client::ChainClient;
 pub use cluster::ClusterView;
 pub use collateral::IntelCollateral;
 pub use error::ChainError;
+pub use proofs::{
+    BatchView, ChallengeAnswer, ChallengeQuestion, ChallengeTarget, ChallengeTerms, ChallengeView,
+    Challenged, Conclusion, OpenChallenges, ProofsEvent, batch_leaf,
+};
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{
     AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,

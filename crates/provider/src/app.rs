@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     Chain, Clock, Config, api,
     attestation::{Attestor, ClusterAttestor},
+    challenges::{self, Challenges},
     cluster::{self, Keeper},
     courier::{self, Carry, Courier, Errands},
     facts::FactsCache,
@@ -93,6 +94,7 @@ pub enum StartError {
 pub struct App<C, B> {
     reconciler: Reconciler<B>,
     settler: Settler<C>,
+    challenges: Challenges<C>,
     errands: (Arc<C>, Spool, FactsCache, Clock),
     carrier: Option<Arc<dyn Carry>>,
     keeper: Option<Keeper<C>>,
@@ -167,6 +169,14 @@ impl<C: Chain, B: Backend> App<C, B> {
             world: world_sender,
         };
         let reconciler = Reconciler::new(settings, parts).await?;
+        let answers = challenges::Parts {
+            chain: Arc::clone(&chain),
+            attestor: Arc::clone(&attestor),
+            world: world.clone(),
+            spool: spool.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+        };
         let settler = Settler::new(settlement::Parts {
             chain: Arc::clone(&chain),
             attestor,
@@ -178,6 +188,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             claim_interval: config.timing.claim_interval.get(),
             payout_interval: config.timing.payout_interval.get(),
         });
+        let challenges = Challenges::with_endorsed(answers, settler.endorsed());
         let errands = (Arc::clone(&chain), spool.clone(), facts.clone(), Arc::clone(&clock));
         let tls_address = addresses.tls.map(|tls| config.ingress.tls_address(tls.port()));
         let router = api::router(api::Parts {
@@ -196,6 +207,7 @@ impl<C: Chain, B: Backend> App<C, B> {
         Ok(Self {
             reconciler,
             settler,
+            challenges,
             errands,
             carrier: None,
             keeper: None,
@@ -267,6 +279,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             tasks.spawn(async move { ingress.serve_tls(listener, shutdown).await });
         }
         tasks.spawn(self.settler.run(shutdown.clone()));
+        tasks.spawn(self.challenges.run(shutdown.clone()));
         match self.keeper {
             Some(keeper) => drop(tasks.spawn(keeper.run(shutdown.clone()))),
             None => tracing::info!(

@@ -58,6 +58,10 @@ pub struct Metrics {
     pub waiting_for_node: Gauge,
     /// Chunks of sealed output by what became of them: `kept`, `refused` logs, `dropped` for room.
     pub log_chunks: Family<Kind, Counter>,
+    /// Challenges by what became of them: `asked`, `answered`, `missed`; `failed` counts tries.
+    pub challenges: Family<Kind, Counter>,
+    /// Challenges that are open.
+    pub challenges_open: Gauge,
     /// Failures of the backend, spool or ingress by place.
     pub failures: Family<Kind, Counter>,
 }
@@ -73,6 +77,8 @@ impl Default for Metrics {
         let requests: Family<Kind, Counter> = Family::default();
         let failures = Family::default();
         let log_chunks: Family<Kind, Counter> = Family::default();
+        let challenges: Family<Kind, Counter> = Family::default();
+        let challenges_open: Gauge = Gauge::default();
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
         let attestations = Family::default();
         let (standings, standing_seconds_left) = (Gauge::default(), Gauge::default());
@@ -125,6 +131,16 @@ impl Default for Metrics {
             "Chunks of sealed output by what became of them",
             log_chunks.clone(),
         );
+        registry.register(
+            "challenges",
+            "Challenges on chain by what became of them",
+            challenges.clone(),
+        );
+        registry.register(
+            "challenges_open",
+            "Challenges on chain that are open",
+            challenges_open.clone(),
+        );
         registry.register("failures", "Failures by place", failures.clone());
         Self {
             registry: Arc::new(registry),
@@ -145,6 +161,8 @@ impl Default for Metrics {
             block_time,
             waiting_for_node,
             log_chunks,
+            challenges,
+            challenges_open,
             failures,
         }
     }

@@ -79,7 +79,7 @@ impl<T: Config> Pallet<T> {
         Self::now() < batch.at.saturating_add(T::BatchSecondsMax::get())
     }
 
-    fn now() -> u64 {
+    pub(crate) fn now() -> u64 {
         T::Time::now().as_secs()
     }
 }

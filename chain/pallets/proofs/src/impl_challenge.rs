@@ -1,14 +1,14 @@
 //! Asking.
 
 use crate::*;
-use casemate_primitives::{blake2_256, Balance, Hash256, LeaseId};
+use casemate_primitives::{blake2_256, Balance, Hash256, LeaseId, ReplicaIndex};
 use codec::Encode;
 use frame_support::{
     ensure,
     traits::{fungible::hold::Mutate, Get},
 };
 use pallet_attestation::FreshEvidence;
-use pallet_leases::LeaseProofs;
+use pallet_leases::{LeaseProofs, Parties};
 use sp_runtime::traits::Saturating;
 
 /// Who is asked, what the answer is compared with, and whether the lease's own publisher asks.
@@ -67,14 +67,14 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Asked<T::AccountId>, DispatchError> {
         match *target {
             Target::Evidence { lease, replica } => {
-                let parties = T::Leases::parties(lease).ok_or(Error::<T>::LeaseUnknown)?;
-                ensure!(parties.is_live, Error::<T>::LeaseClosed);
-                ensure!(T::Evidence::is_standing(lease, replica), Error::<T>::NotAttested);
+                let parties = Self::ensure_owes_evidence(lease, replica)?;
                 let question = Question::Evidence { nonce: Self::nonce_of(id) };
                 Ok((parties.provider, question, parties.publisher == *challenger))
             }
             Target::LogChunk { lease, replica, index } => {
                 let parties = T::Leases::parties(lease).ok_or(Error::<T>::LeaseUnknown)?;
+                let is_kept = parties.logs_until.is_none_or(|until| Self::now() < until);
+                ensure!(is_kept, Error::<T>::RetentionOver);
                 let anchor = T::Leases::anchor(lease, replica).ok_or(Error::<T>::NotAnchored)?;
                 ensure!(index < anchor.log.chunks, Error::<T>::IndexBeyondEnd);
                 let question = Question::LogChunk { key: anchor.key, head: anchor.log };
@@ -86,6 +86,20 @@ impl<T: Config> Pallet<T> {
                 Ok((provider.clone(), Question::BatchLeaf(batch), false))
             }
         }
+    }
+
+    /// Whether a provider can be expected to show evidence of a replica, now: asked when a challenge is
+    /// made, and again before its silence is held against it. A lease that was closed is not run, and an
+    /// agent whose standing has ended (expired, or because its platform or workload is accepted no more)
+    /// has no evidence that would be accepted. What else excuses a pod from running belongs here.
+    pub(crate) fn ensure_owes_evidence(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+    ) -> Result<Parties<T::AccountId>, DispatchError> {
+        let parties = T::Leases::parties(lease).ok_or(Error::<T>::LeaseUnknown)?;
+        ensure!(parties.is_live, Error::<T>::LeaseClosed);
+        ensure!(T::Evidence::is_standing(lease, replica), Error::<T>::NotAttested);
+        Ok(parties)
     }
 
     /// Nobody could know it before the block in which the challenge is.

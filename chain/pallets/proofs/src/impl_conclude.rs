@@ -6,7 +6,6 @@ use frame_support::{
     ensure,
     traits::{fungible::hold::Mutate, tokens::Precision, Get},
 };
-use pallet_attestation::FreshEvidence;
 use pallet_leases::LeaseProofs;
 use pallet_providers::{ProviderStake, Slashed};
 use pallet_reputation::ChallengeObserver;
@@ -42,13 +41,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Whether nobody could be expected to answer any more: a lease that was closed is not run, and an
-    /// agent whose standing has ended (expired, or because its platform or workload is accepted no more)
-    /// has no evidence that would be accepted. Logs and batches have to be kept for longer than that.
+    /// Whether nobody could be expected to answer any more. Logs and batches have to be kept for longer
+    /// than a pod has to run.
     fn is_void(target: &Target<T::AccountId>) -> bool {
         let Target::Evidence { lease, replica } = *target else { return false };
-        let is_live = T::Leases::parties(lease).is_some_and(|parties| parties.is_live);
-        !is_live || !T::Evidence::is_standing(lease, replica)
+        Self::ensure_owes_evidence(lease, replica).is_err()
     }
 
     /// Takes the part of the stake that one case costs. The challenger's part of it is bounded twice, so

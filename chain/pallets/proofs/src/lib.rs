@@ -292,6 +292,8 @@ pub mod pallet {
         LeafKey,
         /// A sum is too large.
         Overflow,
+        /// The lease ended longer ago than its logs have to be kept.
+        RetentionOver,
     }
 
     /// The weight of an answer: signatures of each kind of evidence take other times.
@@ -311,7 +313,7 @@ pub mod pallet {
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
-        /// Put records of any number of leases under one root. Each can be claimed later, as of now.
+        /// Put records of any number of leases under one root. Each can be claimed later.
         ///
         /// - `origin`: Signed by a provider that has not retired.
         /// - `root`: Of the tree (RFC 9162, BLAKE2b-256) over [`leaf_of`] each signed record. It has to
@@ -322,7 +324,8 @@ pub mod pallet {
             Self::do_submit_batch(ensure_signed(origin)?, root, leaves)
         }
 
-        /// Be paid for a record that is under a batch's root, as of the time of the batch.
+        /// Be paid for a record that is under a batch's root. It may be contested as long as any claim that
+        /// is made now.
         ///
         /// - `origin`: Signed by the provider whose batch and whose lease it is.
         /// - `index`, `path`: Where the leaf is in the batch's tree.

@@ -130,6 +130,7 @@ pub struct Known {
     pub publisher: u64,
     pub provider: u64,
     pub is_live: bool,
+    pub logs_until: Option<UnixSeconds>,
     /// In open periods.
     pub open: Balance,
     /// By replica.
@@ -157,8 +158,9 @@ pub struct Leases;
 
 impl pallet_leases::LeaseProofs<u64> for Leases {
     fn parties(id: LeaseId) -> Option<Parties<u64>> {
-        let Known { publisher, provider, is_live, .. } = KnownLeases::get().remove(&id.0)?;
-        Some(Parties { publisher, provider, is_live })
+        let Known { publisher, provider, is_live, logs_until, .. } =
+            KnownLeases::get().remove(&id.0)?;
+        Some(Parties { publisher, provider, is_live, logs_until })
     }
 
     fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {
@@ -295,6 +297,7 @@ impl pallet_proofs::BenchmarkHelper<u64> for Leases {
             publisher: PUBLISHER,
             provider: *provider,
             is_live: true,
+            logs_until: None,
             open: CASE,
             anchors: [(0, anchor)].into(),
             claimed_as_of: None,

@@ -129,8 +129,10 @@ async fn advance(
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
-            // Evidence of no lease.
-            ChainEvent::Appraised(_) | ChainEvent::ClusterAttested { .. } => {}
+            // Evidence of no lease; and what challenges do to a lease, the lease's own events say.
+            ChainEvent::Appraised(_)
+            | ChainEvent::ClusterAttested { .. }
+            | ChainEvent::Proofs(_) => {}
         }
     }
     for lease in touched {

@@ -149,8 +149,9 @@ async fn output_is_proved_after_pod_and_lease_are_gone_until_its_retention_is_ov
     let charlie = world.client(dev::charlie()).records(lease, None, 0).await.unwrap_err();
     assert_eq!(charlie.refusal_code(), Some(RefusalCode::NotFound));
 
-    // The spool is swept at each start, and each minute.
-    world.chain.block(|snapshot| snapshot.time = ended_at + 3601);
+    // The spool is swept at each start, and each minute; an hour after the retention, as a challenge may
+    // be open at its end.
+    world.chain.block(|snapshot| snapshot.time = ended_at + 2 * 3600 + 1);
     world.kill().await;
     world.run().await;
     let alice = world.client(dev::alice());

@@ -80,6 +80,19 @@ fn a_closed_lease_is_asked_for_its_log_only_and_a_forgotten_one_for_nothing() {
 }
 
 #[test]
+fn a_log_is_asked_for_as_long_as_it_has_to_be_kept() {
+    ready(|| {
+        let until = Now::get() + 500;
+        lease(1, |lease| (lease.is_live, lease.logs_until) = (false, Some(until)));
+        Now::set(until - 1);
+        assert_ok!(challenge(STRANGER, log_chunk(0)));
+        Now::set(until);
+        // Known still, because something is owed of it, perhaps; but its logs may be gone.
+        assert_noop!(challenge(STRANGER, log_chunk(1)), Error::<Test>::RetentionOver);
+    });
+}
+
+#[test]
 fn an_agent_without_standing_is_not_asked_for_evidence() {
     ready(|| {
         Now::set(Now::get() + 86_400);
