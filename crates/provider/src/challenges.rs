@@ -314,6 +314,3 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// A pod that is back is asked within this time, a small part of the window.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-
-#[cfg(test)]
-mod tests;
