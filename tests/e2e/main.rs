@@ -9,6 +9,7 @@ mod attacks;
 mod attestation;
 mod bad_input;
 mod bad_quotes;
+mod challenges;
 mod clusters;
 mod common;
 mod crashes;

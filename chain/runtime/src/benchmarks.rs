@@ -19,12 +19,16 @@ frame_benchmarking::define_benchmarks!(
     [pallet_reputation, Reputation]
     [pallet_endorsements, Endorsements]
     [pallet_attestation, Attestation]
+    [pallet_proofs, Proofs]
 );
 
 pub(crate) use frame_system_benchmarking::{
     extensions::Pallet as SystemExtensionsBench, Pallet as SystemBench,
 };
+pub(crate) use proofs::Helper as ProofsHelper;
 pub(crate) use session::Pallet as SessionBench;
+
+mod proofs;
 
 use crate::*;
 use codec::Encode;

@@ -365,3 +365,50 @@ impl pallet_reputation::Config for Runtime {
     type Values = ();
     type WeightInfo = pallet_reputation::weights::SubstrateWeight<Runtime>;
 }
+
+parameter_types! {
+    /// Of all stake, for each lost challenge.
+    pub const ChallengeSlashPart: Permill = Permill::from_percent(2);
+    /// Of what is slashed, at most the deposit.
+    pub const ChallengeRewardPart: Permill = Permill::from_percent(20);
+}
+
+/// How many blocks a provider has to answer a challenge: ten minutes, time to start a pod anew and
+/// attest it. On a development chain, whose blocks come once a second and with each transaction, a
+/// minute at most.
+#[derive(Debug)]
+pub struct ChallengeWindow;
+impl frame_support::traits::Get<BlockNumber> for ChallengeWindow {
+    fn get() -> BlockNumber {
+        if IsDevelopment::get() {
+            60
+        } else {
+            300
+        }
+    }
+}
+
+impl pallet_proofs::Config for Runtime {
+    /// More than six weeks of a batch each hour.
+    type BatchesMax = ConstU64<1_024>;
+    /// So long a provider has to keep the leaves of a batch.
+    type BatchSecondsMax = ConstU64<{ 30 * 24 * 3_600 }>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = benchmarks::ProofsHelper;
+    type Currency = Balances;
+    /// Some hundred times what the dearest answer costs in fees.
+    type DepositBase = ConstU128<CASE>;
+    type Evidence = Attestation;
+    type Leases = Leases;
+    type Observer = Reputation;
+    type OpenByPublisherMax = ConstU32<4>;
+    type OpenMax = ConstU32<16>;
+    type Providers = Providers;
+    type RewardPart = ChallengeRewardPart;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type SlashMax = ConstU128<{ 100 * CASE }>;
+    type SlashPart = ChallengeSlashPart;
+    type Time = Timestamp;
+    type WeightInfo = pallet_proofs::weights::SubstrateWeight<Runtime>;
+    type WindowBlocks = ChallengeWindow;
+}

@@ -154,6 +154,8 @@ mod runtime {
     pub type Endorsements = pallet_endorsements;
     #[runtime::pallet_index(54)]
     pub type Attestation = pallet_attestation;
+    #[runtime::pallet_index(55)]
+    pub type Proofs = pallet_proofs;
     #[runtime::pallet_index(56)]
     pub type Reputation = pallet_reputation;
 }

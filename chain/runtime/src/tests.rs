@@ -121,6 +121,16 @@ fn development_seals_faster_than_it_is_asked() {
 }
 
 #[test]
+fn providers_have_ten_minutes_to_answer_but_on_development_chains() {
+    use frame_support::traits::Get;
+    let window = || <Runtime as pallet_proofs::Config>::WindowBlocks::get();
+    for name in [genesis::PRODUCTION, genesis::LOCAL] {
+        build(name).execute_with(|| assert_eq!(window() * 2, 600, "{name}"));
+    }
+    build(genesis::DEVELOPMENT).execute_with(|| assert_eq!(window(), 60));
+}
+
+#[test]
 fn a_block_has_room_for_a_hundred_attestations() {
     use casemate_attestation::TeeKind;
     use frame_support::dispatch::{DispatchClass, GetDispatchInfo};

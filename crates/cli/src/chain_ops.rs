@@ -1,5 +1,6 @@
 //! The one place that talks to the chain.
 
+mod challenges;
 mod collateral;
 mod disputes;
 
@@ -138,6 +139,25 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Endorsements", "RootCrlMissing" | "PckCrlMissing" | "AmdCrlMissing") => {
             "give all of the machine's collateral: casemate attest submit --collateral FILE"
         }
+        ("Proofs", "DepositAboveMax") => {
+            "another challenge came first: ask again, or allow more with --deposit-max"
+        }
+        ("Proofs", "TargetTaken" | "TooManyOpen" | "ChallengeUnknown" | "WindowOpen") => {
+            "see which are open, and until when: casemate challenge list"
+        }
+        ("Proofs", "LeaseClosed") => {
+            "its log can still be asked for: casemate challenge log LEASE --chunk INDEX"
+        }
+        ("Proofs", "NotAttested") => "ask again when its provider has attested it",
+        ("Proofs", "IndexBeyondEnd") => {
+            "count from 0; only what is under the newest claimed record, or in the batch, can be \
+             asked for"
+        }
+        ("Proofs", "OwnProvider") => "ask with another key: --account NAME",
+        ("Proofs", "LeaseUnknown" | "RetentionOver" | "BatchUnknown" | "BatchTooOld") => {
+            "nothing of it has to be shown any more"
+        }
+        ("Proofs", "NotAnchored") => "wait until its provider has claimed: casemate status LEASE",
         ("Deployments", "Stopped") => "open another lease: casemate deploy",
         _ => "",
     }

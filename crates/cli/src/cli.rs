@@ -1,6 +1,7 @@
 //! What can be asked on the command line.
 
 mod attest;
+mod challenge;
 mod dev;
 mod dispute;
 mod image;
@@ -17,6 +18,7 @@ pub(crate) use attest::{
     AppraisalArgs, AttestArgs, AttestCommand, AttestKeyArgs, AttestLeaseArgs, AttestResultArgs,
     AttestSubmitArgs, AttestUrlArgs, AttestVerifyArgs, EvidenceKind,
 };
+pub(crate) use challenge::{AskArgs, ChallengeCommand};
 pub(crate) use dev::DevArgs;
 #[cfg(test)]
 pub(crate) use dispute::ComplaintKindArg;
@@ -80,6 +82,9 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 accepted, 1 refused, 2 not readable or not reached.
     Attest(AttestArgs),
+    /// Have providers prove that they do what they are paid for, against a deposit
+    #[command(subcommand)]
+    Challenge(ChallengeCommand),
     /// Keep secrets for your apps, and release them to attested pods
     #[command(subcommand)]
     Secret(SecretCommand),

@@ -3,6 +3,7 @@
 mod account;
 mod arbiter;
 mod attest;
+mod challenge;
 mod cluster;
 mod dev;
 mod image;
@@ -45,6 +46,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,
         Command::Attest(args) => attest::run(context, args).await,
+        Command::Challenge(command) => challenge::run(context, command).await,
         Command::Secret(command) => secret::run(context, command).await,
         Command::Vault(command) => vault::run(context, command).await,
         Command::Manifest(command) => manifest::run(context, &command),

@@ -11,6 +11,7 @@ mod committee;
 mod details;
 mod error;
 mod funds;
+mod proofs;
 mod read;
 mod reputation;
 mod runtime;
@@ -26,6 +27,10 @@ pub use committee::Motion;
 pub use details::{ContestRules, ContestView, LeaseDetails, LeaseStage, PricesBefore};
 pub use error::ChainError;
 pub use funds::LowFunds;
+pub use proofs::{
+    BatchView, ChallengeAnswer, ChallengeQuestion, ChallengeTarget, ChallengeTerms, ChallengeView,
+    Challenged, Conclusion, OpenChallenges, ProofsEvent, batch_leaf,
+};
 pub use reputation::{ComplaintView, ReputationView};
 pub use submit::{Call, ChainEvent, EventStream, Included};
 pub use types::{

@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     Chain, Clock, Config, api,
     attestation::{Attestor, ClusterAttestor},
+    challenges::{self, Challenges},
     cluster::{self, Keeper},
     courier::{self, Carry, Courier, Errands},
     facts::FactsCache,
@@ -95,6 +96,7 @@ pub struct App<C, B> {
     reconciler: Reconciler<B>,
     settler: Settler<C>,
     funds: FundsWatcher,
+    challenges: Challenges<C>,
     errands: (Arc<C>, Spool, FactsCache, Clock),
     carrier: Option<Arc<dyn Carry>>,
     keeper: Option<Keeper<C>>,
@@ -169,6 +171,14 @@ impl<C: Chain, B: Backend> App<C, B> {
             world: world_sender,
         };
         let reconciler = Reconciler::new(settings, parts).await?;
+        let answers = challenges::Parts {
+            chain: Arc::clone(&chain),
+            attestor: Arc::clone(&attestor),
+            world: world.clone(),
+            spool: spool.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+        };
         let settler = Settler::new(settlement::Parts {
             chain: Arc::clone(&chain),
             attestor,
@@ -187,6 +197,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             metrics: metrics.clone(),
             hooks: config.hooks.clone(),
         });
+        let challenges = Challenges::with_endorsed(answers, settler.endorsed());
         let errands = (Arc::clone(&chain), spool.clone(), facts.clone(), Arc::clone(&clock));
         let tls_address = addresses.tls.map(|tls| config.ingress.tls_address(tls.port()));
         let router = api::router(api::Parts {
@@ -206,6 +217,7 @@ impl<C: Chain, B: Backend> App<C, B> {
             reconciler,
             settler,
             funds,
+            challenges,
             errands,
             carrier: None,
             keeper: None,
@@ -278,6 +290,7 @@ impl<C: Chain, B: Backend> App<C, B> {
         }
         tasks.spawn(self.settler.run(shutdown.clone()));
         tasks.spawn(self.funds.run(shutdown.clone()));
+        tasks.spawn(self.challenges.run(shutdown.clone()));
         match self.keeper {
             Some(keeper) => drop(tasks.spawn(keeper.run(shutdown.clone()))),
             None => tracing::info!(

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
-    AttestedKeys, ChainSnapshot, EndedLease, Endorsement, ProviderView, Submission,
+    AttestedKeys, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement, OpenChallenges,
+    ProviderView, Submission,
 };
 use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
 use casemate_provider_core::SignedUsageRecord;
@@ -78,6 +79,16 @@ pub trait Chain: Send + Sync + 'static {
         &self,
         live: BTreeSet<LeaseId>,
     ) -> impl Future<Output = Result<Vec<EndedLease>, ChainError>> + Send;
+
+    /// Challenges that this provider has to answer.
+    fn challenges(&self) -> impl Future<Output = Result<OpenChallenges, ChainError>> + Send;
+
+    /// Answers a challenge.
+    fn answer(
+        &self,
+        challenge: u64,
+        answer: ChallengeAnswer,
+    ) -> impl Future<Output = Result<(), ChainError>> + Send;
 
     /// Closes a lease.
     fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;

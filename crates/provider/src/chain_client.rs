@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use anyhow::Context;
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
-    self, AttestedKeys, Call, ChainClient, ChainSnapshot, EndedLease, Endorsement, ProviderView,
-    Submission,
+    self, AttestedKeys, Call, ChainClient, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement,
+    OpenChallenges, ProviderView, Submission,
 };
 use casemate_evidence::Sources;
 use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256};
@@ -180,6 +180,14 @@ impl Chain for NodeChain {
 
     async fn ended_leases(&self, live: BTreeSet<LeaseId>) -> Result<Vec<EndedLease>, ChainError> {
         self.client.ended_leases(&self.key.public_key().0, &live).await.map_err(translate)
+    }
+
+    async fn challenges(&self) -> Result<OpenChallenges, ChainError> {
+        self.client.challenges_of(&self.key.public_key().0).await.map_err(translate)
+    }
+
+    async fn answer(&self, challenge: u64, answer: ChallengeAnswer) -> Result<(), ChainError> {
+        self.client.answer(&self.key, challenge, answer).await.map(drop).map_err(translate)
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

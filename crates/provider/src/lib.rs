@@ -4,6 +4,7 @@
 //! - [`reconciler`]: finalised leases and running pods in, backend calls and routes out.
 //! - [`settlement`]: attests agents, claims, settles and closes on chain.
 //! - [`attestation`]: asks the pods' agents for the evidence that they are paid for.
+//! - [`challenges`]: answers who asks for evidence, logs and leaves of batches on chain.
 //! - `cluster`: keeps the control plane itself attested.
 //! - [`courier`]: brings secrets from vaults to pods that wait for them.
 //! - [`ingress`]: HTTP by host name, TCP by port and TLS by server name, to the pods that the
@@ -22,6 +23,7 @@ pub mod api;
 pub mod app;
 pub mod attestation;
 pub mod chain;
+pub mod challenges;
 mod cluster;
 pub mod config;
 pub mod courier;

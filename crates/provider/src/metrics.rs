@@ -62,6 +62,10 @@ pub struct Metrics {
     pub low_funds: Gauge,
     /// Runs of the operator's programs by outcome.
     pub hooks: Family<Kind, Counter>,
+    /// Challenges by what became of them: `asked`, `answered`, `missed`; `failed` counts tries.
+    pub challenges: Family<Kind, Counter>,
+    /// Challenges that are open.
+    pub challenges_open: Gauge,
     /// Failures of the backend, spool or ingress by place.
     pub failures: Family<Kind, Counter>,
 }
@@ -77,6 +81,8 @@ impl Default for Metrics {
         let requests: Family<Kind, Counter> = Family::default();
         let failures = Family::default();
         let log_chunks: Family<Kind, Counter> = Family::default();
+        let challenges: Family<Kind, Counter> = Family::default();
+        let challenges_open: Gauge = Gauge::default();
         let (block_number, block_time) = (Gauge::default(), Gauge::default());
         let attestations = Family::default();
         let (standings, standing_seconds_left) = (Gauge::default(), Gauge::default());
@@ -137,6 +143,16 @@ impl Default for Metrics {
             low_funds.clone(),
         );
         registry.register("hooks", "Runs of the operator's programs by outcome", hooks.clone());
+        registry.register(
+            "challenges",
+            "Challenges on chain by what became of them",
+            challenges.clone(),
+        );
+        registry.register(
+            "challenges_open",
+            "Challenges on chain that are open",
+            challenges_open.clone(),
+        );
         registry.register("failures", "Failures by place", failures.clone());
         Self {
             registry: Arc::new(registry),
@@ -159,6 +175,8 @@ impl Default for Metrics {
             log_chunks,
             low_funds,
             hooks,
+            challenges,
+            challenges_open,
             failures,
         }
     }

@@ -2,9 +2,11 @@
 //! claimed, offers that still hold, events, which pods and ports were given out. SQLite in WAL mode
 //! with full synchronisation: what was answered for is on disk.
 
+mod batches;
 mod logs;
 mod tree;
 
+pub use batches::LeafPlace;
 pub use logs::{ChunksAdded, KeptChunk, KeptLease, KeptLog};
 
 use std::{
@@ -109,6 +111,7 @@ impl Spool {
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
         connection.execute_batch(logs::SCHEMA).map_err(failed)?;
+        connection.execute_batch(batches::SCHEMA).map_err(failed)?;
         for (what, value) in [("chain", genesis_hash), ("account", account)] {
             let stored: Vec<u8> = connection
                 .query_row(

@@ -116,7 +116,7 @@ impl<T: Config> Pallet<T> {
 
         if paid > 0 {
             lease.escrow = lease.escrow.checked_sub(paid).ok_or(Error::<T>::Overflow)?;
-            lease.add_claim(paid, as_of, now);
+            lease.add_claim(paid, now);
         }
         lease.claimed_at = now;
         let exhausted = lease.escrow == 0 && lease.exhausted_at.is_none();

@@ -10,7 +10,14 @@ impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
     fn parties(id: LeaseId) -> Option<Parties<AccountId32>> {
         let lease = Leases::<T>::get(id)?;
         let is_live = !lease.is_over();
-        Some(Parties { publisher: lease.publisher, provider: lease.provider, is_live })
+        let logs_until = match lease.state {
+            LeaseState::Closing { at, .. } | LeaseState::Ended { at, .. } => {
+                Some(at.saturating_add(lease.terms.retention_seconds.into()))
+            }
+            LeaseState::Pending | LeaseState::Active => None,
+        };
+        let Lease { publisher, provider, .. } = lease;
+        Some(Parties { publisher, provider, is_live, logs_until })
     }
 
     fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {

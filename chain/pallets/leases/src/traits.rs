@@ -15,6 +15,8 @@ pub struct Parties<AccountId> {
     pub provider: AccountId,
     /// Whether it has not been closed.
     pub is_live: bool,
+    /// First second at which its logs need not be kept any more, once it was closed.
+    pub logs_until: Option<UnixSeconds>,
 }
 
 /// What the newest claimed record of a replica says.
@@ -47,8 +49,8 @@ pub trait LeaseProofs<AccountId> {
     /// There is no such lease.
     fn penalise(lease: LeaseId) -> Result<Balance, DispatchError>;
 
-    /// A claim by a record that was put under a batch's root at `as_of`: windows that have passed
-    /// since then have passed for it.
+    /// A claim by a record that was put under a batch's root at `as_of`: nothing later can be in it.
+    /// It may be contested as long as any other claim that is made now, for nobody has seen it before.
     ///
     /// # Errors
     /// All that a claim can be refused for.

@@ -241,10 +241,11 @@ impl Lease {
         allowed > 0 && now > self.claimed_at.saturating_add(allowed)
     }
 
-    /// Adds a claim that is made, or was anchored, at `as_of`.
-    pub(crate) fn add_claim(&mut self, amount: Balance, as_of: UnixSeconds, now: UnixSeconds) {
+    /// Adds a claim: to the present period, whenever its record was signed or put into a batch, so that
+    /// nobody is paid for what the publisher had no whole period to contest.
+    pub(crate) fn add_claim(&mut self, amount: Balance, now: UnixSeconds) {
         self.mature(now);
-        let number = self.terms.period_of(as_of);
+        let number = self.terms.period_of(now);
         if self.terms.is_final(number, now) {
             self.final_due = self.final_due.saturating_add(amount);
             return;

@@ -33,6 +33,7 @@ fn every_command_has_help_and_json() {
         "update",
         "stop",
         "attest",
+        "challenge",
         "secret",
         "manifest",
         "image",

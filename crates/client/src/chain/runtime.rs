@@ -63,6 +63,10 @@ const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
         with = "::subxt::utils::Static<::casemate_primitives::LogHead>"
     ),
     substitute_type(
+        path = "casemate_primitives::logs::LogChunkHeader",
+        with = "::subxt::utils::Static<::casemate_primitives::LogChunkHeader>"
+    ),
+    substitute_type(
         path = "casemate_primitives::price::Prices",
         with = "::subxt::utils::Static<::casemate_primitives::Prices>"
     ),

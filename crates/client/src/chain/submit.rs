@@ -266,6 +266,8 @@ pub enum ChainEvent {
         /// First second at which it counts no more.
         expires_at: UnixSeconds,
     },
+    /// Something about challenges and batches.
+    Proofs(super::ProofsEvent),
     /// A deployment has a new manifest or was stopped.
     DeploymentChanged {
         /// Which.
@@ -561,6 +563,14 @@ fn chain_event(
                 return Ok(None);
             };
             super::attestation::event(event)
+        }
+        "Proofs" => {
+            let runtime::Event::Proofs(event) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            super::proofs::event(event)
         }
         "Deployments" => {
             let runtime::Event::Deployments(event) =

@@ -131,11 +131,13 @@ async fn advance(
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
-            // Of no lease, or of nothing that a snapshot has.
+            // Of no lease, or of nothing that a snapshot has; what challenges do to a lease, the
+            // lease's own events say.
             ChainEvent::Appraised(_)
             | ChainEvent::ClusterAttested { .. }
             | ChainEvent::Complained { .. }
-            | ChainEvent::CommitteeExecuted { .. } => {}
+            | ChainEvent::CommitteeExecuted { .. }
+            | ChainEvent::Proofs(_) => {}
         }
     }
     for lease in touched {

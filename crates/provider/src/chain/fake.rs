@@ -8,8 +8,9 @@ use std::{
 
 use casemate_attestation::{Grade, TcbStatus, TrustRoots};
 use casemate_client::chain::{
-    AgentView, AttestedKeys, ChainSnapshot, EndedLease, Endorsement, LeaseState, LeaseView,
-    PeriodView, ProviderView, StandingView, Submission,
+    AgentView, AttestedKeys, ChainSnapshot, ChallengeAnswer, ChallengeView, EndedLease,
+    Endorsement, LeaseState, LeaseView, OpenChallenges, PeriodView, ProviderView, StandingView,
+    Submission,
 };
 use casemate_primitives::{
     AccountBytes, AgentPublicKey, Balance, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex,
@@ -39,6 +40,8 @@ pub enum Call {
     Payout(LeaseId),
     /// [`Chain::forget`].
     Forget(LeaseId),
+    /// [`Chain::answer`].
+    Answer(u64),
 }
 
 #[derive(Debug)]
@@ -57,6 +60,9 @@ struct State {
     cluster: Option<(Submission, UnixSeconds)>,
     /// Settled leases as they were, and when they were closed.
     ended: BTreeMap<LeaseId, (LeaseView, UnixSeconds)>,
+    challenges: Vec<ChallengeView>,
+    answers: Vec<(u64, ChallengeAnswer)>,
+    answer_refusals: VecDeque<&'static str>,
     calls: Vec<(Call, Result<(), ChainError>)>,
 }
 
@@ -85,6 +91,9 @@ impl FakeChain {
             cluster_refusals: VecDeque::new(),
             cluster: None,
             ended: BTreeMap::new(),
+            challenges: Vec::new(),
+            answers: Vec::new(),
+            answer_refusals: VecDeque::new(),
             calls: Vec::new(),
         };
         Self {
@@ -154,6 +163,28 @@ impl FakeChain {
     /// Whether calls get through from now on.
     pub fn set_reachable(&self, reachable: bool) {
         self.lock().reachable = reachable;
+    }
+
+    /// Asks the provider for something, in a new block.
+    pub fn challenge(&self, challenge: ChallengeView) {
+        self.lock().challenges.push(challenge);
+        self.block(|_| ());
+    }
+
+    /// Ends a challenge that was not answered, in a new block.
+    pub fn conclude(&self, id: u64) {
+        self.lock().challenges.retain(|challenge| challenge.id != id);
+        self.block(|_| ());
+    }
+
+    /// The next answer is refused with this name. Several queue up.
+    pub fn refuse_next_answer(&self, name: &'static str) {
+        self.lock().answer_refusals.push_back(name);
+    }
+
+    /// Answers that took effect.
+    pub fn answers(&self) -> Vec<(u64, ChallengeAnswer)> {
+        self.lock().answers.clone()
     }
 
     /// Changes the provider's entry in the registry.
@@ -463,6 +494,40 @@ impl Chain for FakeChain {
         let now = state.snapshot.time;
         let ended = state.ended.values().map(|(lease, at)| ended_view(lease, *at, now));
         Ok(ended.filter(|lease| !live.contains(&lease.id)).collect())
+    }
+
+    async fn challenges(&self) -> Result<OpenChallenges, ChainError> {
+        let state = self.lock();
+        if !state.reachable {
+            return Err(ChainError::Unreachable("the test says so".into()));
+        }
+        let block = state.snapshot.block_number;
+        Ok(OpenChallenges { block, challenges: state.challenges.clone() })
+    }
+
+    async fn answer(&self, challenge: u64, answer: ChallengeAnswer) -> Result<(), ChainError> {
+        let (refusal, until) = {
+            let mut state = self.lock();
+            let missing = state.needs_collateral && state.certificates.is_empty();
+            let refusal = missing.then_some("CertificateUnknown");
+            let until = state.challenges.iter().find(|open| open.id == challenge);
+            let until = until.map(|open| open.until);
+            (refusal.or_else(|| state.answer_refusals.pop_front()), until)
+        };
+        self.call(Call::Answer(challenge), |snapshot| {
+            let until = until.ok_or("ChallengeUnknown")?;
+            if let Some(refusal) = refusal {
+                return Err(refusal);
+            }
+            if snapshot.block_number >= until {
+                return Err("WindowOver");
+            }
+            Ok(())
+        })?;
+        let mut state = self.lock();
+        state.answers.push((challenge, answer));
+        state.challenges.retain(|open| open.id != challenge);
+        Ok(())
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

@@ -133,7 +133,8 @@ impl<B: Backend> Reconciler<B> {
     /// Drops what is kept of leases whose retention is over.
     pub(super) async fn sweep_logs(&self) {
         let live = self.snapshot.leases.keys().copied().collect();
-        match self.parts.spool.sweep_logs(live, self.snapshot.time).await {
+        let before = self.snapshot.time.saturating_sub(CHALLENGE_SLACK_SECONDS);
+        match self.parts.spool.sweep_logs(live, before).await {
             Ok(0) => (),
             Ok(leases) => tracing::info!(leases, "their logs' retention is over"),
             Err(err) => tracing::error!(%err, "cannot sweep the logs"),
@@ -144,3 +145,5 @@ impl<B: Backend> Reconciler<B> {
 /// At most 4 MiB of one pod in one look.
 const BATCHES_MAX: usize = 16;
 const DROPPED_TOLD_SECONDS: u64 = 3600;
+/// A challenge that came before the end of the retention may be answered for ten minutes after it.
+const CHALLENGE_SLACK_SECONDS: u64 = 3_600;

@@ -1,10 +1,10 @@
 use super::*;
 
-const GENESIS: Hash256 = [1; 32];
-const ACCOUNT: AccountBytes = [2; 32];
-const KEY: RecordKey = (LeaseId(1), 0, [3; 32]);
+pub(super) const GENESIS: Hash256 = [1; 32];
+pub(super) const ACCOUNT: AccountBytes = [2; 32];
+pub(super) const KEY: RecordKey = (LeaseId(1), 0, [3; 32]);
 
-fn record(sequence: u64) -> SignedUsageRecord {
+pub(super) fn record(sequence: u64) -> SignedUsageRecord {
     let record = UsageRecord {
         lease: LeaseId(1),
         replica: 0,

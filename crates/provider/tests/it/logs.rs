@@ -21,7 +21,7 @@ use crate::world::{GENESIS, World, manifest, now, provider_key, until};
 
 const SECRET: [u8; 32] = [0x42; 32];
 
-fn sealed(name: &str, replicas: u16) -> String {
+pub(crate) fn sealed(name: &str, replicas: u16) -> String {
     let plain = manifest(name, &format!("{name}.localhost"), 8000, replicas, "");
     let mut manifest = Manifest::from_json(plain.as_bytes()).unwrap();
     let key = LogKey::new(public_key(&SECRET).unwrap()).unwrap();
@@ -29,12 +29,12 @@ fn sealed(name: &str, replicas: u16) -> String {
     String::from_utf8(manifest.to_canonical_json()).unwrap()
 }
 
-fn pod(lease: LeaseId, replica: ReplicaIndex) -> PodId {
+pub(crate) fn pod(lease: LeaseId, replica: ReplicaIndex) -> PodId {
     PodId { lease, replica, version: 1 }
 }
 
 /// Lets a pod write this many lines, each in a chunk of its own. Returns its agent's log.
-async fn write(world: &World, id: PodId, lines: std::ops::Range<u64>) -> Tree {
+pub(crate) async fn write(world: &World, id: PodId, lines: std::ops::Range<u64>) -> Tree {
     let running = async || {
         let pods = world.backend.list().await.unwrap();
         pods.iter().find(|pod| pod.id == id)?.agent_key
@@ -50,7 +50,7 @@ async fn write(world: &World, id: PodId, lines: std::ops::Range<u64>) -> Tree {
 }
 
 /// Waits until the provider keeps as many chunks as the agent has sealed.
-async fn kept(client: &ProviderClient, tree: &Tree) -> LogInfo {
+pub(crate) async fn kept(client: &ProviderClient, tree: &Tree) -> LogInfo {
     until("the chunks are spooled", async || {
         let logs = client.kept_logs(tree.lease).await.ok()?;
         logs.into_iter().find(|log| log.key.0 == tree.key && log.chunks >= tree.head.chunks)
@@ -149,8 +149,9 @@ async fn output_is_proved_after_pod_and_lease_are_gone_until_its_retention_is_ov
     let charlie = world.client(dev::charlie()).records(lease, None, 0).await.unwrap_err();
     assert_eq!(charlie.refusal_code(), Some(RefusalCode::NotFound));
 
-    // The spool is swept at each start, and each minute.
-    world.chain.block(|snapshot| snapshot.time = ended_at + 3601);
+    // The spool is swept at each start, and each minute; an hour after the retention, as a challenge may
+    // be open at its end.
+    world.chain.block(|snapshot| snapshot.time = ended_at + 2 * 3600 + 1);
     world.kill().await;
     world.run().await;
     let alice = world.client(dev::alice());

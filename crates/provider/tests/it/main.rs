@@ -5,6 +5,7 @@
 mod agent;
 mod api;
 mod attestation;
+mod challenges;
 mod cluster;
 mod courier;
 mod front;

@@ -17,7 +17,7 @@ use casemate_client::{
 use casemate_manifest::Manifest;
 use casemate_primitives::{DeploymentId, LeaseId, Resources, TeeKind, blake2_256};
 use casemate_provider::{
-    App, Config,
+    App, Chain as _, Config,
     app::Deps,
     attestation::{Attestor, ClusterAttestor, Evidence, EvidenceError, Wanted},
     chain::fake::FakeChain,
@@ -249,6 +249,11 @@ impl World {
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(async move { app.run(shutdown).await.unwrap() });
         self.running = Some((stop, task, addresses));
+    }
+
+    /// The chain's newest block.
+    pub(crate) fn height(&self) -> u32 {
+        self.chain.snapshots().borrow().block_number
     }
 
     /// Where it takes TLS.

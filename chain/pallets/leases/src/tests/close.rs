@@ -178,9 +178,14 @@ fn an_ended_lease_stays_until_claims_are_final_and_logs_are_kept_no_longer() {
         record.log = casemate_primitives::LogHead { root: [5; 32], chunks: 3 };
         assert_ok!(claim(record));
         assert_noop!(Leases::forget(origin(stranger()), LEASE), Error::<Test>::NotEnded);
+        let parties = || <Leases as crate::LeaseProofs<_>>::parties(LEASE).unwrap();
+        assert_eq!((parties().is_live, parties().logs_until), (true, None));
         assert_ok!(Leases::close(origin(publisher()), LEASE));
+        let kept = Some(Now::get() + 5_000);
+        assert_eq!((parties().is_live, parties().logs_until), (false, kept));
         let free = Balances::balance(&publisher());
         assert_ok!(Leases::settle(origin(provider()), LEASE));
+        assert_eq!((parties().is_live, parties().logs_until), (false, kept));
         // The unspent rest is free at once; what was claimed waits for its time.
         let earned = 50 * PRICE_PER_SECOND;
         assert_eq!(Balances::balance(&publisher()), free + DEPOSIT - earned);

@@ -193,7 +193,7 @@ fn a_log_never_gets_shorter() {
 }
 
 #[test]
-fn a_claim_out_of_a_batch_counts_from_the_batch_on() {
+fn a_claim_out_of_a_batch_can_be_contested_for_a_whole_period_however_old_the_batch_is() {
     build_and_execute(|| {
         open_with_periods();
         let as_of = |record: UsageRecord, at: u64| {
@@ -208,13 +208,18 @@ fn a_claim_out_of_a_batch_counts_from_the_batch_on() {
         let later = record_after(None, 200);
         assert_noop!(as_of(later, anchored), Error::<Test>::RecordInFuture);
         assert_ok!(as_of(first, anchored));
-        assert_eq!((lease().open_amount(), lease().final_due), (0, 10 * PRICE_PER_SECOND));
+        // Nobody has seen it before now: it is not final, and not for a whole period.
+        assert_eq!((lease().open_amount(), lease().final_due), (10 * PRICE_PER_SECOND, 0));
         assert_noop!(as_of(first, anchored), Error::<Test>::RecordOld);
-        // A batch of the last period joins that one; one from the future is of now.
         let second = record_after(Some(&first), 10);
         assert_ok!(as_of(second, Now::get() - 70));
+        // A batch from the future is of now.
         assert_ok!(as_of(record_after(Some(&second), 10), Now::get() + 1_000));
         let numbers: Vec<u64> = lease().open.iter().map(|period| period.number).collect();
-        assert_eq!(numbers, [Now::get() / 100 - 1, Now::get() / 100]);
+        assert_eq!(numbers, [Now::get() / 100]);
+        pass(99);
+        assert_noop!(Leases::payout(origin(provider()), LEASE), Error::<Test>::NothingDue);
+        assert_ok!(Leases::contest(origin(publisher()), LEASE));
+        assert_eq!(lease().open_amount(), 0);
     });
 }
