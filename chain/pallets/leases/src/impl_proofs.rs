@@ -21,9 +21,9 @@ impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
     }
 
     fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {
-        let Agent { key, sequence, recorded_to, log, evidence, .. } =
+        let Agent { key, sequence, recorded_to, log, evidence, has_ended, .. } =
             Agents::<T>::get(id, replica).filter(|agent| agent.sequence > 0)?;
-        Some(Anchor { key, sequence, recorded_to, log, evidence })
+        Some(Anchor { key, sequence, recorded_to, log, evidence, has_ended })
     }
 
     fn penalise(id: LeaseId) -> Result<Balance, DispatchError> {

@@ -32,6 +32,8 @@ pub struct Anchor {
     pub log: LogHead,
     /// The evidence that it names.
     pub evidence: Hash256,
+    /// Whether it says that the app has ended by itself: the key's last record.
+    pub has_ended: bool,
 }
 
 /// What proofs and challenges need of leases.

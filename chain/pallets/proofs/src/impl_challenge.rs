@@ -91,7 +91,8 @@ impl<T: Config> Pallet<T> {
     /// Whether a provider can be expected to show evidence of a replica, now: asked when a challenge is
     /// made, and again before its silence is held against it. A lease that was closed is not run, and an
     /// agent whose standing has ended (expired, or because its platform or workload is accepted no more)
-    /// has no evidence that would be accepted. What else excuses a pod from running belongs here.
+    /// has no evidence that would be accepted. Where the agent has signed that its app has ended, no pod
+    /// has to run. What else excuses a pod from running belongs here.
     pub(crate) fn ensure_owes_evidence(
         lease: LeaseId,
         replica: ReplicaIndex,
@@ -99,6 +100,8 @@ impl<T: Config> Pallet<T> {
         let parties = T::Leases::parties(lease).ok_or(Error::<T>::LeaseUnknown)?;
         ensure!(parties.is_live, Error::<T>::LeaseClosed);
         ensure!(T::Evidence::is_standing(lease, replica), Error::<T>::NotAttested);
+        let has_ended = T::Leases::anchor(lease, replica).is_some_and(|anchor| anchor.has_ended);
+        ensure!(!has_ended, Error::<T>::AppEnded);
         Ok(parties)
     }
 

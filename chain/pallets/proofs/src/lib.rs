@@ -229,8 +229,8 @@ pub mod pallet {
             /// What went from the lease's open periods back to its escrow.
             returned: Balance,
         },
-        /// A challenge ended without a loser: the lease was closed, or its agent's standing ended,
-        /// before the window was over.
+        /// A challenge ended without a loser: the lease was closed, its agent's standing ended, or the
+        /// app ended by itself, before the window was over.
         Void {
             /// Number of the challenge.
             challenge: ChallengeId,
@@ -267,6 +267,8 @@ pub mod pallet {
         LeaseClosed,
         /// No agent of this replica has standing: there is nobody whose evidence could be asked for.
         NotAttested,
+        /// The replica's agent has signed that its app has ended by itself: no pod has to run.
+        AppEnded,
         /// No record of this replica was claimed: its log is under no head yet.
         NotAnchored,
         /// The log under the newest claimed record, or the batch, has no such index.

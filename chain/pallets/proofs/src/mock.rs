@@ -195,7 +195,14 @@ impl pallet_leases::LeaseProofs<u64> for Leases {
 
 /// What the newest claimed record of the tests' agent says.
 pub(crate) fn anchor(sequence: u64, recorded_to: UnixSeconds, log: LogHead) -> Anchor {
-    Anchor { key: crate::tests::key(), sequence, recorded_to, log, evidence: [0; 32] }
+    Anchor {
+        key: crate::tests::key(),
+        sequence,
+        recorded_to,
+        log,
+        evidence: [0; 32],
+        has_ended: false,
+    }
 }
 
 /// In place of `pallet-attestation`.
@@ -292,7 +299,8 @@ impl pallet_proofs::BenchmarkHelper<u64> for Leases {
         log: LogHead,
     ) -> Result<(LeaseId, ReplicaIndex), frame_benchmarking::BenchmarkError> {
         let (sequence, recorded_to) = (1, Now::get());
-        let anchor = Anchor { key, sequence, recorded_to, log, evidence: [0; 32] };
+        let anchor =
+            Anchor { key, sequence, recorded_to, log, evidence: [0; 32], has_ended: false };
         let known = Known {
             publisher: PUBLISHER,
             provider: *provider,

@@ -103,6 +103,15 @@ fn an_agent_without_standing_is_not_asked_for_evidence() {
 }
 
 #[test]
+fn a_pod_whose_app_has_ended_is_not_asked_for_evidence_but_for_its_log() {
+    ready(|| {
+        lease(1, |lease| lease.anchors.get_mut(&0).unwrap().has_ended = true);
+        assert_noop!(challenge(STRANGER, EVIDENCE), Error::<Test>::AppEnded);
+        assert_ok!(challenge(STRANGER, log_chunk(0)));
+    });
+}
+
+#[test]
 fn a_provider_does_not_challenge_itself() {
     ready(|| {
         assert_noop!(challenge(PROVIDER, EVIDENCE), Error::<Test>::OwnProvider);

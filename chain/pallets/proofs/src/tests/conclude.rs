@@ -124,6 +124,18 @@ fn evidence_that_nobody_would_accept_any_more_is_not_owed() {
 }
 
 #[test]
+fn an_app_that_ends_before_the_window_is_over_costs_its_provider_nothing() {
+    ready(|| {
+        let id = challenged(STRANGER, EVIDENCE);
+        lease(1, |lease| lease.anchors.get_mut(&0).unwrap().has_ended = true);
+        pass_blocks(WindowBlocks::get() + 1);
+        assert_ok!(conclude(id));
+        System::assert_last_event(Event::Void { challenge: id, provider: PROVIDER }.into());
+        assert_eq!(Providers::staked(&PROVIDER), 40 * CASE);
+    });
+}
+
+#[test]
 fn challenging_one_s_own_provider_frees_less_stake_than_it_burns() {
     ready(|| {
         // All stake is on its way out, locked for an hour; the stranger is the provider's friend.
