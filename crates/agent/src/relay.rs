@@ -65,7 +65,6 @@ struct Waiting {
     bytes: usize,
     /// The frame that is on its way.
     is_sending: bool,
-    dropped: u64,
 }
 
 impl Relay {

@@ -152,3 +152,50 @@ async fn a_pod_that_was_lost_or_stopped_has_not_ended() {
     assert_eq!(last.record.state, PodState::Running);
     backend.purge().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_of_every_container_is_sealed() {
+    let mut harness = LocalHarness::new().await;
+    let backend = harness.open().await;
+    let secret = [0x55; 32];
+    let recipient = casemate_logs::public_key(&secret).unwrap();
+    let script = |word: &str| {
+        format!("echo {word} speaks; trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    };
+    let image = pod(pod_id(1), "true", &json!({}), &json!({})).manifest.spec.containers[0]
+        .image
+        .to_string();
+    let container = |name: &str| {
+        json!({ "name": name, "image": image, "command": shell(&script(name)),
+                "resources": { "cpu": "500m", "memory": "64Mi", "storage": "16Mi" } })
+    };
+    let containers = json!([container("app"), container("db"), container("cache")]);
+    let logs = json!({ "recipient": hex::encode(recipient) });
+    let spec = json!({ "containers": containers, "logs": logs });
+    let pod = pod(pod_id(1), "true", &json!({}), &spec);
+    backend.apply(&pod).await.unwrap();
+    expect(&backend, pod.id, |s| s.phase == PodPhase::Running { ready: true }).await;
+    let start = Instant::now();
+    let mut said = Vec::new();
+    while said.len() < 3 {
+        assert!(start.elapsed() < PATIENCE, "{said:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let Some(batch) = backend.log_chunks(pod.id).await.unwrap() else { continue };
+        said = batch
+            .chunks
+            .iter()
+            .flat_map(|chunk| casemate_logs::open(chunk, &[1; 32], &secret).unwrap())
+            .filter(|line| line.text.ends_with(b"speaks"))
+            .map(|line| (line.container, String::from_utf8(line.text).unwrap()))
+            .collect();
+    }
+    said.sort();
+    let line = |container: Option<&str>, word: &str| {
+        (container.map(str::to_owned), format!("{word} speaks"))
+    };
+    assert_eq!(said, [line(None, "app"), line(Some("cache"), "cache"), line(Some("db"), "db")]);
+    let plain = crate::harness::lines(&backend, pod.id).await;
+    assert!(plain.iter().all(|line| !line.text.contains("speaks")), "{plain:?}");
+    backend.purge().await.unwrap();
+    assert_eq!(harness.things(), Vec::<String>::new());
+}
