@@ -193,7 +193,6 @@ pub(crate) struct VerdictArgs {
     pub(crate) upheld: bool,
     /// There is nothing in it: the deposit is the accused's
     #[arg(long)]
-    #[expect(dead_code, reason = "what is not upheld is rejected; the word is for people")]
     pub(crate) rejected: bool,
 }
 
