@@ -19,8 +19,13 @@ fn decoded<T: Decode + Encode + PartialEq + std::fmt::Debug>(data: &[u8]) -> Opt
     Some(value)
 }
 
-/// A provider's offer.
+/// A provider's offer, or a publisher's proposal of new prices.
 pub(crate) fn quote(data: &[u8]) {
+    if let Some(amendment) = decoded::<Amendment>(data) {
+        let payload = amendment.signing_payload(&GENESIS);
+        assert!(payload.starts_with(&Amendment::SIGNING_CONTEXT.encode()));
+        assert_ne!(payload, amendment.signing_payload(&[8; 32]));
+    }
     let Some(quote) = decoded::<Quote>(data) else { return };
     assert!(quote.signing_payload(&GENESIS).starts_with(&Quote::SIGNING_CONTEXT.encode()));
     let all: Option<Resources> = quote.resources.checked_mul(u32::from(quote.replicas));

@@ -24,7 +24,7 @@ pub(crate) use dev::DevArgs;
 pub(crate) use dispute::ComplaintKindArg;
 pub(crate) use dispute::{
     AmendArgs, ArbiterCommand, ComplainArgs, ComplaintArgs, DecideArgs, MisconductArgs,
-    OfLeaseArgs, PriceArgs, ProviderAmendArgs, ReputationArgs, ResolveArgs,
+    OfLeaseArgs, PriceArgs, ProviderAmendArgs, ReputationArgs, VerdictArgs,
 };
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{

@@ -169,7 +169,7 @@ pub(crate) enum ArbiterCommand {
     /// completes two thirds has it carried out.
     Decide(DecideArgs),
     /// Decide a complaint
-    Resolve(ResolveArgs),
+    Resolve(VerdictArgs),
 }
 
 /// `casemate arbiter decide`
@@ -185,12 +185,11 @@ pub(crate) struct DecideArgs {
 
 /// `casemate arbiter resolve`
 #[derive(Args, Debug)]
-#[group(id = "verdict", required = true, multiple = false, args = ["upheld", "rejected"])]
-pub(crate) struct ResolveArgs {
+pub(crate) struct VerdictArgs {
     /// The complaint's number
     pub(crate) complaint: u64,
     /// It is right: the accused's score falls
-    #[arg(long)]
+    #[arg(long, required_unless_present = "rejected", conflicts_with = "rejected")]
     pub(crate) upheld: bool,
     /// There is nothing in it: the deposit is the accused's
     #[arg(long)]

@@ -5,7 +5,7 @@ use casemate_client::chain::Motion;
 use crate::{
     amount::Amount,
     chain_ops::{Chain, refunded_in},
-    cli::{ArbiterCommand, DecideArgs, ResolveArgs},
+    cli::{ArbiterCommand, DecideArgs, VerdictArgs},
     commands::lease::dispute::any_lease,
     context::Context,
     failure::{Failure, OrFail as _, fail},
@@ -34,7 +34,7 @@ async fn decide(context: &Context, args: &DecideArgs) -> anyhow::Result<()> {
     show(context, ("lease", lease.0), &motion)
 }
 
-async fn resolve(context: &Context, args: &ResolveArgs) -> anyhow::Result<()> {
+async fn resolve(context: &Context, args: &VerdictArgs) -> anyhow::Result<()> {
     let signer = context.signer()?;
     let chain = Chain::connect(context).await?;
     let complaint = args.complaint;

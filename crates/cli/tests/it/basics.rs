@@ -40,6 +40,8 @@ fn every_command_has_help_and_json() {
         "key",
         "account",
         "provider",
+        "reputation",
+        "arbiter",
         "dev",
         "config",
         "completions",
@@ -48,6 +50,51 @@ fn every_command_has_help_and_json() {
         assert_eq!(run.code, 0, "{}", run.text());
         assert!(run.stdout.contains("--output <FORMAT>"), "{}", run.text());
     }
+}
+
+#[test]
+fn disputes_are_asked_for_rightly_or_not_at_all() {
+    let home = Home::new();
+    for command in [
+        "show",
+        "contest",
+        "expire-contest",
+        "misconduct",
+        "evict",
+        "amend",
+        "complain",
+        "complaints",
+        "withdraw-complaint",
+        "expire-complaint",
+    ] {
+        assert_eq!(home.run(&["lease", command, "--help"]).code, 0, "{command}");
+        assert_eq!(home.run(&["lease", command]).code, 2, "{command} of what?");
+    }
+    for (wrong, told) in [
+        (&["lease", "complain", "1", "--kind", "data-lost"][..], "--text"),
+        (&["lease", "complain", "1", "--kind", "boredom", "--text", "x"], "boredom"),
+        (&["lease", "complain", "1", "--text", "x"], "--kind"),
+        (&["lease", "amend", "1", "--signed", "f", "--price-cpu", "1"], "cannot be used with"),
+        (&["lease", "amend", "1", "--price-cpu", "1.5"], "did you mean"),
+        (&["lease", "withdraw-complaint", "mine"], "mine"),
+        (&["arbiter", "decide", "1"], "--to-publisher"),
+        (&["arbiter", "decide", "1", "--to-publisher", "101%"], "0% to 100%"),
+        (&["arbiter", "resolve", "1"], "--upheld"),
+        (&["arbiter", "resolve", "1", "--upheld", "--rejected"], "cannot be used with"),
+        (&["provider", "notice"], "LEASE"),
+        (&["reputation", "nobody"], "nobody"),
+    ] {
+        let run = home.run(wrong);
+        assert_eq!(run.code, 2, "{}", run.text());
+        assert!(run.stderr.contains(told), "{told}: {}", run.text());
+    }
+    // What is wrong with a text or a time is found before a key or a node is asked for.
+    let run = home.run(&["lease", "complain", "1", "--kind", "other", "--text", " "]);
+    assert_eq!(run.code, 2, "{}", run.text());
+    assert!(run.stderr.contains("says nothing"), "{}", run.text());
+    let run = home.run(&["provider", "amend", "1", "--price-cpu", "1", "--valid-for", "3601"]);
+    assert_eq!(run.code, 2, "{}", run.text());
+    assert!(run.stderr.contains("3600 seconds"), "{}", run.text());
 }
 
 #[test]
