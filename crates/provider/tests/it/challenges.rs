@@ -131,7 +131,12 @@ async fn an_answer_that_does_not_work_out_is_tried_again_until_it_does() {
     answered(&world, 1).await;
     let refused = world.chain.failed_calls();
     assert_eq!(refused.len(), 1, "nothing is paid for evidence that is none: {refused:?}");
-    metric(&world, "casemate_provider_challenges_total{kind=\"failed\"} 3\n").await;
+    // More where the daemon had not yet seen that the agent has standing.
+    let tries = |text: &str| {
+        let name = "casemate_provider_challenges_total{kind=\"failed\"} ";
+        text.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok())
+    };
+    until("three tries in vain", async || tries(&world.metrics().await).filter(|n| *n >= 3)).await;
     metric(&world, "casemate_provider_challenges_total{kind=\"asked\"} 1\n").await;
     // The chain is not there, and comes back.
     world.chain.set_reachable(false);
