@@ -537,6 +537,7 @@ fn chain_event(
                 Leases::Funded { lease, .. }
                 | Leases::SpendRateSet { lease, .. }
                 | Leases::Activated { lease, .. }
+                | Leases::AppEnded { lease, .. }
                 | Leases::FundsExhausted { lease }
                 | Leases::FundsLow { lease, .. }
                 | Leases::PaidOut { lease, .. }
