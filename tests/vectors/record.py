@@ -17,7 +17,8 @@ QUANTITIES = [
     ("egress_mib", 8),
     ("ingress_mib", 8),
 ]
-STATES = ["running", "sleeping"]
+STATES = {"running": b"\0", "sleeping": b"\1"}
+STATES.update({f"ended {code}": bytes([2, code]) for code in range(256)})
 
 # Field and kind: a number is the width of an unsigned integer, little endian.
 RECORD = [
@@ -69,7 +70,7 @@ def _encode(layout, fields):
             if len(part) != 32 or part.hex() != value:
                 raise ValueError(f"`{name}` is no hash")
         elif kind == "state":
-            part = bytes([STATES.index(value)])
+            part = STATES[value]
         elif kind == "quantities":
             if list(value) != [quantity for quantity, _ in QUANTITIES]:
                 raise ValueError(f"`{name}` has other quantities")
@@ -101,6 +102,7 @@ def _width(kind):
 
 
 def offset_of(field):
+    """Of a record before its end: the one state with a code comes last."""
     offset = 0
     for name, kind in RECORD:
         if name == field:
@@ -112,16 +114,20 @@ def offset_of(field):
 def _decode(layout, data):
     fields, at = {}, 0
     for name, kind in layout:
-        part = data[at : at + _width(kind)]
-        at += _width(kind)
-        if len(part) != _width(kind):
+        width = _width(kind)
+        if kind == "state" and data[at : at + 1] == b"\2":
+            width = 2
+        part = data[at : at + width]
+        at += width
+        if len(part) != width:
             raise Malformed("truncated")
         if kind == "hash":
             fields[name] = part.hex()
         elif kind == "state":
-            if part[0] >= len(STATES):
+            states = [state for state, encoded in STATES.items() if encoded == part]
+            if not states:
                 raise Malformed("unknown state")
-            fields[name] = STATES[part[0]]
+            fields[name] = states[0]
         elif kind == "quantities":
             fields[name] = _decode(QUANTITIES, part)
         else:
@@ -154,6 +160,8 @@ def _is_one_pod(a, b):
 
 def follows(a, b):
     """Whether `b` is the link right after `a`."""
+    if a["state"].startswith("ended"):
+        return False
     a_sequence, _, a_to, a_running, a_chunks = _numbers(a)
     b_sequence, b_from, b_to, b_running, b_chunks = _numbers(b)
     return (
@@ -179,6 +187,8 @@ def contradiction(a, b):
     b_sequence, b_from, b_to, b_running, b_chunks = _numbers(b)
     if a_sequence == b_sequence:
         return "forked"
+    if a["state"].startswith("ended"):
+        return "after the end"
     if b_from < a_to or b_to < b_from:
         return "span"
     if not (_grows(a["total"], b["total"]) and _grows(a["actual"], b["actual"])):

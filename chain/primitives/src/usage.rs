@@ -273,7 +273,8 @@ impl UsageRecord {
     }
 
     /// How two records of one key contradict each other: each link takes up where the one before
-    /// ended, sums never fall, and nothing comes after the end of the app. `None` where both can be true, or are of different pods.
+    /// ended, sums never fall, and nothing comes after the end of the app. `None` where both can be
+    /// true, or are of different pods.
     ///
     /// The order of the two does not matter. That both are of one key is for the caller to check.
     pub fn contradiction(&self, other: &Self) -> Option<Contradiction> {
@@ -311,14 +312,14 @@ impl UsageRecord {
 pub enum Contradiction {
     /// Two records with one number.
     Forked,
+    /// The earlier one says that the app has ended, and is the agent's last.
+    AfterEnd,
     /// The later one's time begins before the earlier one's ends, or ends before it begins.
     Span,
     /// A sum is smaller in the later one.
     Total,
     /// The log is shorter in the later one, or another one of the same length.
     Log,
-    /// The earlier one says that the app has ended, and is the agent's last.
-    AfterEnd,
     /// The later one comes right after and does not name the earlier one, or begins after its end.
     Link,
 }
@@ -327,12 +328,12 @@ impl core::fmt::Display for Contradiction {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Forked => "two different records have the same sequence number",
-            Self::Span => "the time of the later record begins before the earlier one ends",
-            Self::Total => "a total of the later record is below that of the earlier one",
-            Self::Log => "the log of the later record does not go on where the earlier one's ended",
             Self::AfterEnd => {
                 "the earlier record says that the app has ended, and nothing comes after that"
             }
+            Self::Span => "the time of the later record begins before the earlier one ends",
+            Self::Total => "a total of the later record is below that of the earlier one",
+            Self::Log => "the log of the later record does not go on where the earlier one's ended",
             Self::Link => "the later record does not name the one right before it",
         })
     }

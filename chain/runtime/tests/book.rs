@@ -162,7 +162,7 @@ fn the_worked_numbers_of_the_page_on_economics_come_out() {
     assert_eq!(144 * 4 * CASE / 10_000, 576 * CASE / 10_000);
     assert!((6..8).contains(&(second * 86_400 * 10_000 / CASE / 576)), "a sixth");
     assert!(SAMPLE.contains("dispute = \"1h\"") && SAMPLE.contains("grace = \"10m\""));
-    assert!(SAMPLE.contains("deposit_covers = \"1h\"") && SAMPLE.contains("silence = \"0s\""));
+    assert!(SAMPLE.contains("deposit_covers = \"1h\"") && SAMPLE.contains("silence = \"6h\""));
     says(
         ECONOMICS,
         &[
@@ -200,6 +200,7 @@ fn the_worked_numbers_of_the_page_on_economics_come_out() {
                 short(stake / 50),
                 stake / 50 / hour
             ),
+            format!("`silence = \"6h\"` that is {} CASE", case(6 * hour)),
             format!("two periods at most: here {} CASE", case(2 * hour)),
             format!("The loss of {} CASE", short(stake / 50)),
             format!(

@@ -1,7 +1,7 @@
 //! Bytes and proofs of somebody who is not trusted: none of them panics, none has two readings.
 
 use casemate_primitives::{
-    merkle, Amendment, Hash256, LogChunk, LogChunkHeader, LogHead, UsageRecord,
+    merkle, Amendment, Hash256, LogChunk, LogChunkHeader, LogHead, PodState, UsageRecord,
 };
 use codec::{Decode, DecodeAll, Encode, MaxEncodedLen};
 use proptest::{collection::vec, prelude::*};
@@ -25,10 +25,15 @@ fn hash() -> impl Strategy<Value = Hash256> {
 /// A record out of any bytes that are long enough for one.
 fn record() -> impl Strategy<Value = UsageRecord> {
     let length = UsageRecord::default().encode().len();
-    vec(any::<u8>(), length).prop_map(|mut bytes| {
+    let state = prop_oneof![
+        Just(PodState::Running),
+        Just(PodState::Sleeping),
+        any::<u8>().prop_map(|code| PodState::Ended { code }),
+    ];
+    (vec(any::<u8>(), length), state).prop_map(|(mut bytes, state)| {
         // The one byte that has not 256 meanings.
-        bytes[STATE_AT] %= 2;
-        UsageRecord::decode_all(&mut bytes.as_slice()).unwrap()
+        bytes[STATE_AT] = 0;
+        UsageRecord { state, ..UsageRecord::decode_all(&mut bytes.as_slice()).unwrap() }
     })
 }
 
@@ -88,8 +93,10 @@ proptest! {
             log: if more.log.chunks > a.log.chunks { more.log } else { a.log },
             ..more
         };
-        prop_assert!(a.sequence == u64::MAX || a.is_followed_by(&b));
-        prop_assert!(a.sequence == u64::MAX || !a.contradicts(&b));
+        let is_last = a.state.has_ended() || a.sequence == u64::MAX;
+        prop_assert!(is_last || a.is_followed_by(&b));
+        prop_assert!(is_last || !a.contradicts(&b));
+        prop_assert!(!a.state.has_ended() || a.contradicts(&b));
     }
 
     #[test]

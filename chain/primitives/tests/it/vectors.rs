@@ -10,7 +10,7 @@ use casemate_primitives::{
 use codec::{DecodeAll, Encode};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
-use made::{chain_of_records, extreme_records, pairs, GENESIS, OTHER_GENESIS};
+use made::{chain_of_records, extreme_records, pairs, GENESIS, MANIFEST, OTHER_GENESIS};
 use shown::*;
 
 /// The files are what this code says: `CASEMATE_BLESS=1 cargo test -p casemate-primitives` writes
@@ -87,6 +87,7 @@ fn records_document() -> RecordsDocument {
         signing_context: String::from_utf8(UsageRecord::SIGNING_CONTEXT.to_vec()).unwrap(),
         genesis_hash: hex::encode(GENESIS),
         other_genesis_hash: hex::encode(OTHER_GENESIS),
+        manifest_hash: hex::encode(MANIFEST),
         seed: hex::encode(signer.to_bytes()),
         other_seed: hex::encode(key(2).to_bytes()),
         key: hex::encode(signer.verifying_key().to_bytes()),
@@ -114,6 +115,7 @@ fn records_document() -> RecordsDocument {
 fn name_of(contradiction: Contradiction) -> &'static str {
     match contradiction {
         Contradiction::Forked => "forked",
+        Contradiction::AfterEnd => "after the end",
         Contradiction::Span => "span",
         Contradiction::Total => "total",
         Contradiction::Log => "log",
@@ -128,7 +130,7 @@ fn refused(signer: &SigningKey) -> Vec<Refused> {
     let (bytes, payload) = (record.encode(), record.signing_payload(&GENESIS));
     let (public, signature) = (signer.verifying_key().to_bytes(), sign(signer, &payload));
     let mut other_state = bytes.clone();
-    other_state[66] = 2;
+    other_state[66] = 3;
     let other_lease = UsageRecord { lease: LeaseId(record.lease.0 + 1), ..record };
     let old_payload = (b"casemate/usage-record/v1".as_slice(), GENESIS, &record).encode();
     // The first 32 bytes, as a number, that are no point of the curve.

@@ -7,13 +7,16 @@ use casemate_primitives::{
 
 pub(super) const GENESIS: Hash256 = [0xc5; 32];
 pub(super) const OTHER_GENESIS: Hash256 = [0xc6; 32];
+pub(super) const MANIFEST: Hash256 = [0x3a; 32];
 
 /// A pod of half a core, 256 MiB of memory, 1 GiB of disk and no GPU: ten seconds, ten asleep, ten
-/// more in which the host alone has counted traffic.
-pub(super) fn chain_of_records() -> [UsageRecord; 3] {
+/// more in which the host alone has counted traffic, and three until the app has ended by itself.
+pub(super) fn chain_of_records() -> [UsageRecord; 4] {
+    let (lease, replica) = (LeaseId(7), 1);
+    let key = super::key(1).verifying_key().to_bytes();
     let first = UsageRecord {
-        lease: LeaseId(7),
-        replica: 1,
+        lease,
+        replica,
         sequence: 1,
         previous: [0; 32],
         from: 1_790_000_000,
@@ -31,7 +34,7 @@ pub(super) fn chain_of_records() -> [UsageRecord; 3] {
         },
         host_measured: HostMeasured(0),
         log: LogHead { root: [0x10; 32], chunks: 1 },
-        evidence: [0xee; 32],
+        evidence: UsageRecord::evidence_id(&GENESIS, lease, replica, &MANIFEST, &key),
     };
     let second = UsageRecord {
         sequence: 2,
@@ -59,8 +62,19 @@ pub(super) fn chain_of_records() -> [UsageRecord; 3] {
         log: LogHead { root: [0x20; 32], chunks: 4 },
         ..first
     };
+    let fourth = UsageRecord {
+        sequence: 4,
+        previous: third.hash(),
+        from: 1_790_000_030,
+        to: 1_790_000_033,
+        state: PodState::Ended { code: 137 },
+        running_seconds: 23,
+        total: held(23, 3, 1),
+        ..third
+    };
     assert!(first.is_followed_by(&second) && second.is_followed_by(&third));
-    [first, second, third]
+    assert!(third.is_followed_by(&fourth));
+    [first, second, third, fourth]
 }
 
 fn held(seconds: u64, egress_mib: u64, ingress_mib: u64) -> Quantities {
@@ -106,14 +120,34 @@ type PairCase = (&'static str, UsageRecord, UsageRecord, Option<Contradiction>);
 
 /// Two records of one key, and how they contradict each other.
 pub(super) fn pairs() -> Vec<PairCase> {
-    use Contradiction::{Forked, Link, Log, Span, Total};
-    let [first, second, third] = chain_of_records();
+    use Contradiction::{AfterEnd, Forked, Link, Log, Span, Total};
+    let [first, second, third, ended] = chain_of_records();
     let change = |mut record: UsageRecord, change: fn(&mut UsageRecord)| {
         change(&mut record);
         record
     };
     let later = |alter| change(change(third, |r| r.sequence = 9), alter);
     vec![
+        ("the end after the rest", third, ended, None),
+        (
+            "another exit code under one number",
+            ended,
+            change(ended, |r| r.state = PodState::Ended { code: 0 }),
+            Some(Forked),
+        ),
+        (
+            "a record right after the end",
+            ended,
+            UsageRecord {
+                sequence: 5,
+                previous: ended.hash(),
+                from: ended.to,
+                state: PodState::Running,
+                ..ended
+            },
+            Some(AfterEnd),
+        ),
+        ("a record long after the end", ended, later(|r| r.from = u64::MAX), Some(AfterEnd)),
         ("neighbours", first, second, None),
         ("one left out between them", first, third, None),
         ("the same record twice", first, first, None),
