@@ -3,6 +3,7 @@
 //! Everything that a person or the CI does more than once is a command here, so that README,
 //! guides and `.ci/run` can be one line each.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line for people")]
 
 mod bench;

@@ -6,6 +6,7 @@
 //! the caller over [`Quote::signing_payload`] and [`UsageRecord::signing_payload`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, clippy::unwrap_used))]
 
 extern crate alloc;
 

@@ -1,5 +1,7 @@
 //! Prices and what quantities cost under them.
 
+#![allow(clippy::cast_possible_truncation, reason = "codec's derive casts indices of variants")]
+
 use crate::{Balance, Quantities, Resources};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;

@@ -95,19 +95,13 @@ impl Known {
             |path: &[String]| !parts.is_empty() && path.windows(parts.len()).any(|w| w == parts);
         self.tests.iter().any(|test| {
             let modules = &test[..test.len() - 1];
-            is_in(modules) || (!is_module && test.ends_with_parts(parts))
+            is_in(modules) || (!is_module && ends_with(test, parts))
         })
     }
 }
 
-trait EndsWith {
-    fn ends_with_parts(&self, parts: &[&str]) -> bool;
-}
-
-impl EndsWith for Vec<String> {
-    fn ends_with_parts(&self, parts: &[&str]) -> bool {
-        self.len().checked_sub(parts.len()).is_some_and(|from| self[from..] == *parts)
-    }
+fn ends_with(test: &[String], parts: &[&str]) -> bool {
+    test.len().checked_sub(parts.len()).is_some_and(|from| test[from..] == *parts)
 }
 
 enum Line {

@@ -36,7 +36,6 @@ fn scaled(amount: Balance, factor: u64) -> Balance {
 }
 
 /// `a * b / 2^64`, rounded down.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of 128 bits has 64")]
 fn high(a: u64, b: u64) -> u64 {
     ((u128::from(a) * u128::from(b)) >> 64) as u64
 }

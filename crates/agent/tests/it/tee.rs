@@ -538,3 +538,22 @@ fn clients_that_say_nothing_do_not_keep_others_away_for_the_idle_time() {
     agent.signal("TERM");
     agent.wait();
 }
+
+#[test]
+fn an_agent_whose_app_has_ended_shows_evidence_and_signs_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = serve(dir.path());
+    let (mut config, given) = pod_with(&socket, shell("exit 5"), &json!({}));
+    config.signer.as_mut().unwrap().record_interval_ms = 100;
+    let mut agent = Agent::start_in_pod(&config, &given);
+    agent.expect(|k| matches!(k, EventKind::AppExited { code: 5, last: true }));
+    // It was quicker than anybody could ask.
+    let attested = attest(&agent, &config);
+    let records = crate::checked_records(&agent);
+    let last = records.last().unwrap();
+    assert_eq!(last.state, casemate_primitives::PodState::Ended { code: 5 });
+    drop(attested);
+    agent.signal("TERM");
+    assert_eq!(agent.wait(), 5);
+    assert_eq!(crate::checked_records(&agent), records, "the last record is the last");
+}

@@ -41,7 +41,7 @@ pub(super) async fn notice(context: &Context, lease: &str) -> anyhow::Result<()>
     let block = chain.give_notice(&signer, lease).await?;
     let at = chain.details(lease).await?.and_then(|details| details.reclaim_at);
     let agreed = u64::from(details.terms.reclaim_seconds);
-    let at = at.unwrap_or(now.saturating_add(agreed));
+    let at = at.unwrap_or_else(|| now.saturating_add(agreed));
     context.printer.note(format!(
         "You may close lease {lease} in {}; your daemon does it then, if it runs",
         duration_text(at.saturating_sub(now))
