@@ -28,7 +28,7 @@ use sp_runtime::{
 };
 
 /// Hundredth of a [`CASE`].
-const CENT: Balance = CASE / 100;
+pub(crate) const CENT: Balance = CASE / 100;
 /// Part of a block that ordinary transactions may fill.
 const NORMAL_DISPATCH_RATIO: Perbill = Perbill::from_percent(75);
 /// One hour of blocks at the default slot length.
