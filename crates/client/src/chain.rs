@@ -3,10 +3,12 @@
 //! [`ChainClient`] reads and submits, [`watch_leases`] follows finality. What comes out are views
 //! ([`LeaseView`] …) that know nothing of the client underneath.
 
+mod assets;
 mod attestation;
 mod client;
 mod cluster;
 mod collateral;
+mod config;
 mod error;
 mod read;
 mod runtime;
@@ -14,6 +16,7 @@ mod submit;
 mod types;
 mod watch;
 
+pub use assets::AssetView;
 pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
 pub use client::ChainClient;
 pub use cluster::ClusterView;

@@ -1,7 +1,7 @@
 //! Transactions and what they did.
 
 use casemate_primitives::{
-    AccountBytes, AgentSignature, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId,
+    AccountBytes, AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId,
     ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
 };
 use subxt::{
@@ -155,6 +155,15 @@ pub enum Call {
         /// The agent's signature.
         signature: AgentSignature,
     },
+    /// Send money in a registered asset.
+    TransferAsset {
+        /// Which.
+        asset: u32,
+        /// To whom.
+        to: AccountBytes,
+        /// How much.
+        amount: Balance,
+    },
     /// Send money.
     Transfer {
         /// To whom.
@@ -301,6 +310,10 @@ impl ChainClient {
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
+            Call::TransferAsset { asset, to, amount } => {
+                let to = MultiAddress::Id(AccountId32(to));
+                self.send(signer, &tx.assets().transfer_keep_alive(asset, to, amount)).await
+            }
             Call::Transfer { to, amount } => {
                 let to = MultiAddress::Id(AccountId32(to));
                 self.send(signer, &tx.balances().transfer_keep_alive(to, amount)).await
@@ -323,8 +336,12 @@ impl ChainClient {
                 .map_err(|err| ChainError::Unreachable(err.to_string()))?;
             // The node's answer knows its pool, but a transaction just sent may not be there yet.
             let nonce = nonces.get(&account).map_or(from_node, |next| from_node.max(*next));
-            let params =
-                DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS).build();
+            let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS);
+            let params = match self.fee_asset {
+                Asset::Native => params,
+                asset => params.tip_of(0, Static(asset)),
+            };
+            let params = params.build();
             let mut at = self.at_finalised().await?.transactions();
             match at.sign_and_submit_then_watch(call, signer, params).await {
                 Ok(progress) => {
