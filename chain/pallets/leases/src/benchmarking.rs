@@ -11,12 +11,17 @@ use casemate_primitives::{
 use frame_benchmarking::v2::*;
 use frame_support::{
     storage::{storage_prefix, unhashed},
-    traits::{fungible::Mutate, Get},
+    traits::{
+        fungibles::{Inspect, Unbalanced},
+        tokens::Precision,
+        Get,
+    },
     BoundedVec,
 };
 use frame_system::RawOrigin;
 use pallet_attestation::{genesis_hash, AgentRegistry, AttestedKeys};
 use pallet_deployments::DeploymentRegistry;
+use pallet_money::AdmittedAssets;
 use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
 use sp_runtime::{AccountId32, MultiSignature, Permill};
 
@@ -51,6 +56,19 @@ struct Sides {
     key: sr25519::Public,
 }
 
+/// What leases are paid in: an asset costs more to move than the native token.
+const ASSET: Asset = Asset::Registered(900);
+
+/// Gives `who` money.
+fn endow<T: Config>(asset: Asset, who: &AccountId32, amount: Balance) {
+    if let Asset::Registered(id) = asset {
+        T::Admission::admit_for_benchmark(id);
+    }
+    let given = T::Assets::increase_balance(asset, who, amount, Precision::Exact);
+    let supply = T::Assets::total_issuance(asset).saturating_add(given.unwrap_or_default());
+    T::Assets::set_total_issuance(asset, supply);
+}
+
 /// Sets the runtime's clock (`pallet-timestamp` has no trait for it). A mock has a clock of its
 /// own, which stays as it is.
 fn set_clock() {
@@ -83,7 +101,8 @@ where
         .required(&capacity)
         .max(<T as pallet_providers::Config>::StakeMin::get());
     for who in [&publisher, &provider] {
-        <T as Config>::Currency::set_balance(who, stake.saturating_mul(4) + 1_000 * CASE);
+        endow::<T>(Asset::Native, who, stake.saturating_mul(4) + 1_000 * CASE);
+        endow::<T>(ASSET, who, 1_000 * CASE);
     }
     let lists = (0..8).map(|id| PriceList { asset: Asset::Registered(id), prices: PRICES });
     let lists = BoundedVec::truncate_from(lists.collect());
@@ -207,7 +226,8 @@ pub(crate) fn lease_with_many_agents<T: Config>(
     manifest_hash: Hash256,
 ) {
     let publisher: AccountId32 = account("publisher", 0, 0);
-    <T as Config>::Currency::set_balance(&publisher, 1_000 * CASE);
+    endow::<T>(Asset::Native, &publisher, 1_000 * CASE);
+    endow::<T>(ASSET, &publisher, 1_000 * CASE);
     let manifest = ManifestRef { hash: manifest_hash, size: MANIFEST_SIZE_MAX };
     let deployment = T::Deployments::create(&publisher, DeploymentKind::Service, manifest);
     let lease = lease_between::<T>(
@@ -234,7 +254,7 @@ pub(crate) fn lease_with_many_agents<T: Config>(
 
 fn terms<T: Config>() -> LeaseTerms {
     LeaseTerms {
-        asset: Asset::Native,
+        asset: ASSET,
         prices: PRICES,
         notice_seconds: T::NoticeSecondsMax::get(),
         grace_seconds: T::GraceSecondsMax::get(),

@@ -1,10 +1,10 @@
 //! The end of a lease: close, settle, forget.
 
 use crate::*;
-use casemate_primitives::{EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
+use casemate_primitives::{Asset, Balance, EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
 use frame_support::{
     ensure,
-    traits::{fungible::hold::Mutate, tokens::Precision, Defensive},
+    traits::{Defensive, Get},
 };
 use pallet_attestation::AttestedKeys;
 use pallet_deployments::DeploymentRegistry;
@@ -44,12 +44,26 @@ impl<T: Config> Pallet<T> {
         // As much as it would have earned in the silence that it was allowed. Half of it makes up to
         // the publisher for the outage; the rest is burnt, so that nobody gains by failing a lease of
         // its own.
-        let price = lease.price_per_second().ok_or(Error::<T>::Overflow)?;
-        let penalty = price.saturating_mul(lease.terms.silence_seconds.into());
+        let penalty = Self::silence_penalty(&lease).ok_or(Error::<T>::Overflow)?;
         let slashed = T::Providers::slash(&lease.provider, penalty, &lease.publisher, penalty / 2);
         let Slashed { amount, rewarded } = slashed;
         Self::deposit_event(Event::ProviderSlashed { lease: id, amount, rewarded });
         Self::end(id, lease, who, now, EndReason::ProviderSilent)
+    }
+
+    /// What silence costs the provider, in the native token that stakes are in; `None` on overflow.
+    fn silence_penalty(lease: &Lease) -> Option<Balance> {
+        match lease.terms.asset {
+            Asset::Native => {
+                let price = lease.price_per_second()?;
+                Some(price.saturating_mul(lease.terms.silence_seconds.into()))
+            }
+            // What the asset is worth is for no pool to say, which anybody can move.
+            Asset::Registered(_) => {
+                let stake = T::Providers::required(&lease.resources_total()?);
+                Some(T::SilencePenaltyShare::get() * stake)
+            }
+        }
     }
 
     pub(crate) fn do_give_notice(who: AccountId32, id: LeaseId) -> DispatchResult {
@@ -104,9 +118,12 @@ impl<T: Config> Pallet<T> {
         at: UnixSeconds,
         reason: EndReason,
     ) -> DispatchResult {
-        let refunded = core::mem::take(&mut lease.escrow);
-        let publisher = &lease.publisher;
-        T::Currency::release(&HoldReason::Escrow.into(), publisher, refunded, Precision::Exact)?;
+        // What can't be given back now (the asset is frozen) stays held; it must keep neither the
+        // provider's capacity nor the lease's end.
+        let refunded = match Self::release(&lease, lease.escrow) {
+            Ok(()) => core::mem::take(&mut lease.escrow),
+            Err(_) => 0,
+        };
         if let Some(resources) =
             lease.resources_total().defensive_proof("was computed when the lease was opened")
         {
@@ -131,6 +148,7 @@ impl<T: Config> Pallet<T> {
         let mut lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(matches!(lease.state, LeaseState::Ended { .. }), Error::<T>::NotEnded);
         lease.mature(Self::now());
+        Self::refund(id, &mut lease)?;
         Self::pay_out(id, &mut lease)?;
         ensure!(Self::is_done(id, &lease), Error::<T>::StillNeeded);
         Self::remove(id, &lease);

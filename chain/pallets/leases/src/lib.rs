@@ -35,13 +35,14 @@ use frame_support::pallet_prelude::*;
 pub mod pallet {
     use super::*;
     use casemate_primitives::{
-        AgentPublicKey, AgentSignature, Amendment, Balance, DeploymentId, DeploymentKind,
+        AgentPublicKey, AgentSignature, Amendment, Asset, Balance, DeploymentId, DeploymentKind,
         EndReason, LeaseId, ManifestRef, Prices, Quote, QuoteNonce, ReplicaIndex, UsageRecord,
     };
-    use frame_support::traits::{fungible, UnixTime};
+    use frame_support::traits::{fungibles, UnixTime};
     use frame_system::pallet_prelude::*;
     use pallet_attestation::AttestedKeys;
     use pallet_deployments::DeploymentRegistry;
+    use pallet_money::AdmittedAssets;
     use pallet_providers::{ProviderRegistry, ProviderStake};
     use sp_runtime::{AccountId32, MultiSignature, Permill};
 
@@ -55,10 +56,11 @@ pub mod pallet {
     pub trait Config:
         frame_system::Config<RuntimeEvent: From<Event<Self>>, AccountId = AccountId32>
     {
-        /// Holds the escrow and pays out of it.
-        type Currency: fungible::Inspect<AccountId32, Balance = Balance>
-            + fungible::Mutate<AccountId32>
-            + fungible::hold::Mutate<AccountId32, Reason = Self::RuntimeHoldReason>;
+        /// Holds the escrow and pays out of it, in the native token and in every registered asset.
+        type Assets: fungibles::Inspect<AccountId32, AssetId = Asset, Balance = Balance>
+            + fungibles::hold::Mutate<AccountId32, Reason = Self::RuntimeHoldReason>;
+        /// Which assets take new money.
+        type Admission: AdmittedAssets;
         /// The composite hold reason of the runtime.
         type RuntimeHoldReason: From<HoldReason>;
         /// The chain's clock.
@@ -95,6 +97,10 @@ pub mod pallet {
         /// Least that a publisher puts down to contest.
         #[pallet::constant]
         type ContestDepositMin: Get<Balance>;
+        /// Part of the stake behind a lease's resources that a silent provider loses where the lease is
+        /// not paid in the native token, so that no price of a pool decides about a stake.
+        #[pallet::constant]
+        type SilencePenaltyShare: Get<Permill>;
         /// How long arbiters have to decide, in seconds.
         #[pallet::constant]
         type ArbitrationSeconds: Get<u64>;
@@ -240,6 +246,20 @@ pub mod pallet {
             /// What the publisher got back.
             refunded: Balance,
         },
+        /// What could not be given back when it was due has been given back.
+        Refunded {
+            /// Of which.
+            lease: LeaseId,
+            /// How much.
+            amount: Balance,
+        },
+        /// The deposit of a contest can't be moved now: it stays held with the lease's money.
+        DepositKept {
+            /// Of which.
+            lease: LeaseId,
+            /// How much.
+            amount: Balance,
+        },
         /// Final claims were paid out.
         PaidOut {
             /// Of which.
@@ -349,9 +369,11 @@ pub mod pallet {
         Replicas,
         /// Notice or grace is longer than the chain allows.
         TermsTooLong,
-        /// Leases can only be paid in the native token.
-        AssetNotSupported,
-        /// Less than the quote's least deposit.
+        /// The asset is not admitted, or takes no new money: choose another one.
+        AssetNotAdmitted,
+        /// The provider can't take the asset: it has to open an account in it (`assets.touch`).
+        ProviderWithoutAccount,
+        /// Less than the quote's or the asset's least deposit.
         DepositTooSmall,
         /// The spend rate is below the price of the resources.
         SpendRateTooLow,
@@ -528,7 +550,8 @@ pub mod pallet {
             Self::do_forget_nonce(provider, nonce)
         }
 
-        /// Pay out what is final: to the provider, less the treasury's share.
+        /// Pay out what is final: to the provider, less the treasury's share. Of a settled lease, give
+        /// back what could not be given back before (the asset was frozen).
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(9)]

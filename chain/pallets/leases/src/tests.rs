@@ -1,6 +1,7 @@
 //! Tests enter by the calls; each ends in `try_state` of all three pallets.
 
 mod amend;
+mod assets;
 mod claim;
 mod close;
 mod contest;

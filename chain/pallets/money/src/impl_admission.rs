@@ -57,9 +57,20 @@ impl<T: Config> AdmittedAssets for Pallet<T> {
         }
     }
 
+    fn least(asset: Asset) -> Balance {
+        match asset {
+            Asset::Native => 0,
+            Asset::Registered(id) => Admitted::<T>::get(id).map_or(0, |a| a.deposit_min),
+        }
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn admit_for_benchmark(asset: u32) {
+        if Admitted::<T>::contains_key(asset) {
+            return;
+        }
         let symbol = Symbol::truncate_from(alloc::format!("B{asset}X").into_bytes());
+        T::BenchmarkHelper::register(asset, &symbol, 6);
         let deposit_min = T::Assets::minimum_balance(asset);
         Admitted::<T>::insert(
             asset,

@@ -41,7 +41,8 @@ mod runtime {
     pub type Purposes = purposes;
 }
 
-/// Two purposes that money is held for.
+/// Two purposes that money is held for. The macro makes public items.
+#[allow(unreachable_pub)]
 #[frame_support::pallet]
 pub(crate) mod purposes {
     #[pallet::pallet]

@@ -8,7 +8,11 @@ pub trait AdmittedAssets {
     /// native token always is.
     fn deposit_min(asset: Asset) -> Option<Balance>;
 
-    /// Put a registered asset on the list, for a benchmark of the pallet that asks.
+    /// The same, also of an asset that takes no new money; 0 for the native token and where nothing is
+    /// known.
+    fn least(asset: Asset) -> Balance;
+
+    /// Register an asset and put it on the list, for a benchmark of the pallet that asks.
     #[cfg(feature = "runtime-benchmarks")]
     fn admit_for_benchmark(asset: u32);
 }

@@ -72,7 +72,7 @@ fn terms_are_bounded() {
         refused(|q| q.replicas = 65, Error::<Test>::Replicas);
         refused(|q| q.terms.notice_seconds = u32::MAX, Error::<Test>::TermsTooLong);
         refused(|q| q.terms.grace_seconds = u32::MAX, Error::<Test>::TermsTooLong);
-        refused(|q| q.terms.asset = Asset::Registered(1), Error::<Test>::AssetNotSupported);
+        refused(|q| q.terms.asset = Asset::Registered(9), Error::<Test>::AssetNotAdmitted);
         refused(|q| q.terms.deposit_min = DEPOSIT + 1, Error::<Test>::DepositTooSmall);
         refused(|q| q.terms.prices.memory_mib_second = u128::MAX, Error::<Test>::Overflow);
         refused(|q| q.terms.prices.cpu_millicore_second = 3, Error::<Test>::SpendRateTooLow);
