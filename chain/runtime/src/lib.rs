@@ -2,6 +2,8 @@
 //! place of sudo, and Casemate's own pallets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+// The macro that wires the pallets recurs for each of them.
+#![recursion_limit = "256"]
 // The SDK's macros make public items without documentation and without Debug.
 #![allow(missing_docs, missing_debug_implementations)]
 
