@@ -10,8 +10,8 @@ use casemate_attestation::{
 };
 use casemate_client::{
     chain::{
-        AccountBalance, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement,
-        Included, LeaseView, ProviderView, Submission,
+        AccountBalance, Appraised, AssetView, Call, ChainClient, ChainError, ChainEvent,
+        Endorsement, Included, LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
 };
@@ -26,6 +26,7 @@ use crate::{
     address::Address,
     amount::Amount,
     appraisal::CollateralOnChain,
+    asset::{AssetAmount, find},
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -110,7 +111,14 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
 impl Chain {
     /// Connects to the node of the settings.
     pub(crate) async fn connect(context: &Context) -> anyhow::Result<Self> {
-        Self::connect_to(&context.settings.rpc).await
+        let chain = Self::connect_to(&context.settings.rpc).await?;
+        let Some(symbol) = context.settings.fees_in.as_deref() else { return Ok(chain) };
+        if symbol.eq_ignore_ascii_case("CASE") {
+            return Ok(chain);
+        }
+        let list = chain.assets().await?;
+        let asset = find(symbol, &list)?.asset();
+        Ok(Self { client: chain.client.paying_fees_in(asset) })
     }
 
     /// Connects to a node.
@@ -280,6 +288,46 @@ impl Chain {
     ) -> anyhow::Result<String> {
         self.ensure_funds(signer, "the transfer", amount).await?;
         self.call(signer, Call::Transfer { to: to.0, amount }).await
+    }
+
+    /// Assets that leases may be paid in besides the native token.
+    pub(crate) async fn assets(&self) -> anyhow::Result<Vec<AssetView>> {
+        Ok(self.client.assets().await?)
+    }
+
+    /// Money of an account in one of them.
+    pub(crate) async fn asset_balance(
+        &self,
+        asset: &AssetView,
+        account: Address,
+    ) -> anyhow::Result<AccountBalance> {
+        Ok(self.client.balance_in(asset.asset(), &account.0).await?)
+    }
+
+    /// Sends money in an asset; says in which block.
+    pub(crate) async fn transfer_asset(
+        &self,
+        signer: &Signer,
+        to: Address,
+        amount: &AssetAmount<'_>,
+    ) -> anyhow::Result<String> {
+        let free = self.asset_balance(amount.asset, signer.address).await?.free;
+        let kept = self.client.minimum_balance(amount.asset.asset()).await?;
+        if free < amount.value.saturating_add(kept) {
+            let of = |value| AssetAmount { value, asset: amount.asset };
+            return fail(
+                Failure::new(format!(
+                    "the transaction of account {} was not done: it has {} free, the transfer is \
+                     {amount}, and {} must be there besides",
+                    signer.address,
+                    of(free),
+                    of(kept),
+                ))
+                .hint("get more money to the account, or choose a smaller amount"),
+            );
+        }
+        let (asset, amount) = (amount.asset.id, amount.value);
+        self.call(signer, Call::TransferAsset { asset, to: to.0, amount }).await
     }
 
     /// Creates a deployment and opens its lease.

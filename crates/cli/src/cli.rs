@@ -26,7 +26,7 @@ pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
 pub(crate) use vault::{VaultCommand, VaultGrantArgs, VaultInitArgs};
 
-use crate::{address::Address, amount::Amount, settings::GlobalArgs};
+use crate::{address::Address, asset::AnyAmount, settings::GlobalArgs};
 
 /// Run containers on hardware that you need not trust.
 #[derive(Debug, Parser)]
@@ -177,9 +177,11 @@ pub(crate) enum AccountCommand {
     Transfer {
         /// To whom
         to: Address,
-        /// How much, such as `1.5 CASE`
-        amount: Amount,
+        /// How much, such as `1.5 CASE`, or `20 tUSD` in an asset that the chain lists
+        amount: AnyAmount,
     },
+    /// List the assets that leases may be paid in besides CASE
+    Assets,
 }
 
 /// `casemate config`

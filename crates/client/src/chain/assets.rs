@@ -45,8 +45,11 @@ impl ChainClient {
             let entry = entry.map_err(ChainError::reading)?;
             let (id,) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
             let value = entry.value().decode().map_err(ChainError::reading)?;
+            // It is printed: what the chain does not let in is not believed of a node either.
             let symbol = String::from_utf8(value.symbol.0)
-                .map_err(|_| ChainError::Decode(format!("the symbol of asset {id} is no text")))?;
+                .ok()
+                .filter(|symbol| symbol.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+                .ok_or_else(|| ChainError::Decode(format!("the symbol of asset {id} is none")))?;
             let (decimals, deposit_min, open) = (value.decimals, value.deposit_min, value.open);
             assets.push(AssetView { id, symbol, decimals, deposit_min, open });
         }

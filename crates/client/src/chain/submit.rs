@@ -461,6 +461,8 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                     ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
                 }
                 Leases::Funded { lease, .. }
+                | Leases::Refunded { lease, .. }
+                | Leases::DepositKept { lease, .. }
                 | Leases::SpendRateSet { lease, .. }
                 | Leases::Activated { lease, .. }
                 | Leases::FundsExhausted { lease }
