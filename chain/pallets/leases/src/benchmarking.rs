@@ -309,6 +309,41 @@ where
     Ok((sides, id, key))
 }
 
+/// Authorises as many accounts as can be, and says which was the last.
+fn with_spenders<T: Config>(sides: &Sides, id: LeaseId) -> Result<AccountId32, BenchmarkError> {
+    let spender = |index| account("spender", index, 0);
+    for index in 0..SPENDERS_MAX {
+        let allowance = Some(DEPOSIT);
+        Pallet::<T>::do_authorise(sides.publisher.clone(), id, spender(index), allowance)?;
+    }
+    Ok(spender(SPENDERS_MAX - 1))
+}
+
+/// Has as many accounts put money into a lease as can; all of it is claimed where the publisher's is.
+fn with_depositors<T: Config>(id: LeaseId) -> Result<(), BenchmarkError> {
+    let gone = || BenchmarkError::Stop("the lease is there");
+    let mut lease = Leases::<T>::get(id).ok_or_else(gone)?;
+    // What was held before was the publisher's, and is spent first.
+    for index in 0..OTHERS_MAX {
+        let who: AccountId32 = account("depositor", index, 0);
+        endow::<T>(Asset::Native, &who, 1_000 * CASE);
+        endow::<T>(ASSET, &who, 1_000 * CASE);
+        Pallet::<T>::do_fund(who, id, DEPOSIT)?;
+    }
+    let more = DEPOSIT.saturating_mul(OTHERS_MAX.into());
+    if lease.final_due > 0 || lease.open_amount() > 0 {
+        let before = lease.escrow;
+        if let Some(period) = lease.open.first_mut() {
+            period.amount = period.amount.saturating_add(more);
+        } else {
+            lease.final_due = lease.final_due.saturating_add(more);
+        }
+        lease.escrow = before;
+        Leases::<T>::insert(id, lease);
+    }
+    Ok(())
+}
+
 /// The origin of arbiters or of governance.
 fn of_council<T: Config>(
     origin: Result<T::RuntimeOrigin, ()>,
@@ -358,15 +393,48 @@ mod benchmarks {
         Ok(())
     }
 
+    /// By the last of as many others as there can be.
     #[benchmark]
     fn fund() -> Result<(), BenchmarkError> {
-        let (sides, id) = pending::<T>()?;
-        let origin = signed::<T>(sides.publisher);
+        let (_, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
+        let origin = signed::<T>(account("depositor", OTHERS_MAX - 1, 0));
 
         #[extrinsic_call]
         _(origin, id, DEPOSIT);
 
-        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(2 * DEPOSIT));
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 2);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(expected));
+        Ok(())
+    }
+
+    /// The last of as many as there can be.
+    #[benchmark]
+    fn authorise() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        let spender = with_spenders::<T>(&sides, id)?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id, spender, Some(1));
+
+        let last = Spenders::<T>::get(id).last().map(|entry| entry.allowance);
+        assert_eq!(last, Some(1));
+        Ok(())
+    }
+
+    /// By the last of as many as there can be, with as many depositors.
+    #[benchmark]
+    fn fund_for() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
+        let origin = signed::<T>(with_spenders::<T>(&sides, id)?);
+
+        #[extrinsic_call]
+        _(origin, id, DEPOSIT);
+
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 2);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(expected));
         Ok(())
     }
 
@@ -402,6 +470,7 @@ mod benchmarks {
     #[benchmark]
     fn close() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         let origin = signed::<T>(sides.publisher);
 
@@ -416,6 +485,7 @@ mod benchmarks {
     #[benchmark]
     fn settle() -> Result<(), BenchmarkError> {
         let (sides, id, _) = active::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Pallet::<T>::do_close(sides.provider.clone(), id)?;
         let origin = signed::<T>(sides.provider);
@@ -431,11 +501,13 @@ mod benchmarks {
     #[benchmark]
     fn payout() -> Result<(), BenchmarkError> {
         let (_, id, _) = claimed::<T>(true)?;
+        with_depositors::<T>(id)?;
 
         #[extrinsic_call]
         _(signed::<T>(whitelisted_caller()), id);
 
-        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(DEPOSIT));
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 1);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(expected));
         Ok(())
     }
 
@@ -443,6 +515,7 @@ mod benchmarks {
     #[benchmark]
     fn forget() -> Result<(), BenchmarkError> {
         let (_, id, _) = claimed::<T>(true)?;
+        with_depositors::<T>(id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
                 lease.state = LeaseState::Ended { at: 0, reason: EndReason::Stopped };
@@ -473,6 +546,7 @@ mod benchmarks {
     #[benchmark]
     fn evict() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
@@ -533,6 +607,7 @@ mod benchmarks {
     #[benchmark]
     fn prove_misconduct() -> Result<(), BenchmarkError> {
         let (sides, id, key) = claimed::<T>(false)?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Pallet::<T>::do_contest(sides.publisher, id)?;
         let (a, by_a) = record::<T>(id, &key, 1)?;

@@ -17,7 +17,7 @@ impl<T: Config> Pallet<T> {
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(!lease.is_over(), Error::<T>::Closing);
         let is_out = lease.is_out_of_funds(now);
-        let reason = if who == lease.publisher {
+        let reason = if who == lease.publisher || Self::is_spender(id, &who) {
             EndReason::Stopped
         } else if is_out {
             EndReason::OutOfFunds
@@ -120,10 +120,7 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         // What can't be given back now (the asset is frozen) stays held; it must keep neither the
         // provider's capacity nor the lease's end.
-        let refunded = match Self::release(&lease, lease.escrow) {
-            Ok(()) => core::mem::take(&mut lease.escrow),
-            Err(_) => 0,
-        };
+        let refunded = Self::give_escrow_back(id, &mut lease).unwrap_or(0);
         if let Some(resources) =
             lease.resources_total().defensive_proof("was computed when the lease was opened")
         {
@@ -168,6 +165,7 @@ impl<T: Config> Pallet<T> {
         let _ = Agents::<T>::clear_prefix(id, REPLICAS_MAX.into(), None);
         ByProvider::<T>::remove(&lease.provider, id);
         ByPublisher::<T>::remove(&lease.publisher, id);
+        Spenders::<T>::remove(id);
         Leases::<T>::remove(id);
         Self::deposit_event(Event::Forgotten { lease: id });
     }

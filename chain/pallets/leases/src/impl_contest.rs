@@ -138,6 +138,7 @@ impl<T: Config> Pallet<T> {
         });
         if paid.is_err() {
             Self::keep_deposit(id, lease, contest)?;
+            Self::join_line(id, &lease.publisher, contest.deposit, true)?;
             let due = lease.final_due.checked_add(contest.deposit);
             lease.final_due = due.ok_or(Error::<T>::Overflow)?;
         }
@@ -152,6 +153,7 @@ impl<T: Config> Pallet<T> {
         });
         if released.is_err() {
             Self::keep_deposit(id, lease, contest)?;
+            Self::join_line(id, &lease.publisher, contest.deposit, false)?;
             Self::add_escrow(lease, contest.deposit)?;
         }
         Ok(())
@@ -168,7 +170,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Gives claimed money back: into the escrow, or to the publisher where that is settled.
+    /// Gives claimed money back: into the escrow, or to the publisher where that is settled. Where
+    /// others have put money into a settled lease, `payout` gives it back: there may be many.
     pub(crate) fn give_publisher(
         id: LeaseId,
         lease: &mut Lease,
@@ -177,15 +180,15 @@ impl<T: Config> Pallet<T> {
         if amount == 0 {
             return Ok(());
         }
-        let is_ended = matches!(lease.state, LeaseState::Ended { .. });
-        if is_ended && Self::release(lease, amount).is_ok() {
-            Self::deposit_event(Event::Refunded { lease: id, amount });
-            return Ok(());
+        Self::add_escrow(lease, amount)?;
+        if !Deposits::<T>::contains_key(id) {
+            // What can't be given back now waits in the escrow.
+            let _ = Self::refund(id, lease);
         }
-        Self::add_escrow(lease, amount)
+        Ok(())
     }
 
-    fn add_escrow(lease: &mut Lease, amount: Balance) -> DispatchResult {
+    pub(crate) fn add_escrow(lease: &mut Lease, amount: Balance) -> DispatchResult {
         lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
         lease.exhausted_at = None;
         lease.warned = lease.warnings_due();

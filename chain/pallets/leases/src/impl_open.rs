@@ -89,22 +89,6 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_fund(who: AccountId32, id: LeaseId, amount: Balance) -> DispatchResult {
-        ensure!(amount > 0, Error::<T>::ZeroAmount);
-        Self::try_mutate_open(id, |lease| {
-            ensure!(lease.publisher == who, Error::<T>::NotPublisher);
-            let asset = lease.terms.asset;
-            ensure!(T::Admission::deposit_min(asset).is_some(), Error::<T>::AssetNotAdmitted);
-            T::Assets::hold(asset, &HoldReason::Escrow.into(), &who, amount)?;
-            lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
-            lease.exhausted_at = None;
-            lease.warned = lease.warnings_due();
-            Ok(())
-        })?;
-        Self::deposit_event(Event::Funded { lease: id, amount });
-        Ok(())
-    }
-
     pub(crate) fn do_set_spend_rate(
         who: AccountId32,
         id: LeaseId,

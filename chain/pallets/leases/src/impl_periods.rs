@@ -1,6 +1,6 @@
 //! Final claims: paid out, to the provider and the treasury.
 
-use crate::*;
+use crate::{line::Part, *};
 use casemate_primitives::{Asset, Balance, LeaseId};
 use frame_support::{
     ensure,
@@ -40,21 +40,24 @@ impl<T: Config> Pallet<T> {
         let asset = terms.asset;
         let share = treasury_share.mul_floor(due);
         let amount = due.saturating_sub(share);
-        Self::transfer(asset, publisher, provider, amount)?;
+        let reason = HoldReason::Escrow.into();
+        for part in Self::take_first(id, publisher, amount)? {
+            Self::transfer(asset, &part.who, provider, part.amount)?;
+        }
         // A treasury without an account can't take less than the least balance: that is burnt, and
         // holds up nobody's pay.
+        let parts = Self::take_first(id, publisher, share)?;
         let is_taken = frame_support::storage::with_storage_layer(|| {
-            Self::transfer(asset, publisher, &T::Treasury::get(), share)
+            let treasury = T::Treasury::get();
+            parts
+                .iter()
+                .try_for_each(|part| Self::transfer(asset, &part.who, &treasury, part.amount))
         });
         if is_taken.is_err() {
-            T::Assets::burn_held(
-                asset,
-                &HoldReason::Escrow.into(),
-                publisher,
-                share,
-                Precision::Exact,
-                Fortitude::Polite,
-            )?;
+            for Part { who, amount } in &parts {
+                let (precision, force) = (Precision::Exact, Fortitude::Polite);
+                T::Assets::burn_held(asset, &reason, who, *amount, precision, force)?;
+            }
         }
         T::Observer::paid(publisher, provider, asset, amount, share);
         lease.final_due = 0;
@@ -63,24 +66,14 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Gives the publisher back what a settled lease still holds of its rest.
+    /// Gives back what a settled lease still holds of its rest. Only an error where nothing could be
+    /// given back.
     pub(crate) fn refund(id: LeaseId, lease: &mut Lease) -> DispatchResult {
         if lease.escrow == 0 || !matches!(lease.state, LeaseState::Ended { .. }) {
             return Ok(());
         }
-        let amount = lease.escrow;
-        Self::release(lease, amount)?;
-        lease.escrow = 0;
+        let amount = Self::give_escrow_back(id, lease)?;
         Self::deposit_event(Event::Refunded { lease: id, amount });
-        Ok(())
-    }
-
-    /// Frees money on the publisher's account. Changes nothing when it fails.
-    pub(crate) fn release(lease: &Lease, amount: Balance) -> DispatchResult {
-        frame_support::storage::with_storage_layer(|| {
-            let (asset, reason) = (lease.terms.asset, HoldReason::Escrow.into());
-            T::Assets::release(asset, &reason, &lease.publisher, amount, Precision::Exact)
-        })?;
         Ok(())
     }
 

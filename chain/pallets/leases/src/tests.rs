@@ -5,6 +5,7 @@ mod assets;
 mod claim;
 mod close;
 mod contest;
+mod deposits;
 mod model;
 mod open;
 mod periods;

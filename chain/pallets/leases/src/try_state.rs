@@ -31,16 +31,22 @@ impl<T: Config> Pallet<T> {
                 lease.open.windows(2).all(|pair| pair[0].number < pair[1].number),
                 "7: open periods are in order"
             );
-            let (sum, deposits) =
-                escrows.entry((lease.publisher.clone(), lease.terms.asset)).or_default();
-            *sum = sum.checked_add(lease.held()).ok_or("1: escrows add up")?;
+            let asset = lease.terms.asset;
+            let whole = Line::of(lease.publisher.clone(), lease.held());
+            let line = Deposits::<T>::get(id).unwrap_or(whole);
+            ensure!(line.total() == Some(lease.held()), "8: the parts are all that is held");
+            for Part { who, amount } in line.0 {
+                let (sum, _) = escrows.entry((who, asset)).or_default();
+                *sum = sum.checked_add(amount).ok_or("1: escrows add up")?;
+            }
+            let (_, deposits) = escrows.entry((lease.publisher.clone(), asset)).or_default();
             let deposit = lease.contest.as_ref().map_or(0, |contest| contest.deposit);
             *deposits = deposits.checked_add(deposit).ok_or("1: deposits add up")?;
         }
         for ((publisher, asset), (sum, deposits)) in escrows {
             ensure!(
                 T::Assets::balance_on_hold(asset, &HoldReason::Escrow.into(), &publisher) == sum,
-                "1: held = what the publisher's leases have of it"
+                "1: held = what leases have of it"
             );
             ensure!(
                 T::Assets::balance_on_hold(asset, &HoldReason::Contest.into(), &publisher)
@@ -51,6 +57,15 @@ impl<T: Config> Pallet<T> {
         ensure!(
             ByProvider::<T>::iter().count() == count && ByPublisher::<T>::iter().count() == count,
             "3: the indexes have nothing else"
+        );
+        for (id, line) in Deposits::<T>::iter() {
+            let lease = Leases::<T>::get(id).ok_or("8: each line belongs to a lease")?;
+            ensure!(!line.is_only(&lease.publisher), "8: a line has others than the publisher");
+            ensure!(line.0.iter().all(|part| part.amount > 0), "8: no part is empty");
+        }
+        ensure!(
+            Spenders::<T>::iter_keys().all(|id| Leases::<T>::contains_key(id)),
+            "9: who is authorised is so for a lease"
         );
         for (id, replica, agent) in Agents::<T>::iter() {
             let lease = Leases::<T>::get(id).ok_or("5: each agent belongs to a lease")?;

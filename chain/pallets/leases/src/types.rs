@@ -64,6 +64,18 @@ pub struct PricesBefore {
     pub second_min: Balance,
 }
 
+/// Most accounts that a publisher authorises for a lease.
+pub const SPENDERS_MAX: u32 = 8;
+
+/// Who may put the publisher's money into a lease, and close it.
+#[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Spender {
+    /// Which account.
+    pub who: AccountId32,
+    /// How much more it may put in.
+    pub allowance: Balance,
+}
+
 /// A lease that is still known.
 #[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct Lease {
@@ -83,7 +95,8 @@ pub struct Lease {
     pub before: Option<PricesBefore>,
     /// Where it stands.
     pub state: LeaseState,
-    /// Unspent money, held on the publisher's account like the next three.
+    /// Unspent money, held on the accounts that have put it in ([`crate::Deposits`]), like the next
+    /// three.
     pub escrow: Balance,
     /// Claims that are not final, the older first.
     pub open: BoundedVec<Period, ConstU32<2>>,
@@ -180,7 +193,7 @@ impl Lease {
             .fold(self.open_amount(), Balance::saturating_add)
     }
 
-    /// What is held for it on the publisher's account.
+    /// What is held for it.
     pub fn held(&self) -> Balance {
         [self.open_amount(), self.contested(), self.final_due]
             .into_iter()

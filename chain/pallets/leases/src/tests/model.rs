@@ -14,6 +14,17 @@ enum Action {
     },
     Fund {
         lease: u64,
+        by: usize,
+        amount: u128,
+    },
+    Authorise {
+        lease: u64,
+        spender: usize,
+        allowance: Option<u128>,
+    },
+    FundFor {
+        lease: u64,
+        spender: usize,
         amount: u128,
     },
     Activate {
@@ -72,7 +83,16 @@ fn action() -> impl Strategy<Value = Action> {
                 Action::Open { publisher, provider, asset, deposit }
             }
         ),
-        (lease.clone(), 0..50_000u128).prop_map(|(lease, amount)| Action::Fund { lease, amount }),
+        (lease.clone(), 0..5usize, 0..50_000u128).prop_map(|(lease, by, amount)| Action::Fund {
+            lease,
+            by,
+            amount
+        }),
+        (lease.clone(), 0..5usize, prop::option::of(0..50_000u128)).prop_map(
+            |(lease, spender, allowance)| Action::Authorise { lease, spender, allowance }
+        ),
+        (lease.clone(), 0..5usize, 0..50_000u128)
+            .prop_map(|(lease, spender, amount)| Action::FundFor { lease, spender, amount }),
         (lease.clone(), 0..3u8).prop_map(|(lease, key)| Action::Activate { lease, key }),
         (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
             |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
@@ -163,10 +183,30 @@ fn apply(model: &mut Model, action: Action) {
                 model.assets.insert(next, asset);
             }
         }
-        Action::Fund { lease, amount } => {
+        Action::Fund { lease, by, amount } => {
             let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
-            if Leases::fund(origin(found.publisher), LeaseId(lease), amount).is_ok() {
+            if Leases::fund(origin(who[by].clone()), LeaseId(lease), amount).is_ok() {
                 *model.deposited.entry(found.terms.asset).or_default() += amount;
+            }
+        }
+        Action::Authorise { lease, spender, allowance } => {
+            let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
+            let spender = who[spender].clone();
+            let by = origin(found.publisher);
+            let _ = Leases::authorise(by, LeaseId(lease), spender, allowance);
+        }
+        Action::FundFor { lease, spender, amount } => {
+            let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
+            let allowance = |spenders: &[crate::Spender]| {
+                let found = spenders.iter().find(|entry| entry.who == who[spender]);
+                found.map_or(0, |entry| entry.allowance)
+            };
+            let before = allowance(&crate::Spenders::<Test>::get(LeaseId(lease)));
+            let by = origin(who[spender].clone());
+            if Leases::fund_for(by, LeaseId(lease), amount).is_ok() {
+                *model.deposited.entry(found.terms.asset).or_default() += amount;
+                let left = allowance(&crate::Spenders::<Test>::get(LeaseId(lease)));
+                assert_eq!(left + amount, before, "never more than the allowance");
             }
         }
         Action::Activate { lease, key: byte } => {

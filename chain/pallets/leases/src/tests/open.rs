@@ -115,10 +115,9 @@ fn a_lease_is_opened_for_an_own_deployment_with_own_money() {
 }
 
 #[test]
-fn only_the_publisher_funds_and_sets_the_rate() {
+fn nothing_funds_nothing_and_only_the_publisher_sets_the_rate() {
     build_and_execute(|| {
         open_lease();
-        assert_noop!(Leases::fund(origin(provider()), LEASE, 5), Error::<Test>::NotPublisher);
         assert_noop!(Leases::fund(origin(publisher()), LEASE, 0), Error::<Test>::ZeroAmount);
         assert_noop!(Leases::fund(origin(publisher()), LeaseId(9), 5), Error::<Test>::NotFound);
         assert_ok!(Leases::fund(origin(publisher()), LEASE, 5));
