@@ -56,6 +56,14 @@ pub struct LeaseTerms {
     pub warn_seconds: [u32; WARNINGS],
 }
 
+impl LeaseTerms {
+    /// What so many running replicas cost each second (traffic comes on top), or `None` on overflow.
+    pub fn per_second(&self, resources: &Resources, replicas: u16) -> Option<Balance> {
+        let one = self.prices.per_second(resources)?.max(self.second_min);
+        one.checked_mul(replicas.into())
+    }
+}
+
 /// A provider's offer to one publisher for one manifest.
 ///
 /// It names the publisher and the manifest, so that neither a third party nor another workload can

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use casemate_client::chain::AssetView;
-use casemate_primitives::Balance;
+use casemate_primitives::{Asset, Balance};
 
 use crate::{
     amount::{Amount, ParseAmountError, Unscaled, scaled},
@@ -89,6 +89,86 @@ impl fmt::Display for AssetAmount<'_> {
             "" => f.pad(&format!("{whole} {}", self.asset.symbol)),
             fraction => f.pad(&format!("{whole}.{fraction} {}", self.asset.symbol)),
         }
+    }
+}
+
+/// What amounts are in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Unit {
+    /// The native token.
+    #[default]
+    Native,
+    /// An asset on the chain's list.
+    Listed(AssetView),
+    /// One that is not: its amounts are shown in its smallest unit.
+    Unlisted(u32),
+}
+
+/// For where nothing else is said.
+pub(crate) static NATIVE: Unit = Unit::Native;
+
+impl Unit {
+    /// What amounts in `asset` are in, by the chain's list.
+    pub(crate) fn of(asset: Asset, list: &[AssetView]) -> Self {
+        let Asset::Registered(id) = asset else { return Self::Native };
+        match list.iter().find(|asset| asset.id == id) {
+            Some(asset) => Self::Listed(asset.clone()),
+            None => Self::Unlisted(id),
+        }
+    }
+
+    /// The asset in the protocol.
+    pub(crate) fn asset(&self) -> Asset {
+        match self {
+            Self::Native => Asset::Native,
+            Self::Listed(asset) => asset.asset(),
+            Self::Unlisted(id) => Asset::Registered(*id),
+        }
+    }
+
+    /// Least that the chain opens a lease with.
+    pub(crate) fn deposit_min(&self) -> Balance {
+        match self {
+            Self::Listed(asset) => asset.deposit_min,
+            Self::Native | Self::Unlisted(_) => 0,
+        }
+    }
+
+    /// How it is called.
+    pub(crate) fn symbol(&self) -> String {
+        match self {
+            Self::Native => "CASE".to_owned(),
+            Self::Listed(asset) => asset.symbol.clone(),
+            Self::Unlisted(id) => format!("asset {id}"),
+        }
+    }
+
+    /// An amount for people.
+    pub(crate) fn text(&self, value: Balance) -> String {
+        match self {
+            Self::Native => Amount(value).to_string(),
+            Self::Listed(asset) => AssetAmount { value, asset }.to_string(),
+            Self::Unlisted(id) => format!("{value} units of asset {id}"),
+        }
+    }
+
+    /// Reads an amount, which must be in this unit: nothing is converted.
+    pub(crate) fn read(&self, amount: &AnyAmount) -> anyhow::Result<Balance> {
+        let (given, name) = match (self, amount) {
+            (Self::Native, AnyAmount::Native(amount)) => return Ok(amount.0),
+            (Self::Listed(asset), AnyAmount::Named { number, symbol })
+                if asset.symbol.eq_ignore_ascii_case(symbol) =>
+            {
+                let list = std::slice::from_ref(asset);
+                return Ok(AssetAmount::read(number, symbol, list)?.value);
+            }
+            (_, AnyAmount::Native(amount)) => (amount.to_string(), self.symbol()),
+            (_, AnyAmount::Named { number, symbol }) => {
+                (format!("{number} {symbol}"), self.symbol())
+            }
+        };
+        let failure = Failure::usage(format!("`{given}` is not in {name}, which this is paid in"));
+        Err(failure.hint(format!("write an amount such as `1.5 {name}`")).into_error())
     }
 }
 

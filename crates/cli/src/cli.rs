@@ -19,8 +19,8 @@ pub(crate) use attest::{
 pub(crate) use dev::DevArgs;
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
-    DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs, RecordsArgs,
-    ReleaseArgs, StatusArgs, StopArgs, UpdateArgs,
+    AuthoriseArgs, DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs,
+    RecordsArgs, ReleaseArgs, StatusArgs, StopArgs, UpdateArgs,
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
@@ -179,6 +179,11 @@ pub(crate) enum AccountCommand {
         to: Address,
         /// How much, such as `1.5 CASE`, or `20 tUSD` in an asset that the chain lists
         amount: AnyAmount,
+    },
+    /// Open your account in an asset, so that payments of any size reach it
+    Open {
+        /// Symbol of the asset
+        asset: String,
     },
     /// List the assets that leases may be paid in besides CASE
     Assets,

@@ -37,6 +37,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Logs(args) => lease::logs::run(context, &args).await,
         Command::Events(args) => lease::logs::events(context, &args).await,
         Command::Lease(LeaseCommand::Records(args)) => lease::records::run(context, &args).await,
+        Command::Lease(LeaseCommand::Authorise(args)) => {
+            lease::spenders::authorise(context, &args).await
+        }
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,

@@ -23,7 +23,7 @@ pub use agent_name::{AGENT_DOMAIN, AgentName, ParseAgentNameError};
 pub use encoding::{Amount, Hex, ParseHexError};
 pub use proofs::{LOG_CHUNKS_MAX, LogChunkEntry, LogChunkList, LogInfo, RecordEntry, RecordList};
 
-use casemate_primitives::{DeploymentId, LeaseId, Prices, Quantities, Quote, Resources};
+use casemate_primitives::{Asset, DeploymentId, LeaseId, Prices, Quantities, Quote, Resources};
 use serde::{Deserialize, Serialize};
 
 /// Longest manifest that a provider takes. A manifest of 16 containers with every field in use is
@@ -37,6 +37,9 @@ pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 pub struct QuoteRequest {
     /// Canonical JSON of the manifest; its hash is over exactly these bytes.
     pub manifest: String,
+    /// The registered asset that the publisher wants to pay in; the native token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<u32>,
 }
 
 /// Answer to `POST /v1/quotes`.
@@ -65,6 +68,9 @@ pub struct QuoteSummary {
     pub resources: ResourcesInfo,
     /// Number of replicas.
     pub replicas: u16,
+    /// The registered asset that amounts are in; the native token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<u32>,
     /// Prices per unit.
     pub prices: PricesInfo,
     /// What all replicas cost each second, without traffic.
@@ -82,15 +88,19 @@ pub struct QuoteSummary {
 impl QuoteSummary {
     /// The readable form of `quote`; `None` where its prices overflow.
     pub fn of(quote: &Quote) -> Option<Self> {
-        let all = quote.resources.checked_mul(u32::from(quote.replicas))?;
+        let cost_per_second = quote.terms.per_second(&quote.resources, quote.replicas)?;
         Some(Self {
             provider: Hex(quote.provider),
             publisher: Hex(quote.publisher),
             manifest_hash: Hex(quote.manifest_hash),
             resources: quote.resources.into(),
             replicas: quote.replicas,
+            asset: match quote.terms.asset {
+                Asset::Native => None,
+                Asset::Registered(id) => Some(id),
+            },
             prices: quote.terms.prices.into(),
-            cost_per_second: Amount(quote.terms.prices.per_second(&all)?),
+            cost_per_second: Amount(cost_per_second),
             deposit_min: Amount(quote.terms.deposit_min),
             notice_seconds: quote.terms.notice_seconds,
             grace_seconds: quote.terms.grace_seconds,

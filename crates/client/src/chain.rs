@@ -16,7 +16,7 @@ mod submit;
 mod types;
 mod watch;
 
-pub use assets::AssetView;
+pub use assets::{AssetView, LeaseMoney};
 pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
 pub use client::ChainClient;
 pub use cluster::ClusterView;

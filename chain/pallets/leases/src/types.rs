@@ -167,8 +167,7 @@ pub(crate) const EARLIER_KEYS_MAX: u32 = 128;
 impl Lease {
     /// What all replicas together cost each second, traffic not included.
     pub fn price_per_second(&self) -> Option<Balance> {
-        let one = self.terms.prices.per_second(&self.resources)?.max(self.terms.second_min);
-        one.checked_mul(self.replicas.into())
+        self.terms.per_second(&self.resources, self.replicas)
     }
 
     /// Resources of all replicas, as reserved at the provider.

@@ -76,3 +76,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_amount_in_another_unit_is_not_converted() {
+    let list = list();
+    let dollars = Unit::of(Asset::Registered(1), &list);
+    let read = |unit: &Unit, text: &str| unit.read(&text.parse().unwrap());
+    assert_eq!(read(&dollars, "1.5 tusd").unwrap(), 1_500_000);
+    assert_eq!(read(&Unit::Native, "2 planck").unwrap(), 2);
+    for (unit, text) in [
+        (&dollars, "1.5 CASE"),
+        (&dollars, "7"),
+        (&dollars, "1 WHOLE"),
+        (&Unit::Native, "1 tUSD"),
+        (&Unit::Unlisted(9), "1 tUSD"),
+    ] {
+        let told = read(unit, text).unwrap_err().to_string();
+        assert!(told.contains(&unit.symbol()), "{told}");
+    }
+    assert_eq!(dollars.text(1_500_000), "1.5 tUSD");
+    assert_eq!(Unit::of(Asset::Registered(9), &list).text(7), "7 units of asset 9");
+    assert_eq!(Unit::of(Asset::Native, &list), NATIVE);
+}

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     address::Address,
     amount::Amount,
-    asset::{AnyAmount, AssetAmount},
+    asset::{AnyAmount, AssetAmount, find},
     chain_ops::Chain,
     cli::AccountCommand,
     context::Context,
@@ -16,6 +16,7 @@ pub(super) async fn run(context: &Context, command: &AccountCommand) -> anyhow::
     match command {
         AccountCommand::Balance { address } => balance(context, *address).await,
         AccountCommand::Transfer { to, amount } => transfer(context, *to, amount).await,
+        AccountCommand::Open { asset } => open(context, asset).await,
         AccountCommand::Assets => assets(context).await,
     }
 }
@@ -77,6 +78,21 @@ async fn transfer(context: &Context, to: Address, amount: &AnyAmount) -> anyhow:
         }
     };
     context.printer.data(&value, || format!("in block {block}"))
+}
+
+async fn open(context: &Context, symbol: &str) -> anyhow::Result<()> {
+    let signer = context.signer()?;
+    let chain = Chain::connect(context).await?;
+    let list = chain.assets().await?;
+    let asset = find(symbol, &list)?;
+    let block = chain.open_account(&signer, asset.id).await?;
+    let symbol = &asset.symbol;
+    match &block {
+        Some(_) => context.printer.note(format!("{} takes {symbol} now", signer.address)),
+        None => context.printer.note(format!("{} takes {symbol} already", signer.address)),
+    }
+    let value = json!({ "asset": asset.id, "symbol": symbol, "block": block });
+    context.printer.data(&value, || block.map_or_else(String::new, |b| format!("in block {b}")))
 }
 
 async fn assets(context: &Context) -> anyhow::Result<()> {

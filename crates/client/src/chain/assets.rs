@@ -1,7 +1,7 @@
 //! Registered assets: the list that leases may be paid in, and who has how much.
 
-use casemate_primitives::{AccountBytes, Asset, Balance};
-use subxt::utils::AccountId32;
+use casemate_primitives::{AccountBytes, Asset, Balance, LeaseId};
+use subxt::utils::{AccountId32, Static};
 
 use super::{AccountBalance, ChainClient, ChainError, read::AtBlock, runtime};
 
@@ -26,6 +26,17 @@ impl AssetView {
     pub fn asset(&self) -> Asset {
         Asset::Registered(self.id)
     }
+}
+
+/// Whose the money of a lease is.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseMoney {
+    /// What accounts have in it, claimed or not, in the order in which it is spent. Empty where all of
+    /// it is the publisher's.
+    pub parts: Vec<(AccountBytes, Balance)>,
+    /// Who may put the publisher's money in and close the lease, and how much more of it.
+    pub spenders: Vec<(AccountBytes, Balance)>,
 }
 
 impl ChainClient {
@@ -67,6 +78,40 @@ impl ChainClient {
             Asset::Native => self.balance(account).await,
             Asset::Registered(id) => balance(&self.at_finalised().await?, id, account).await,
         }
+    }
+
+    /// Whose money is in a lease, and who may put in the publisher's.
+    pub async fn lease_money(&self, lease: LeaseId) -> Result<LeaseMoney, ChainError> {
+        let at = self.at_finalised().await?;
+        let key = || (Static(lease),);
+        let storage = at.storage();
+        let line = storage.try_fetch(runtime::storage().leases().deposits(), key());
+        let parts = match line.await.map_err(ChainError::reading)? {
+            Some(line) => line.decode().map_err(ChainError::reading)?.0.0,
+            None => Vec::new(),
+        };
+        let spenders = storage.try_fetch(runtime::storage().leases().spenders(), key());
+        let spenders = match spenders.await.map_err(ChainError::reading)? {
+            Some(list) => list.decode().map_err(ChainError::reading)?.0,
+            None => Vec::new(),
+        };
+        Ok(LeaseMoney {
+            parts: parts.into_iter().map(|part| (part.who.0, part.amount)).collect(),
+            spenders: spenders.into_iter().map(|entry| (entry.who.0, entry.allowance)).collect(),
+        })
+    }
+
+    /// Whether an account takes amounts of any size in an asset.
+    pub async fn has_account_in(
+        &self,
+        asset: u32,
+        account: &AccountBytes,
+    ) -> Result<bool, ChainError> {
+        let at = self.at_finalised().await?;
+        let address = runtime::storage().assets().account();
+        let key = (asset, AccountId32(*account));
+        let found = at.storage().try_fetch(address, key).await.map_err(ChainError::reading)?;
+        Ok(found.is_some())
     }
 
     /// Least that an account keeps free of an asset while something of it is held.

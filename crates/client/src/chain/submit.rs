@@ -155,6 +155,27 @@ pub enum Call {
         /// The agent's signature.
         signature: AgentSignature,
     },
+    /// Let another account put the publisher's money into a lease, and close it.
+    Authorise {
+        /// Which lease.
+        lease: LeaseId,
+        /// Which account.
+        spender: AccountBytes,
+        /// How much it may put in, all together; `None` takes it off.
+        allowance: Option<Balance>,
+    },
+    /// Lock more of the publisher's money, as an account that may.
+    FundFor {
+        /// For which lease.
+        lease: LeaseId,
+        /// How much.
+        amount: Balance,
+    },
+    /// Open an account in a registered asset, so that it takes payments of any size.
+    OpenAccount {
+        /// Which.
+        asset: u32,
+    },
     /// Send money in a registered asset.
     TransferAsset {
         /// Which.
@@ -310,6 +331,15 @@ impl ChainClient {
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
+            Call::Authorise { lease, spender, allowance } => {
+                let spender = AccountId32(spender);
+                let call = tx.leases().authorise(Static(lease), spender, allowance);
+                self.send(signer, &call).await
+            }
+            Call::FundFor { lease, amount } => {
+                self.send(signer, &tx.leases().fund_for(Static(lease), amount)).await
+            }
+            Call::OpenAccount { asset } => self.send(signer, &tx.assets().touch(asset)).await,
             Call::TransferAsset { asset, to, amount } => {
                 let to = MultiAddress::Id(AccountId32(to));
                 self.send(signer, &tx.assets().transfer_keep_alive(asset, to, amount)).await
@@ -461,6 +491,9 @@ fn chain_event(event: &subxt::events::Event<'_, Config>) -> Result<Option<ChainE
                     ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
                 }
                 Leases::Funded { lease, .. }
+                | Leases::AllowanceUsed { lease, .. }
+                | Leases::Authorised { lease, .. }
+                | Leases::GivenBack { lease, .. }
                 | Leases::Refunded { lease, .. }
                 | Leases::DepositKept { lease, .. }
                 | Leases::SpendRateSet { lease, .. }

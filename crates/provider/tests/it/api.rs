@@ -3,7 +3,7 @@ use casemate_client::{
     auth::{RequestParts, sign},
     provider::{LogOptions, ProviderClient, ProviderError, QuoteWanted},
 };
-use casemate_primitives::{LeaseId, Resources};
+use casemate_primitives::{Asset, LeaseId, Resources};
 use futures::StreamExt;
 use std::sync::Arc;
 use subxt_signer::sr25519::dev;
@@ -177,7 +177,12 @@ async fn manifests_that_cannot_be_taken_are_refused_with_a_reason() {
     assert_eq!(quote(&port(2000)).await, RefusalCode::AgainstRules);
     let loose = good.replace(&format!("@{}", crate::world::DIGEST), ":1");
     assert_eq!(quote(&loose).await, RefusalCode::ImageNotPinned);
-    let wanted = |manifest| QuoteWanted { manifest, resources: Resources::default(), replicas: 1 };
+    let wanted = |manifest| QuoteWanted {
+        manifest,
+        resources: Resources::default(),
+        replicas: 1,
+        asset: Asset::Native,
+    };
     let client = world.client(dev::alice());
     let spaced = format!(" {good}");
     for bad in ["", "{}", "[1]", &spaced, "{\"kind\": \"Service\"", "\u{0}"] {

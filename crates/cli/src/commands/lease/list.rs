@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::{cost_per_second, notes, seconds_left, state_text};
 use crate::{
-    address::Address, amount::Amount, chain_ops::Chain, commands::offers::duration_text,
-    context::Context, printer::table,
+    address::Address, amount::Amount, asset::Unit, chain_ops::Chain,
+    commands::offers::duration_text, context::Context, printer::table,
 };
 
 #[derive(Serialize)]
@@ -18,31 +18,38 @@ struct LeaseInfo {
     version: u32,
     replicas: u16,
     provider: Address,
+    asset: String,
     price_per_hour: Option<Amount>,
     escrow: Amount,
     paid: Amount,
     seconds_left: Option<u64>,
+    #[serde(skip)]
+    unit: Unit,
 }
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
     let publisher = context.own_address()?;
     let chain = Chain::connect(context).await?;
     let notes = notes(context, &chain);
+    let list = chain.assets().await?;
     let leases: Vec<LeaseInfo> = chain
         .leases_of(publisher)
         .await?
         .iter()
-        .map(|lease| LeaseInfo {
+        .map(|lease| (lease, Unit::of(lease.terms.asset, &list)))
+        .map(|(lease, unit)| LeaseInfo {
             lease: lease.id,
             name: notes.name(lease.id),
             state: state_text(&lease.state),
             version: lease.version,
             replicas: lease.replicas,
             provider: Address(lease.provider),
+            asset: unit.symbol(),
             price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
             escrow: Amount(lease.escrow),
             paid: Amount(lease.earned()),
             seconds_left: seconds_left(lease),
+            unit,
         })
         .collect();
     if leases.is_empty() {
@@ -61,8 +68,8 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
                     lease.state.to_owned(),
                     lease.version.to_string(),
                     lease.replicas.to_string(),
-                    lease.escrow.to_string(),
-                    lease.paid.to_string(),
+                    lease.unit.text(lease.escrow.0),
+                    lease.unit.text(lease.paid.0),
                     lease.seconds_left.map_or_else(|| "-".to_owned(), duration_text),
                 ]
             })

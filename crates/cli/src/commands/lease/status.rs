@@ -2,7 +2,7 @@
 
 use casemate_client::{
     api::{LeaseStatus, PodInfo, PodPhaseInfo},
-    chain::{LeaseState, LeaseView},
+    chain::{LeaseMoney, LeaseState, LeaseView},
 };
 use casemate_primitives::UnixSeconds;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use super::{cost_per_second, find, notes, provider_of, seconds_left, state_text}
 use crate::{
     address::Address,
     amount::Amount,
+    asset::Unit,
     chain_ops::Chain,
     cli::StatusArgs,
     commands::{
@@ -36,16 +37,35 @@ struct Status {
     manifest_hash: String,
     provider: Address,
     replicas: u16,
+    asset: String,
     price_per_hour: Option<Amount>,
     spend_rate_max: Amount,
     escrow: Amount,
     paid: Amount,
+    /// Whose money it is, the first spent first; empty where all is the publisher's.
+    depositors: Vec<Depositor>,
+    /// Who may put the publisher's money in.
+    spenders: Vec<Spender>,
     seconds_left: Option<u64>,
     opened_at: u64,
     /// What the chain knows of each replica's agent: only an attested one is paid.
     attestation: Vec<ReplicaStanding>,
     /// `null` while the provider does not answer.
     pods: Option<LeaseStatus>,
+}
+
+/// Somebody's money in a lease, claimed or not.
+#[derive(Serialize)]
+struct Depositor {
+    account: Address,
+    amount: Amount,
+}
+
+/// Who may put the publisher's money in, and how much more.
+#[derive(Serialize)]
+struct Spender {
+    account: Address,
+    allowance: Amount,
 }
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<()> {
@@ -67,16 +87,23 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
     };
     let name = notes(context, &chain).name(lease.id);
     let now = chain.time().await?;
-    let status = status(&lease, now, name, pods);
-    context.printer.data(&status, || human(&lease, now, &status))
+    let money = chain.lease_money(&lease).await?;
+    let unit = chain.unit(lease.terms.asset).await?;
+    let status = status(&lease, now, name, (money, &unit), pods);
+    context.printer.data(&status, || human(&lease, now, &status, &unit))
 }
 
 fn status(
     lease: &LeaseView,
     now: UnixSeconds,
     name: Option<String>,
+    (money, unit): (LeaseMoney, &Unit),
     pods: Option<LeaseStatus>,
 ) -> Status {
+    let depositor =
+        |(account, amount)| Depositor { account: Address(account), amount: Amount(amount) };
+    let spender =
+        |(account, allowance)| Spender { account: Address(account), allowance: Amount(allowance) };
     Status {
         lease: lease.id,
         deployment: lease.deployment,
@@ -90,10 +117,13 @@ fn status(
         manifest_hash: format!("0x{}", hex::encode(lease.manifest_hash)),
         provider: Address(lease.provider),
         replicas: lease.replicas,
+        asset: unit.symbol(),
         price_per_hour: cost_per_second(lease).and_then(|c| c.checked_mul(3600)).map(Amount),
         spend_rate_max: Amount(lease.spend_rate_max),
         escrow: Amount(lease.escrow),
         paid: Amount(lease.earned()),
+        depositors: money.parts.into_iter().map(depositor).collect(),
+        spenders: money.spenders.into_iter().map(spender).collect(),
         seconds_left: seconds_left(lease),
         opened_at: lease.opened_at,
         attestation: replicas(lease, now),
@@ -101,7 +131,7 @@ fn status(
     }
 }
 
-fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
+fn human(lease: &LeaseView, now: UnixSeconds, status: &Status, unit: &Unit) -> String {
     let unknown = || "-".to_owned();
     let mut lines = vec![
         ("lease", status.lease.to_string()),
@@ -110,11 +140,18 @@ fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
         ("version", status.version.to_string()),
         ("provider", status.provider.to_string()),
         ("each replica", resources_text(&lease.resources)),
-        ("per hour", status.price_per_hour.map_or_else(unknown, |a| a.to_string())),
-        ("escrow", status.escrow.to_string()),
-        ("paid", status.paid.to_string()),
+        ("per hour", status.price_per_hour.map_or_else(unknown, |a| unit.text(a.0))),
+        ("escrow", unit.text(status.escrow.0)),
+        ("paid", unit.text(status.paid.0)),
         ("money lasts", status.seconds_left.map_or_else(unknown, duration_text)),
     ];
+    for Depositor { account, amount } in &status.depositors {
+        lines.push(("money of", format!("{account}: {}", unit.text(amount.0))));
+    }
+    for Spender { account, allowance } in &status.spenders {
+        let text = format!("{account}: up to {}", unit.text(allowance.0));
+        lines.push(("may put in", text));
+    }
     for replica in &status.attestation {
         let standing = replica.standing_text(now);
         let text = match replica.tee_text().as_str() {
