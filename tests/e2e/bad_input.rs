@@ -143,7 +143,12 @@ fn users_are_told_what_is_wrong_and_lose_nothing() {
 async fn wrong_address(client: &ProviderClient, what: &str) -> Result<()> {
     let error = client.info().await.err().context("the provider is another one")?;
     ensure!(error.to_string().contains(what) && !error.hint().is_empty(), "{error}");
-    let wanted = QuoteWanted { manifest: "{}", resources: Resources::default(), replicas: 1, asset: Asset::Native };
+    let wanted = QuoteWanted {
+        manifest: "{}",
+        resources: Resources::default(),
+        replicas: 1,
+        asset: Asset::Native,
+    };
     let refused = [client.quote(&wanted).await.err(), client.lease(LeaseId(0)).await.err()];
     for error in refused {
         let error = error.context("the request was signed for another")?;

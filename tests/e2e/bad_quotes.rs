@@ -36,8 +36,12 @@ impl Wanted {
 
     async fn quote(&self, client: &ProviderClient) -> Result<SignedQuote> {
         let Self { canonical, resources, replicas } = self;
-        let wanted =
-            QuoteWanted { manifest: canonical, resources: *resources, replicas: *replicas, asset: Asset::Native };
+        let wanted = QuoteWanted {
+            manifest: canonical,
+            resources: *resources,
+            replicas: *replicas,
+            asset: Asset::Native,
+        };
         Ok(client.quote(&wanted).await?)
     }
 

@@ -333,7 +333,7 @@ fn with_depositors<T: Config>(id: LeaseId) -> Result<(), BenchmarkError> {
     let more = DEPOSIT.saturating_mul(OTHERS_MAX.into());
     if lease.final_due > 0 || lease.open_amount() > 0 {
         let before = lease.escrow;
-        if let Some(period) = lease.open.first_mut() {
+        if let Some(period) = lease.open.iter_mut().next() {
             period.amount = period.amount.saturating_add(more);
         } else {
             lease.final_due = lease.final_due.saturating_add(more);

@@ -68,7 +68,7 @@ impl Line {
 
     /// Adds in front of all others. `None` where the line is full.
     pub(crate) fn put_first(&mut self, who: &AccountId32, amount: Balance) -> Option<()> {
-        match self.0.first_mut() {
+        match self.0.iter_mut().next() {
             Some(part) if part.who == *who => {
                 part.amount = part.amount.checked_add(amount)?;
                 Some(())

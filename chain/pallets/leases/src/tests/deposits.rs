@@ -146,8 +146,9 @@ fn a_lost_contest_costs_the_publisher_alone() {
         active_in(DOLLAR);
         assert_ok!(fund(friend(), DEPOSIT));
         // All of the publisher's is spent and paid out; what follows is the friend's.
-        let seconds = u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap();
+        let seconds = u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 1;
         let first = earn(None, seconds);
+        let earned = lease().earned();
         pass(2 * 3_600);
         assert_ok!(Leases::payout(origin(stranger()), LEASE));
         assert_eq!(parts().len(), 1);
@@ -164,9 +165,9 @@ fn a_lost_contest_costs_the_publisher_alone() {
         assert_ok!(Leases::payout(origin(stranger()), LEASE));
         end();
         let all = |who| Held::total_balance(DOLLAR, &who);
-        assert_eq!(all(friend()), ENDOWMENT - second);
+        assert_eq!(all(friend()), ENDOWMENT - (earned - DEPOSIT) - second);
         assert_eq!(all(publisher()), ENDOWMENT - DEPOSIT - deposit);
-        assert_eq!(all(provider()), ENDOWMENT + DEPOSIT + second + deposit);
+        assert_eq!(all(provider()), ENDOWMENT + earned + second + deposit);
     });
 }
 
@@ -226,10 +227,11 @@ fn a_spender_puts_in_what_the_publisher_allows_and_no_more() {
         assert_noop!(fund_for(1), Error::<Test>::NotSpender);
         let close = Leases::close(origin(stranger()), LEASE);
         assert_noop!(close, Error::<Test>::StillFunded);
-        end();
-        assert_eq!(Held::balance(DOLLAR, &publisher()), ENDOWMENT);
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
         assert_noop!(authorise(publisher(), Some(1)), Error::<Test>::Closing);
         assert_noop!(fund_for(1), Error::<Test>::Closing);
+        assert_ok!(Leases::settle(origin(provider()), LEASE));
+        assert_eq!(Held::balance(DOLLAR, &publisher()), ENDOWMENT);
     });
 }
 
