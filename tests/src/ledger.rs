@@ -111,6 +111,35 @@ impl Ledger {
         Ok(AccountBalance { free: amount("free")?, held: amount("reserved")? })
     }
 
+    /// What an account has of a registered asset after a block.
+    ///
+    /// # Errors
+    /// See [`Ledger::height`].
+    pub async fn asset_balance(
+        &self,
+        block: u32,
+        asset: u32,
+        account: &AccountBytes,
+    ) -> Result<AccountBalance> {
+        let at = self.api.at_block(block).await?;
+        let key = (asset, *account);
+        let address = dynamic::storage::<(u32, [u8; 32]), Value>("Assets", "Account");
+        let free = match at.storage().try_fetch(address, key).await? {
+            None => 0,
+            Some(found) => {
+                let found = found.decode()?;
+                let balance = found.at("balance").and_then(Value::as_u128);
+                balance.context("an account of an asset has no `balance`")?
+            }
+        };
+        let address = dynamic::storage::<(u32, [u8; 32]), u128>("AssetsHolder", "BalancesOnHold");
+        let held = match at.storage().try_fetch(address, key).await? {
+            None => 0,
+            Some(found) => found.decode()?,
+        };
+        Ok(AccountBalance { free, held })
+    }
+
     /// What the blocks after `after` up to `to` did.
     ///
     /// # Errors
