@@ -12,7 +12,7 @@ use casemate_client::{
     api::RefusalCode,
     provider::{ProviderClient, QuoteWanted},
 };
-use casemate_primitives::{CASE, LeaseId, Resources};
+use casemate_primitives::{Asset, CASE, LeaseId, Resources};
 use casemate_tests::{Options, ProviderOptions, Service, get, until, with_cluster};
 
 use crate::common::{amount, answers, deploy, deployed, total};
@@ -143,7 +143,12 @@ fn users_are_told_what_is_wrong_and_lose_nothing() {
 async fn wrong_address(client: &ProviderClient, what: &str) -> Result<()> {
     let error = client.info().await.err().context("the provider is another one")?;
     ensure!(error.to_string().contains(what) && !error.hint().is_empty(), "{error}");
-    let wanted = QuoteWanted { manifest: "{}", resources: Resources::default(), replicas: 1 };
+    let wanted = QuoteWanted {
+        manifest: "{}",
+        resources: Resources::default(),
+        replicas: 1,
+        asset: Asset::Native,
+    };
     let refused = [client.quote(&wanted).await.err(), client.lease(LeaseId(0)).await.err()];
     for error in refused {
         let error = error.context("the request was signed for another")?;

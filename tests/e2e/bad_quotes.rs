@@ -6,7 +6,7 @@ use casemate_client::{
     provider::{ProviderClient, QuoteWanted, SignedQuote},
 };
 use casemate_manifest::Manifest;
-use casemate_primitives::{Balance, ManifestRef, Resources, blake2_256};
+use casemate_primitives::{Asset, Balance, ManifestRef, Resources, blake2_256};
 use casemate_tests::{Options, Service, User, until, with_cluster};
 
 use crate::common::total;
@@ -36,8 +36,12 @@ impl Wanted {
 
     async fn quote(&self, client: &ProviderClient) -> Result<SignedQuote> {
         let Self { canonical, resources, replicas } = self;
-        let wanted =
-            QuoteWanted { manifest: canonical, resources: *resources, replicas: *replicas };
+        let wanted = QuoteWanted {
+            manifest: canonical,
+            resources: *resources,
+            replicas: *replicas,
+            asset: Asset::Native,
+        };
         Ok(client.quote(&wanted).await?)
     }
 

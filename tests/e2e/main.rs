@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod assets;
 mod attacks;
 mod attestation;
 mod bad_input;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use casemate_client::chain::AccountBalance;
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Balance, LeaseId, Prices, ReplicaIndex, UsageRecord,
+    AccountBytes, AgentPublicKey, Asset, Balance, LeaseId, Prices, ReplicaIndex, UsageRecord,
 };
 use codec::{Decode, DecodeAll};
 use subxt::{
@@ -33,6 +33,8 @@ pub struct Ledger {
 pub struct Books {
     /// Transaction fees that each account paid.
     pub fees: BTreeMap<AccountBytes, Balance>,
+    /// Transaction fees that each account paid in registered assets, in their smallest units.
+    pub asset_fees: BTreeMap<AccountBytes, Balance>,
     /// Paid claims, in order.
     pub claims: Vec<Claim>,
     /// Deposits and top-ups by lease.
@@ -109,6 +111,35 @@ impl Ledger {
         Ok(AccountBalance { free: amount("free")?, held: amount("reserved")? })
     }
 
+    /// What an account has of a registered asset after a block.
+    ///
+    /// # Errors
+    /// See [`Ledger::height`].
+    pub async fn asset_balance(
+        &self,
+        block: u32,
+        asset: u32,
+        account: &AccountBytes,
+    ) -> Result<AccountBalance> {
+        let at = self.api.at_block(block).await?;
+        let key = (asset, *account);
+        let address = dynamic::storage::<(u32, [u8; 32]), Value>("Assets", "Account");
+        let free = match at.storage().try_fetch(address, key).await? {
+            None => 0,
+            Some(found) => {
+                let found = found.decode()?;
+                let balance = found.at("balance").and_then(Value::as_u128);
+                balance.context("an account of an asset has no `balance`")?
+            }
+        };
+        let address = dynamic::storage::<(u32, [u8; 32]), u128>("AssetsHolder", "BalancesOnHold");
+        let held = match at.storage().try_fetch(address, key).await? {
+            None => 0,
+            Some(found) => found.decode()?,
+        };
+        Ok(AccountBalance { free, held })
+    }
+
     /// What the blocks after `after` up to `to` did.
     ///
     /// # Errors
@@ -142,13 +173,18 @@ impl Ledger {
                     let (who, fee, _tip): (AccountBytes, Balance, Balance) = all(fields)?;
                     *books.fees.entry(who).or_default() += fee;
                 }
+                ("AssetTxPayment", "AssetTxFeePaid") => {
+                    type Fields = (AccountBytes, Balance, Balance, Asset);
+                    let (who, fee, _tip, _asset): Fields = all(fields)?;
+                    *books.asset_fees.entry(who).or_default() += fee;
+                }
                 ("Leases", "Opened") => {
                     type Fields = (LeaseId, u64, AccountBytes, AccountBytes, Balance);
                     let (lease, _, _, _, deposit): Fields = all(fields)?;
                     *books.deposits.entry(lease).or_default() += deposit;
                 }
                 ("Leases", "Funded") => {
-                    let (lease, amount): (LeaseId, Balance) = all(fields)?;
+                    let (lease, _, amount): (LeaseId, AccountBytes, Balance) = all(fields)?;
                     *books.deposits.entry(lease).or_default() += amount;
                 }
                 ("Leases", "Activated") => {
@@ -190,6 +226,11 @@ impl Books {
     /// Fees of an account.
     pub fn fees_of(&self, account: &AccountBytes) -> Balance {
         self.fees.get(account).copied().unwrap_or(0)
+    }
+
+    /// Fees of an account in registered assets.
+    pub fn asset_fees_of(&self, account: &AccountBytes) -> Balance {
+        self.asset_fees.get(account).copied().unwrap_or(0)
     }
 
     /// What was claimed of a lease.

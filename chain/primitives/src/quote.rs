@@ -69,6 +69,12 @@ impl LeaseTerms {
         let present = now.checked_div(u64::from(self.dispute_seconds));
         present.is_none_or(|present| period.saturating_add(2) <= present)
     }
+
+    /// What so many running replicas cost each second (traffic comes on top), or `None` on overflow.
+    pub fn per_second(&self, resources: &Resources, replicas: u16) -> Option<Balance> {
+        let one = self.prices.per_second(resources)?.max(self.second_min);
+        one.checked_mul(replicas.into())
+    }
 }
 
 /// A provider's offer to one publisher for one manifest.

@@ -13,6 +13,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_preimage, Preimage]
     [pallet_collective, TechnicalCommittee]
     [pallet_whitelist, Whitelist]
+    [pallet_money, Money]
     [pallet_providers, Providers]
     [pallet_deployments, Deployments]
     [pallet_leases, Leases]

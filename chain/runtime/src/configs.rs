@@ -28,7 +28,7 @@ use sp_runtime::{
 };
 
 /// Hundredth of a [`CASE`].
-const CENT: Balance = CASE / 100;
+pub(crate) const CENT: Balance = CASE / 100;
 /// Part of a block that ordinary transactions may fill.
 const NORMAL_DISPATCH_RATIO: Perbill = Perbill::from_percent(75);
 /// One hour of blocks at the default slot length.
@@ -268,20 +268,22 @@ parameter_types! {
 
 parameter_types! {
     pub const ContestDepositShare: Permill = Permill::from_percent(10);
+    pub const SilencePenaltyShare: Permill = Permill::from_percent(10);
     pub const TreasuryShareMax: Permill = Permill::from_percent(20);
     /// Nobody has a key to it: only governance moves what it holds.
     pub TreasuryAccount: AccountId = PalletId(*b"cm/trsry").into_account_truncating();
 }
 
 impl pallet_leases::Config for Runtime {
+    type Admission = Money;
     type ArbiterOrigin = EnsureTwoThirdsOrRoot;
     type ArbitrationSeconds = ConstU64<{ 14 * 24 * 3_600 }>;
+    type Assets = assets::AllHeldMoney;
     type Attestation = Attestation;
     type BackpaySecondsMax = BackpaySecondsMax;
     type ClockSkewSecondsMax = ClockSkewSecondsMax;
     type ContestDepositMin = ConstU128<CASE>;
     type ContestDepositShare = ContestDepositShare;
-    type Currency = Balances;
     type Deployments = Deployments;
     type GovernanceOrigin = EnsureTwoThirdsOrRoot;
     type GraceSecondsMax = ConstU32<{ 30 * 24 * 3_600 }>;
@@ -290,6 +292,7 @@ impl pallet_leases::Config for Runtime {
     type Providers = Providers;
     type QuoteSecondsMax = ConstU64<3_600>;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type SilencePenaltyShare = SilencePenaltyShare;
     type TermSecondsMax = ConstU32<{ 90 * 24 * 3_600 }>;
     type Time = Timestamp;
     type Treasury = TreasuryAccount;

@@ -3,7 +3,7 @@
 use crate::{network::NetworkKind, *};
 use alloc::{vec, vec::Vec};
 use casemate_attestation::TrustRoots;
-use casemate_primitives::CASE;
+use casemate_primitives::{Asset, CASE};
 use frame_support::build_struct_json_patch;
 use serde_json::Value;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
@@ -28,6 +28,8 @@ fn patch(
     validators: Vec<Sr25519Keyring>,
     endowed: Vec<AccountId>,
 ) -> Value {
+    let test_asset = kind == NetworkKind::Development;
+    let assets = if test_asset { test_assets(&endowed) } else { no_assets() };
     let keys = |who: &Sr25519Keyring| SessionKeys {
         aura: AuraId::from(who.public()),
         grandpa: GrandpaId::from(ed25519_of(*who)),
@@ -46,10 +48,61 @@ fn patch(
             members: validators.iter().map(|who| who.to_account_id()).collect(),
         },
         network: NetworkConfig { kind, slot_milliseconds },
+        assets,
+        asset_conversion: AssetConversionConfig {
+            pools: match test_asset {
+                true => vec![test_pool()],
+                false => vec![],
+            },
+        },
+        money: MoneyConfig {
+            admitted: match test_asset {
+                true => vec![(TEST_ASSET, "tUSD".into(), TEST_ASSET_DECIMALS, TEST_DOLLAR)],
+                false => vec![],
+            },
+        },
         // Vendors only: the software TEE's root, made anew for each development network, is
         // written into that network's own chain specification.
         endorsements: EndorsementsConfig { roots: TrustRoots::vendors().iter().copied().collect() },
     })
+}
+
+/// Ids of assets are counted up from this one.
+const FIRST_ASSET: u32 = 1;
+
+/// The asset that a development chain begins with, so that everything about assets can be tried.
+const TEST_ASSET: u32 = FIRST_ASSET;
+
+/// Decimals of it: those of the dollars that most chains have.
+const TEST_ASSET_DECIMALS: u8 = 6;
+
+/// One of it.
+const TEST_DOLLAR: Balance = 1_000_000;
+
+fn no_assets() -> AssetsConfig {
+    AssetsConfig { next_asset_id: Some(FIRST_ASSET), ..Default::default() }
+}
+
+/// A million for each endowed account. Its owner is an account that nothing else uses.
+fn test_assets(endowed: &[AccountId]) -> AssetsConfig {
+    let owner = Sr25519Keyring::FerdieStash.to_account_id();
+    AssetsConfig {
+        assets: vec![(TEST_ASSET, owner, false, TEST_DOLLAR / 100)],
+        metadata: vec![(TEST_ASSET, b"Test dollar".into(), b"tUSD".into(), TEST_ASSET_DECIMALS)],
+        accounts: endowed
+            .iter()
+            .map(|account| (TEST_ASSET, account.clone(), 1_000_000 * TEST_DOLLAR))
+            .collect(),
+        next_asset_id: Some(TEST_ASSET + 1),
+        ..Default::default()
+    }
+}
+
+/// A pool at ten cents for a CASE, so that fees can be paid in the test asset.
+fn test_pool() -> (Asset, Asset, AccountId, Balance, Balance) {
+    let owner = Sr25519Keyring::FerdieStash.to_account_id();
+    let test = Asset::Registered(TEST_ASSET);
+    (Asset::Native, test, owner, 1_000_000 * CASE, 100_000 * TEST_DOLLAR)
 }
 
 fn ed25519_of(who: Sr25519Keyring) -> sp_core::ed25519::Public {

@@ -2,6 +2,8 @@
 //! place of sudo, and Casemate's own pallets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+// The macro that wires the pallets recurs for each of them.
+#![recursion_limit = "256"]
 // The SDK's macros make public items without documentation and without Debug.
 #![allow(missing_docs, missing_debug_implementations)]
 
@@ -11,6 +13,7 @@ extern crate alloc;
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
 mod apis;
+pub mod assets;
 #[cfg(feature = "runtime-benchmarks")]
 #[macro_use]
 mod benchmarks;
@@ -59,7 +62,8 @@ pub type TxExtension = (
     frame_system::CheckEra<Runtime>,
     frame_system::CheckNonce<Runtime>,
     frame_system::CheckWeight<Runtime>,
-    pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
+    // Fees are paid in the native token, or in an asset that has a pool against it.
+    pallet_asset_conversion_tx_payment::ChargeAssetTxPayment<Runtime>,
     frame_system::WeightReclaim<Runtime>,
 );
 
@@ -95,7 +99,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_version: 261_122,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
-    transaction_version: 1,
+    transaction_version: 2,
     system_version: 1,
 };
 
@@ -127,6 +131,18 @@ mod runtime {
     pub type Balances = pallet_balances;
     #[runtime::pallet_index(11)]
     pub type TransactionPayment = pallet_transaction_payment;
+    #[runtime::pallet_index(12)]
+    pub type Assets = pallet_assets<Instance1>;
+    #[runtime::pallet_index(13)]
+    pub type AssetsHolder = pallet_assets_holder<Instance1>;
+    #[runtime::pallet_index(14)]
+    pub type PoolAssets = pallet_assets<Instance2>;
+    #[runtime::pallet_index(15)]
+    pub type AssetConversion = pallet_asset_conversion;
+    #[runtime::pallet_index(16)]
+    pub type AssetTxPayment = pallet_asset_conversion_tx_payment;
+    #[runtime::pallet_index(17)]
+    pub type Money = pallet_money;
 
     #[runtime::pallet_index(20)]
     pub type Aura = pallet_aura;

@@ -6,6 +6,8 @@ use crate::*;
 use sp_genesis_builder::PresetId;
 use sp_keyring::Sr25519Keyring;
 
+mod assets;
+
 fn preset(name: &str) -> String {
     String::from_utf8(genesis::get_preset(&PresetId::from(name)).unwrap()).unwrap()
 }

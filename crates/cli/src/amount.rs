@@ -67,23 +67,42 @@ impl FromStr for Amount {
                 .find(|(name, _)| *name == unit)
                 .ok_or_else(|| ParseAmountError::UnknownUnit(shorten(unit)))?
         };
-        let fraction = fraction.trim_end_matches('0');
-        let missing = u32::try_from(fraction.len())
-            .ok()
-            .and_then(|len| decimals.checked_sub(len))
-            .ok_or(ParseAmountError::TooPrecise(unit, decimals))?;
-        let digits = |s: &str| match s {
-            "" => Ok(0),
-            s => s.parse::<Balance>().map_err(|_| ParseAmountError::TooLarge),
-        };
-        let scaled = |value: Balance, by: u32| {
-            value.checked_mul(10u128.pow(by)).ok_or(ParseAmountError::TooLarge)
-        };
-        scaled(digits(whole)?, decimals)?
-            .checked_add(scaled(digits(fraction)?, missing)?)
+        scaled(whole, fraction, decimals)
+            .map_err(|err| match err {
+                Unscaled::TooPrecise => ParseAmountError::TooPrecise(unit, decimals),
+                Unscaled::TooLarge => ParseAmountError::TooLarge,
+            })
             .map(Self)
-            .ok_or(ParseAmountError::TooLarge)
     }
+}
+
+/// Why digits are no amount in a unit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unscaled {
+    /// More decimals than the unit has.
+    TooPrecise,
+    /// More than there can be.
+    TooLarge,
+}
+
+/// `whole.fraction`, both of digits only, in a unit with so many decimals.
+pub(crate) fn scaled(whole: &str, fraction: &str, decimals: u32) -> Result<Balance, Unscaled> {
+    let fraction = fraction.trim_end_matches('0');
+    let missing = u32::try_from(fraction.len())
+        .ok()
+        .and_then(|len| decimals.checked_sub(len))
+        .ok_or(Unscaled::TooPrecise)?;
+    let digits = |s: &str| match s {
+        "" => Ok(0),
+        s => s.parse::<Balance>().map_err(|_| Unscaled::TooLarge),
+    };
+    let times = |value: Balance, by: u32| {
+        let factor = 10u128.checked_pow(by).ok_or(Unscaled::TooLarge)?;
+        value.checked_mul(factor).ok_or(Unscaled::TooLarge)
+    };
+    times(digits(whole)?, decimals)?
+        .checked_add(times(digits(fraction)?, missing)?)
+        .ok_or(Unscaled::TooLarge)
 }
 
 impl fmt::Display for Amount {

@@ -12,14 +12,14 @@ use casemate_attestation::{
 };
 use casemate_client::{
     chain::{
-        AccountBalance, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement,
-        Included, LeaseView, ProviderView, Submission,
+        AccountBalance, Appraised, AssetView, Call, ChainClient, ChainError, ChainEvent,
+        Endorsement, Included, LeaseMoney, LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
 };
 use casemate_primitives::{
-    Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo, Resources,
-    UnixSeconds,
+    Asset, Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo,
+    Resources, UnixSeconds,
 };
 
 use tokio::sync::mpsc;
@@ -30,6 +30,7 @@ use crate::{
     address::Address,
     amount::Amount,
     appraisal::CollateralOnChain,
+    asset::{AssetAmount, Unit, find},
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -127,6 +128,10 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         }
         ("TechnicalCommittee", "NotMember") => {
             "choose the key of a committee's member with --account NAME"
+        ("Leases", "AssetNotAdmitted") => "see which assets there are: casemate account assets",
+        ("Leases", "ProviderWithoutAccount") => "pay in CASE, or ask another provider",
+        ("Leases", "NotSpender" | "AllowanceTooSmall") => {
+            "the publisher may allow it: casemate lease authorise LEASE ACCOUNT AMOUNT"
         }
         ("Leases", name) if name.starts_with("Quote") => "ask for new quotes: casemate deploy",
         ("Leases", "NoticeRunning") => "wait for the notice to end: casemate stop LEASE --wait",
@@ -166,7 +171,14 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
 impl Chain {
     /// Connects to the node of the settings.
     pub(crate) async fn connect(context: &Context) -> anyhow::Result<Self> {
-        Self::connect_to(&context.settings.rpc).await
+        let chain = Self::connect_to(&context.settings.rpc).await?;
+        let Some(symbol) = context.settings.fees_in.as_deref() else { return Ok(chain) };
+        if symbol.eq_ignore_ascii_case("CASE") {
+            return Ok(chain);
+        }
+        let list = chain.assets().await?;
+        let asset = find(symbol, &list)?.asset();
+        Ok(Self { client: chain.client.paying_fees_in(asset) })
     }
 
     /// Connects to a node.
@@ -338,18 +350,122 @@ impl Chain {
         self.call(signer, Call::Transfer { to: to.0, amount }).await
     }
 
+    /// Assets that leases may be paid in besides the native token.
+    pub(crate) async fn assets(&self) -> anyhow::Result<Vec<AssetView>> {
+        Ok(self.client.assets().await?)
+    }
+
+    /// Money of an account in one of them.
+    pub(crate) async fn asset_balance(
+        &self,
+        asset: &AssetView,
+        account: Address,
+    ) -> anyhow::Result<AccountBalance> {
+        Ok(self.client.balance_in(asset.asset(), &account.0).await?)
+    }
+
+    /// Sends money in an asset; says in which block.
+    pub(crate) async fn transfer_asset(
+        &self,
+        signer: &Signer,
+        to: Address,
+        amount: &AssetAmount<'_>,
+    ) -> anyhow::Result<String> {
+        let free = self.asset_balance(amount.asset, signer.address).await?.free;
+        let kept = self.client.minimum_balance(amount.asset.asset()).await?;
+        if free < amount.value.saturating_add(kept) {
+            let of = |value| AssetAmount { value, asset: amount.asset };
+            return fail(
+                Failure::new(format!(
+                    "the transaction of account {} was not done: it has {} free, the transfer is \
+                     {amount}, and {} must be there besides",
+                    signer.address,
+                    of(free),
+                    of(kept),
+                ))
+                .hint("get more money to the account, or choose a smaller amount"),
+            );
+        }
+        let (asset, amount) = (amount.asset.id, amount.value);
+        self.call(signer, Call::TransferAsset { asset, to: to.0, amount }).await
+    }
+
+    /// What amounts in an asset are in.
+    pub(crate) async fn unit(&self, asset: Asset) -> anyhow::Result<Unit> {
+        match asset {
+            Asset::Native => Ok(Unit::Native),
+            asset => Ok(Unit::of(asset, &self.assets().await?)),
+        }
+    }
+
+    /// What is meant by a symbol.
+    pub(crate) async fn unit_named(&self, symbol: &str) -> anyhow::Result<Unit> {
+        if symbol.eq_ignore_ascii_case("CASE") {
+            return Ok(Unit::Native);
+        }
+        Ok(Unit::Listed(find(symbol, &self.assets().await?)?.clone()))
+    }
+
+    /// Opens an account in an asset; says in which block, if it was not open.
+    pub(crate) async fn open_account(
+        &self,
+        signer: &Signer,
+        asset: u32,
+    ) -> anyhow::Result<Option<String>> {
+        if self.client.has_account_in(asset, &signer.address.0).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.call(signer, Call::OpenAccount { asset }).await?))
+    }
+
+    /// Whose money is in a lease, and who may put in the publisher's.
+    pub(crate) async fn lease_money(&self, lease: &LeaseView) -> anyhow::Result<LeaseMoney> {
+        Ok(self.client.lease_money(lease.id).await?)
+    }
+
+    /// Checks that an account can lock so much.
+    async fn ensure_unit(
+        &self,
+        signer: &Signer,
+        unit: &Unit,
+        purpose: &str,
+        amount: Balance,
+    ) -> anyhow::Result<()> {
+        let asset = unit.asset();
+        let free = self.client.balance_in(asset, &signer.address.0).await?.free;
+        let kept = self.client.minimum_balance(asset).await?;
+        if free >= amount.saturating_add(kept) {
+            return Ok(());
+        }
+        fail(
+            Failure::new(format!(
+                "the transaction of account {} was not done: it has {} free, {purpose} is {}, and \
+                 {} must be there besides",
+                signer.address,
+                unit.text(free),
+                unit.text(amount),
+                unit.text(kept),
+            ))
+            .hint("get more money to the account, or choose a smaller amount"),
+        )
+    }
+
     /// Creates a deployment and opens its lease.
     pub(crate) async fn deploy(
         &self,
         signer: &Signer,
         manifest: ManifestRef,
         quote: &SignedQuote,
-        deposit: Balance,
+        (deposit, unit): (Balance, &Unit),
         spend_rate_max: Balance,
     ) -> anyhow::Result<Opened> {
         let deposits = self.client.deposits().await?;
         let besides = deposits.existential.saturating_add(deposits.deployment);
-        self.ensure_funds_and(signer, "the deposit", deposit, besides).await?;
+        let native = if *unit == Unit::Native { deposit } else { 0 };
+        self.ensure_funds_and(signer, "the deposit", native, besides).await?;
+        if native != deposit {
+            self.ensure_unit(signer, unit, "the deposit", deposit).await?;
+        }
         let call = Call::Deploy {
             manifest,
             quote: quote.quote,
@@ -376,9 +492,45 @@ impl Chain {
         signer: &Signer,
         lease: LeaseId,
         amount: Balance,
+        unit: &Unit,
     ) -> anyhow::Result<String> {
-        self.ensure_funds(signer, "the amount", amount).await?;
+        match unit {
+            Unit::Native => self.ensure_funds(signer, "the amount", amount).await?,
+            unit => self.ensure_unit(signer, unit, "the amount", amount).await?,
+        }
         self.call(signer, Call::Fund { lease, amount }).await
+    }
+
+    /// Puts the publisher's money into a lease.
+    pub(crate) async fn fund_for(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+        amount: Balance,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::FundFor { lease, amount }).await
+    }
+
+    /// Says how much of the publisher's money another account may put in.
+    pub(crate) async fn authorise(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+        spender: Address,
+        allowance: Option<Balance>,
+    ) -> anyhow::Result<String> {
+        self.call(signer, Call::Authorise { lease, spender: spender.0, allowance }).await
+    }
+
+    /// Closes a lease whose publisher has authorised it; says how it was settled where that happened
+    /// at once.
+    pub(crate) async fn close_for(
+        &self,
+        signer: &Signer,
+        lease: LeaseId,
+    ) -> anyhow::Result<Option<Settled>> {
+        let included = self.submit(signer, Call::Close { lease }).await?;
+        Ok(settled_in(&included.events, lease))
     }
 
     /// Changes how fast a lease's money may be spent.

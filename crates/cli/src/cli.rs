@@ -28,14 +28,14 @@ pub(crate) use dispute::{
 };
 pub(crate) use image::{ImageCommand, PackArgs, PushArgs, ResolveArgs};
 pub(crate) use lease::{
-    DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs, RecordsArgs,
-    ReleaseArgs, StatusArgs, StopArgs, UpdateArgs,
+    AuthoriseArgs, DeployArgs, EventsArgs, FundArgs, LeaseCommand, LogsArgs, OfferArgs, QuotesArgs,
+    RecordsArgs, ReleaseArgs, StatusArgs, StopArgs, UpdateArgs,
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
 pub(crate) use vault::{VaultCommand, VaultGrantArgs, VaultInitArgs};
 
-use crate::{address::Address, amount::Amount, settings::GlobalArgs};
+use crate::{address::Address, asset::AnyAmount, settings::GlobalArgs};
 
 /// Run containers on hardware that you need not trust.
 #[derive(Debug, Parser)]
@@ -194,9 +194,16 @@ pub(crate) enum AccountCommand {
     Transfer {
         /// To whom
         to: Address,
-        /// How much, such as `1.5 CASE`
-        amount: Amount,
+        /// How much, such as `1.5 CASE`, or `20 tUSD` in an asset that the chain lists
+        amount: AnyAmount,
     },
+    /// Open your account in an asset, so that payments of any size reach it
+    Open {
+        /// Symbol of the asset
+        asset: String,
+    },
+    /// List the assets that leases may be paid in besides CASE
+    Assets,
 }
 
 /// `casemate config`

@@ -8,6 +8,7 @@
 mod address;
 mod amount;
 mod appraisal;
+mod asset;
 mod chain_ops;
 mod cli;
 mod commands;

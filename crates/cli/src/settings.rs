@@ -50,6 +50,9 @@ pub(crate) struct GlobalArgs {
     /// Name of the key that signs [default: the only key there is]
     #[arg(long, global = true, env = "CASEMATE_ACCOUNT", value_name = "NAME")]
     pub(crate) account: Option<String>,
+    /// Asset that fees are paid in, by its symbol [default: CASE]
+    #[arg(long, global = true, env = "CASEMATE_FEES_IN", value_name = "SYMBOL")]
+    pub(crate) fees_in: Option<String>,
     /// Folder with the encrypted keys [default: `$XDG_DATA_HOME/casemate/keys`]
     #[arg(long, global = true, env = "CASEMATE_KEYSTORE", value_name = "DIR")]
     pub(crate) keystore: Option<PathBuf>,
@@ -99,6 +102,9 @@ pub(crate) struct ConfigFile {
     /// See [`GlobalArgs::account`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
+    /// See [`GlobalArgs::fees_in`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fees_in: Option<String>,
     /// See [`GlobalArgs::keystore`]; a relative path is taken from the file's folder, as all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keystore: Option<PathBuf>,
@@ -135,6 +141,8 @@ pub(crate) struct Settings {
     pub(crate) rpc: String,
     /// Name of the key that signs.
     pub(crate) account: Option<String>,
+    /// Asset that fees are paid in; `None` for the native token.
+    pub(crate) fees_in: Option<String>,
     /// Folder of the keys.
     pub(crate) keystore: PathBuf,
     /// Folder of names and manifests.
@@ -219,6 +227,7 @@ impl Settings {
             config: path,
             rpc,
             account: flags.account.clone().or(file.account),
+            fees_in: flags.fees_in.clone().or(file.fees_in),
             keystore,
             state_dir,
             passphrase_file: flags.passphrase_file.clone().or(file.passphrase_file),

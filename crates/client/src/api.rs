@@ -25,7 +25,7 @@ pub use encoding::{Amount, Hex, ParseHexError};
 pub use proofs::{LOG_CHUNKS_MAX, LogChunkEntry, LogChunkList, LogInfo, RecordEntry, RecordList};
 
 use casemate_primitives::{
-    Balance, DeploymentId, LeaseId, LeaseTerms, Prices, Quantities, Quote, Resources, WARNINGS,
+    Asset, DeploymentId, LeaseId, Prices, Quantities, Quote, Resources, WARNINGS,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 pub struct QuoteRequest {
     /// Canonical JSON of the manifest; its hash is over exactly these bytes.
     pub manifest: String,
+    /// The registered asset that the publisher wants to pay in; the native token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<u32>,
 }
 
 /// Answer to `POST /v1/quotes`.
@@ -68,6 +71,9 @@ pub struct QuoteSummary {
     pub resources: ResourcesInfo,
     /// Number of replicas.
     pub replicas: u16,
+    /// The registered asset that amounts are in; the native token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<u32>,
     /// Prices per unit.
     pub prices: PricesInfo,
     /// Least that a second in which a replica runs costs.
@@ -111,9 +117,13 @@ impl QuoteSummary {
             manifest_hash: Hex(quote.manifest_hash),
             resources: quote.resources.into(),
             replicas: quote.replicas,
+            asset: match terms.asset {
+                Asset::Native => None,
+                Asset::Registered(id) => Some(id),
+            },
             prices: terms.prices.into(),
             second_min: Amount(terms.second_min),
-            cost_per_second: Amount(cost_per_second(terms, &quote.resources, quote.replicas)?),
+            cost_per_second: Amount(terms.per_second(&quote.resources, quote.replicas)?),
             deposit_min: Amount(terms.deposit_min),
             dispute_seconds: terms.dispute_seconds,
             notice_seconds: terms.notice_seconds,
@@ -125,17 +135,6 @@ impl QuoteSummary {
             expires_at: quote.expires_at,
         })
     }
-}
-
-/// What all replicas cost each second, traffic not included, as the chain computes it; `None` where
-/// that is more money than there can be.
-pub fn cost_per_second(
-    terms: &LeaseTerms,
-    resources: &Resources,
-    replicas: u16,
-) -> Option<Balance> {
-    let one = terms.prices.per_second(resources)?.max(terms.second_min);
-    one.checked_mul(Balance::from(replicas))
 }
 
 /// Body of `POST /v1/leases/{id}/amendments`: the publisher asks the provider to sign new prices.

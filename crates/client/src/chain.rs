@@ -3,11 +3,13 @@
 //! [`ChainClient`] reads and submits, [`watch_leases`] follows finality. What comes out are views
 //! ([`LeaseView`] …) that know nothing of the client underneath.
 
+mod assets;
 mod attestation;
 mod client;
 mod cluster;
 mod collateral;
 mod committee;
+mod config;
 mod details;
 mod error;
 mod funds;
@@ -19,6 +21,7 @@ mod submit;
 mod types;
 mod watch;
 
+pub use assets::{AssetView, LeaseMoney};
 pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
 pub use client::ChainClient;
 pub use cluster::ClusterView;

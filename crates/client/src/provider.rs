@@ -16,7 +16,8 @@ use std::{
 };
 
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Amendment, Hash256, LeaseId, Quote, ReplicaIndex, Resources,
+    AccountBytes, AgentPublicKey, Amendment, Asset, Hash256, LeaseId, Quote, ReplicaIndex,
+    Resources,
     UnixSeconds, blake2_256,
 };
 use codec::{DecodeAll, Encode as _};
@@ -44,6 +45,8 @@ pub struct QuoteWanted<'a> {
     pub resources: Resources,
     /// Number of replicas.
     pub replicas: u16,
+    /// What is to be paid in.
+    pub asset: Asset,
 }
 
 /// A quote whose signature and contents were checked.
@@ -141,7 +144,13 @@ impl ProviderClient {
     /// The provider can't be reached, refuses (its [`Refusal`] says why), or answers with a quote
     /// that is not its own or not for what was asked.
     pub async fn quote(&self, wanted: &QuoteWanted<'_>) -> Result<SignedQuote, ProviderError> {
-        let request = QuoteRequest { manifest: wanted.manifest.to_owned() };
+        let request = QuoteRequest {
+            manifest: wanted.manifest.to_owned(),
+            asset: match wanted.asset {
+                Asset::Native => None,
+                Asset::Registered(id) => Some(id),
+            },
+        };
         let body = serde_json::to_vec(&request).map_err(|err| self.malformed(&err.to_string()))?;
         let answer: QuoteResponse =
             json(self.send(Method::POST, "/v1/quotes", body, false).await?).await?;
@@ -316,6 +325,7 @@ impl ProviderClient {
             (quote.manifest_hash == blake2_256(wanted.manifest.as_bytes()), "the manifest"),
             (quote.resources == wanted.resources, "the resources"),
             (quote.replicas == wanted.replicas, "the number of replicas"),
+            (quote.terms.asset == wanted.asset, "the asset"),
             (quote.expires_at > now, "the expiry"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(same, _)| !same) {

@@ -4,10 +4,10 @@
 //! (`casemate provider amend`).
 
 use casemate_client::{
-    api::{Refusal, RefusalCode, cost_per_second},
+    api::{Refusal, RefusalCode},
     chain::{LeaseState, LeaseView},
 };
-use casemate_primitives::{Amendment, Asset, Balance, LeaseTerms, Prices, UnixSeconds};
+use casemate_primitives::{Amendment, Balance, LeaseTerms, Prices, UnixSeconds};
 
 use crate::{config::PricingConfig, quotes::refusal};
 
@@ -35,11 +35,11 @@ pub fn check(
         let hint = "read the lease's prices again; a change shows when its block is final";
         return Err(refusal(RefusalCode::DoesNotFitLease, text, hint));
     }
-    if lease.terms.asset != Asset::Native {
-        let text = format!("lease {} is paid in another asset than the price list", lease.id);
+    let list = pricing.prices_in(lease.terms.asset).ok_or_else(|| {
+        let text = format!("lease {} is paid in an asset that has no price list any more", lease.id);
         let hint = "ask the provider's operator, who can sign by hand";
-        return Err(refusal(RefusalCode::AgainstRules, text, hint));
-    }
+        refusal(RefusalCode::AgainstRules, text, hint)
+    })?;
     let latest = now.saturating_add(pricing.quote_ttl.as_secs());
     if amendment.expires_at <= now || amendment.expires_at > latest {
         return Err(refusal(
@@ -48,16 +48,16 @@ pub fn check(
             &format!("let it expire at most {} from now", pricing.quote_ttl),
         ));
     }
-    if let Some((what, proposed, list)) = below(amendment, pricing) {
+    if let Some((what, proposed, list)) = below(amendment, &list) {
         return Err(refusal(
             RefusalCode::AgainstRules,
-            format!("{proposed} planck for {what} is below the list price of {list}"),
+            format!("{proposed} smallest units for {what} are below the list price of {list}"),
             "propose at least the list price, or ask the provider's operator, who can sign less by hand",
         ));
     }
     let terms =
         LeaseTerms { prices: amendment.prices, second_min: amendment.second_min, ..lease.terms };
-    if cost_per_second(&terms, &lease.resources, lease.replicas).is_none() {
+    if terms.per_second(&lease.resources, lease.replicas).is_none() {
         let text = "what it would cost is beyond all numbers".into();
         return Err(refusal(RefusalCode::BadRequest, text, "propose less"));
     }
@@ -67,10 +67,9 @@ pub fn check(
 /// The first price that is below the list: what for, the proposed one, the list's.
 fn below(
     amendment: &Amendment,
-    pricing: &PricingConfig,
+    (list, second_min): &(Prices, Balance),
 ) -> Option<(&'static str, Balance, Balance)> {
-    let (new, list) = (&amendment.prices, pricing.prices());
-    let of = |what, price: fn(&Prices) -> Balance| (what, price(new), price(&list));
+    let of = |what, price: fn(&Prices) -> Balance| (what, price(&amendment.prices), price(list));
     [
         of("a millicore and second", |p| p.cpu_millicore_second),
         of("a MiB of memory and second", |p| p.memory_mib_second),
@@ -78,7 +77,7 @@ fn below(
         of("a GPU and second", |p| p.gpu_second),
         of("a MiB sent", |p| p.egress_mib),
         of("a MiB received", |p| p.ingress_mib),
-        ("a running second", amendment.second_min, Balance::from(pricing.second_min)),
+        ("a running second", amendment.second_min, *second_min),
     ]
     .into_iter()
     .find(|(_, proposed, list)| proposed < list)

@@ -9,7 +9,9 @@ use casemate_client::chain::{
     OpenChallenges, ProviderView, Submission,
 };
 use casemate_evidence::Sources;
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256};
+use casemate_primitives::{
+    AccountBytes, Asset, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256,
+};
 use casemate_provider::{
     Chain, ChainError, Clock, Config,
     attestation::{CollateralFrom, ControlPlane, Machine, PodAttestor, SoftwareGuest},
@@ -31,18 +33,68 @@ pub(crate) struct NodeChain {
 
 /// Connects to a node and begins to follow the provider's leases.
 pub(crate) async fn connect_chain(
-    url: &str,
+    config: &Config,
     key: &Keypair,
 ) -> Result<NodeChain, Attempt<anyhow::Error>> {
-    let client = ChainClient::connect(url).await.map_err(|err| match err {
+    let mut client = ChainClient::connect(&config.chain_url).await.map_err(failed)?;
+    if let Some(id) = config.fees_in {
+        client = client.paying_fees_in(Asset::Registered(id));
+    }
+    open_accounts(&client, config, key).await?;
+    let snapshots = chain::watch_leases(client.clone(), key.public_key().0);
+    Ok(NodeChain { client, key: key.clone(), snapshots })
+}
+
+/// Opens an account in each asset that leases are taken in: without one the chain opens no lease in
+/// it.
+async fn open_accounts(
+    client: &ChainClient,
+    config: &Config,
+    key: &Keypair,
+) -> Result<(), Attempt<anyhow::Error>> {
+    let wanted: Vec<u32> = config.pricing.assets.iter().map(|list| list.asset).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let known = client.assets().await.map_err(failed)?;
+    if let Some(id) = wanted.iter().find(|id| !known.iter().any(|asset| asset.id == **id)) {
+        let text = format!(
+            "`pricing.assets` names asset {id}, which this chain does not admit for leases\n\
+             hint: see which there are: casemate account assets"
+        );
+        return Err(Attempt::Never(anyhow::Error::msg(text)));
+    }
+    let account = key.public_key().0;
+    for asset in known.iter().filter(|asset| wanted.contains(&asset.id)) {
+        let opened = match client.has_account_in(asset.id, &account).await {
+            Ok(true) => Ok(()),
+            Ok(false) => client.submit(key, Call::OpenAccount { asset: asset.id }).await.map(drop),
+            Err(err) => Err(err),
+        };
+        match opened {
+            Ok(()) => tracing::info!(asset = asset.id, symbol = asset.symbol, "is taken"),
+            Err(err @ chain::ChainError::Unreachable(_)) => return Err(failed(err)),
+            // Leases in everything else go on meanwhile.
+            Err(err) => tracing::warn!(
+                %err,
+                asset = asset.id,
+                symbol = asset.symbol,
+                "no account can be opened in an asset, so that no lease can be opened in it; give \
+                 the provider's account money for the deposit, and start again"
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn failed(err: chain::ChainError) -> Attempt<anyhow::Error> {
+    match err {
         chain::ChainError::Unreachable(found) => Attempt::Later(found),
         err => {
             let hint = err.hint().to_owned();
             Attempt::Never(anyhow::Error::new(err).context(hint))
         }
-    })?;
-    let snapshots = chain::watch_leases(client.clone(), key.public_key().0);
-    Ok(NodeChain { client, key: key.clone(), snapshots })
+    }
 }
 
 /// Opens the backend's data and finds the pods that run.

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use casemate_primitives::{Balance, Prices, REPLICAS_MAX, Resources, TeeKind};
+use casemate_primitives::{Asset, Balance, Prices, REPLICAS_MAX, Resources, TeeKind};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an operator chooses.
@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// WebSocket address of a node, such as `ws://127.0.0.1:9944`.
     pub chain_url: String,
+    /// The registered asset that fees are paid in, by its number; the native token if absent.
+    #[serde(default)]
+    pub fees_in: Option<u32>,
     /// File with the provider account's seed or phrase, mode 0600.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
@@ -216,9 +219,72 @@ pub struct PricingConfig {
     /// How long a quote holds.
     #[serde(default = "default_quote_ttl")]
     pub quote_ttl: Period,
+    /// What is charged in registered assets. Leases are taken in no other.
+    #[serde(default)]
+    pub assets: Vec<AssetPrices>,
+}
+
+/// Prices in a registered asset, in its smallest unit.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AssetPrices {
+    /// Its number on chain (`casemate account assets`).
+    pub asset: u32,
+    /// For a thousandth of a core during one second.
+    pub cpu_millicore_second: u64,
+    /// For one MiB of memory during one second.
+    pub memory_mib_second: u64,
+    /// For one MiB of disk during one second.
+    pub storage_mib_second: u64,
+    /// For one GPU during one second.
+    pub gpu_second: u64,
+    /// For one MiB sent.
+    pub egress_mib: u64,
+    /// For one MiB received.
+    pub ingress_mib: u64,
+    /// Least that a second in which a replica runs costs, where its resources cost less. Where the
+    /// asset's smallest unit is too large for a price of a millicore, it is the only price.
+    pub second_min: u64,
+}
+
+impl AssetPrices {
+    /// The prices as the protocol has them.
+    fn prices(&self) -> Prices {
+        Prices {
+            cpu_millicore_second: Balance::from(self.cpu_millicore_second),
+            memory_mib_second: Balance::from(self.memory_mib_second),
+            storage_mib_second: Balance::from(self.storage_mib_second),
+            gpu_second: Balance::from(self.gpu_second),
+            egress_mib: Balance::from(self.egress_mib),
+            ingress_mib: Balance::from(self.ingress_mib),
+        }
+    }
+
+    /// Whether a pod could run for nothing.
+    fn is_free(&self) -> bool {
+        let Self { cpu_millicore_second, memory_mib_second, second_min, .. } = self;
+        *second_min == 0 && (*cpu_millicore_second == 0 || *memory_mib_second == 0)
+    }
 }
 
 impl PricingConfig {
+    fn has_twice(&self) -> bool {
+        let ids: std::collections::BTreeSet<u32> = self.assets.iter().map(|l| l.asset).collect();
+        ids.len() < self.assets.len()
+    }
+
+    /// Prices, and the least for a running second, in what a publisher wants to pay in; `None` where
+    /// that is not taken.
+    pub fn prices_in(&self, asset: Asset) -> Option<(Prices, Balance)> {
+        match asset {
+            Asset::Native => Some((self.prices(), self.second_min.into())),
+            Asset::Registered(id) => {
+                let list = self.assets.iter().find(|list| list.asset == id)?;
+                Some((list.prices(), list.second_min.into()))
+            }
+        }
+    }
+
     /// The prices as the protocol has them.
     pub fn prices(&self) -> Prices {
         Prices {
@@ -418,6 +484,13 @@ impl Config {
                  one claim that comes late",
             ),
             (self.pricing.quote_ttl == nothing, "pricing.quote_ttl", "must be above 0"),
+            (
+                self.pricing.assets.iter().any(AssetPrices::is_free),
+                "pricing.assets",
+                "name `second_min`, or both `cpu_millicore_second` and `memory_mib_second`: else pods \
+                 run for nothing",
+            ),
+            (self.pricing.has_twice(), "pricing.assets", "names an asset twice"),
             (
                 self.timing.record_interval < Period::seconds(1),
                 "timing.record_interval",

@@ -103,7 +103,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         opened = chain_client::open_backend(&config) => opened?,
         _ = stopped.wait_for(|stop| *stop) => return Ok(()),
     };
-    let connect = || chain_client::connect_chain(&config.chain_url, &key);
+    let connect = || chain_client::connect_chain(&config, &key);
     let chain =
         front.wait_for(&config.chain_url, Rhythm::default(), connect, shutdown.clone()).await?;
     let Some(chain) = chain else { return Ok(()) };

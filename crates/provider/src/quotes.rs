@@ -44,6 +44,8 @@ pub struct Asked<'a> {
     pub publisher: &'a AccountBytes,
     /// The manifest's bytes.
     pub manifest: &'a [u8],
+    /// What is to be paid in.
+    pub asset: Asset,
 }
 
 /// Reads a manifest that was handed over.
@@ -372,7 +374,7 @@ pub fn check_fits(facts: &Facts, resources: &Resources, replicas: u16) -> Result
 /// Makes the offer.
 ///
 /// # Errors
-/// What it would cost can't be expressed.
+/// The provider has no prices in the asset, or what it would cost can't be expressed.
 pub fn offer(
     config: &Config,
     provider: AccountBytes,
@@ -382,11 +384,27 @@ pub fn offer(
     now: UnixSeconds,
 ) -> Result<Quote, Refusal> {
     let pricing = &config.pricing;
-    let prices = pricing.prices();
-    let deposit_min = prices
-        .per_second(&facts.resources)
-        .map(|one| one.max(u128::from(pricing.second_min)))
-        .and_then(|one| one.checked_mul(u128::from(facts.replicas)))
+    let (prices, second_min) = pricing.prices_in(asked.asset).ok_or_else(|| {
+        let text = "leases are not taken in this asset".into();
+        let known = pricing.assets.iter().map(|list| format!(", asset {}", list.asset));
+        let known: String = known.collect();
+        refusal(RefusalCode::AgainstRules, text, &format!("pay in what is taken: CASE{known}"))
+    })?;
+    let mut terms = LeaseTerms {
+        asset: asked.asset,
+        prices,
+        second_min,
+        notice_seconds: pricing.notice.as_secs_u32(),
+        grace_seconds: pricing.grace.as_secs_u32(),
+        retention_seconds: pricing.retention.as_secs_u32(),
+        dispute_seconds: pricing.dispute.as_secs_u32(),
+        reclaim_seconds: pricing.reclaim.as_secs_u32(),
+        silence_seconds: pricing.silence.as_secs_u32(),
+        warn_seconds: WARN_SECONDS,
+        deposit_min: 0,
+    };
+    terms.deposit_min = terms
+        .per_second(&facts.resources, facts.replicas)
         .and_then(|rate| rate.checked_mul(u128::from(pricing.deposit_covers.as_secs())))
         .ok_or_else(|| {
             let text = "what it would cost is beyond all numbers".into();
@@ -398,19 +416,7 @@ pub fn offer(
         manifest_hash: casemate_primitives::blake2_256(asked.manifest),
         resources: facts.resources,
         replicas: facts.replicas,
-        terms: LeaseTerms {
-            asset: Asset::Native,
-            prices,
-            notice_seconds: pricing.notice.as_secs_u32(),
-            grace_seconds: pricing.grace.as_secs_u32(),
-            retention_seconds: pricing.retention.as_secs_u32(),
-            second_min: u128::from(pricing.second_min),
-            dispute_seconds: pricing.dispute.as_secs_u32(),
-            reclaim_seconds: pricing.reclaim.as_secs_u32(),
-            silence_seconds: pricing.silence.as_secs_u32(),
-            warn_seconds: WARN_SECONDS,
-            deposit_min,
-        },
+        terms,
         expires_at: now.saturating_add(pricing.quote_ttl.as_secs()),
         nonce,
     })

@@ -11,12 +11,17 @@ use casemate_primitives::{
 use frame_benchmarking::v2::*;
 use frame_support::{
     storage::{storage_prefix, unhashed},
-    traits::{fungible::Mutate, Get},
+    traits::{
+        fungibles::{Inspect, Unbalanced},
+        tokens::Precision,
+        Get,
+    },
     BoundedVec,
 };
 use frame_system::RawOrigin;
 use pallet_attestation::{genesis_hash, AgentRegistry, AttestedKeys};
 use pallet_deployments::DeploymentRegistry;
+use pallet_money::AdmittedAssets;
 use sp_core::{crypto::KeyTypeId, ed25519, sr25519};
 use sp_runtime::{AccountId32, MultiSignature, Permill};
 
@@ -51,6 +56,19 @@ struct Sides {
     key: sr25519::Public,
 }
 
+/// What leases are paid in: an asset costs more to move than the native token.
+const ASSET: Asset = Asset::Registered(900);
+
+/// Gives `who` money.
+fn endow<T: Config>(asset: Asset, who: &AccountId32, amount: Balance) {
+    if let Asset::Registered(id) = asset {
+        T::Admission::admit_for_benchmark(id);
+    }
+    let given = T::Assets::increase_balance(asset, who, amount, Precision::Exact);
+    let supply = T::Assets::total_issuance(asset).saturating_add(given.unwrap_or_default());
+    T::Assets::set_total_issuance(asset, supply);
+}
+
 /// Sets the runtime's clock (`pallet-timestamp` has no trait for it). A mock has a clock of its
 /// own, which stays as it is.
 fn set_clock() {
@@ -83,7 +101,8 @@ where
         .required(&capacity)
         .max(<T as pallet_providers::Config>::StakeMin::get());
     for who in [&publisher, &provider] {
-        <T as Config>::Currency::set_balance(who, stake.saturating_mul(4) + 1_000 * CASE);
+        endow::<T>(Asset::Native, who, stake.saturating_mul(4) + 1_000 * CASE);
+        endow::<T>(ASSET, who, 1_000 * CASE);
     }
     let lists = (0..8).map(|id| PriceList { asset: Asset::Registered(id), prices: PRICES });
     let lists = BoundedVec::truncate_from(lists.collect());
@@ -208,7 +227,8 @@ pub(crate) fn lease_with_many_agents<T: Config>(
     manifest_hash: Hash256,
 ) {
     let publisher: AccountId32 = account("publisher", 0, 0);
-    <T as Config>::Currency::set_balance(&publisher, 1_000 * CASE);
+    endow::<T>(Asset::Native, &publisher, 1_000 * CASE);
+    endow::<T>(ASSET, &publisher, 1_000 * CASE);
     let manifest = ManifestRef { hash: manifest_hash, size: MANIFEST_SIZE_MAX };
     let deployment = T::Deployments::create(&publisher, DeploymentKind::Service, manifest);
     let lease = lease_between::<T>(
@@ -237,7 +257,7 @@ pub(crate) fn lease_with_many_agents<T: Config>(
 
 fn terms<T: Config>() -> LeaseTerms {
     LeaseTerms {
-        asset: Asset::Native,
+        asset: ASSET,
         prices: PRICES,
         notice_seconds: T::NoticeSecondsMax::get(),
         grace_seconds: T::GraceSecondsMax::get(),
@@ -292,6 +312,41 @@ where
     Ok((sides, id, key))
 }
 
+/// Authorises as many accounts as can be, and says which was the last.
+fn with_spenders<T: Config>(sides: &Sides, id: LeaseId) -> Result<AccountId32, BenchmarkError> {
+    let spender = |index| account("spender", index, 0);
+    for index in 0..SPENDERS_MAX {
+        let allowance = Some(DEPOSIT);
+        Pallet::<T>::do_authorise(sides.publisher.clone(), id, spender(index), allowance)?;
+    }
+    Ok(spender(SPENDERS_MAX - 1))
+}
+
+/// Has as many accounts put money into a lease as can; all of it is claimed where the publisher's is.
+fn with_depositors<T: Config>(id: LeaseId) -> Result<(), BenchmarkError> {
+    let gone = || BenchmarkError::Stop("the lease is there");
+    let mut lease = Leases::<T>::get(id).ok_or_else(gone)?;
+    // What was held before was the publisher's, and is spent first.
+    for index in 0..OTHERS_MAX {
+        let who: AccountId32 = account("depositor", index, 0);
+        endow::<T>(Asset::Native, &who, 1_000 * CASE);
+        endow::<T>(ASSET, &who, 1_000 * CASE);
+        Pallet::<T>::do_fund(who, id, DEPOSIT)?;
+    }
+    let more = DEPOSIT.saturating_mul(OTHERS_MAX.into());
+    if lease.final_due > 0 || lease.open_amount() > 0 {
+        let before = lease.escrow;
+        if let Some(period) = lease.open.iter_mut().next() {
+            period.amount = period.amount.saturating_add(more);
+        } else {
+            lease.final_due = lease.final_due.saturating_add(more);
+        }
+        lease.escrow = before;
+        Leases::<T>::insert(id, lease);
+    }
+    Ok(())
+}
+
 /// The origin of arbiters or of governance.
 fn of_council<T: Config>(
     origin: Result<T::RuntimeOrigin, ()>,
@@ -341,15 +396,48 @@ mod benchmarks {
         Ok(())
     }
 
+    /// By the last of as many others as there can be.
     #[benchmark]
     fn fund() -> Result<(), BenchmarkError> {
-        let (sides, id) = pending::<T>()?;
-        let origin = signed::<T>(sides.publisher);
+        let (_, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
+        let origin = signed::<T>(account("depositor", OTHERS_MAX - 1, 0));
 
         #[extrinsic_call]
         _(origin, id, DEPOSIT);
 
-        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(2 * DEPOSIT));
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 2);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(expected));
+        Ok(())
+    }
+
+    /// The last of as many as there can be.
+    #[benchmark]
+    fn authorise() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        let spender = with_spenders::<T>(&sides, id)?;
+        let origin = signed::<T>(sides.publisher);
+
+        #[extrinsic_call]
+        _(origin, id, spender, Some(1));
+
+        let last = Spenders::<T>::get(id).last().map(|entry| entry.allowance);
+        assert_eq!(last, Some(1));
+        Ok(())
+    }
+
+    /// By the last of as many as there can be, with as many depositors.
+    #[benchmark]
+    fn fund_for() -> Result<(), BenchmarkError> {
+        let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
+        let origin = signed::<T>(with_spenders::<T>(&sides, id)?);
+
+        #[extrinsic_call]
+        _(origin, id, DEPOSIT);
+
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 2);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.escrow), Some(expected));
         Ok(())
     }
 
@@ -385,6 +473,7 @@ mod benchmarks {
     #[benchmark]
     fn close() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         let origin = signed::<T>(sides.publisher);
 
@@ -399,6 +488,7 @@ mod benchmarks {
     #[benchmark]
     fn settle() -> Result<(), BenchmarkError> {
         let (sides, id, _) = active::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Pallet::<T>::do_close(sides.provider.clone(), id)?;
         let origin = signed::<T>(sides.provider);
@@ -414,11 +504,13 @@ mod benchmarks {
     #[benchmark]
     fn payout() -> Result<(), BenchmarkError> {
         let (_, id, _) = claimed::<T>(true)?;
+        with_depositors::<T>(id)?;
 
         #[extrinsic_call]
         _(signed::<T>(whitelisted_caller()), id);
 
-        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(DEPOSIT));
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 1);
+        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(expected));
         Ok(())
     }
 
@@ -426,6 +518,7 @@ mod benchmarks {
     #[benchmark]
     fn forget() -> Result<(), BenchmarkError> {
         let (_, id, _) = claimed::<T>(true)?;
+        with_depositors::<T>(id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
                 lease.state = LeaseState::Ended { at: 0, reason: EndReason::Stopped };
@@ -456,6 +549,7 @@ mod benchmarks {
     #[benchmark]
     fn evict() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
@@ -516,6 +610,7 @@ mod benchmarks {
     #[benchmark]
     fn prove_misconduct() -> Result<(), BenchmarkError> {
         let (sides, id, key) = claimed::<T>(false)?;
+        with_depositors::<T>(id)?;
         stop::<T>(&sides, id)?;
         Pallet::<T>::do_contest(sides.publisher, id)?;
         let (a, by_a) = record::<T>(id, &key, 1)?;

@@ -1,10 +1,10 @@
 //! The end of a lease: close, settle, forget.
 
 use crate::*;
-use casemate_primitives::{EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
+use casemate_primitives::{Balance, EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
 use frame_support::{
     ensure,
-    traits::{fungible::hold::Mutate, tokens::Precision, Defensive},
+    traits::{Defensive, Get},
 };
 use pallet_attestation::AttestedKeys;
 use pallet_deployments::DeploymentRegistry;
@@ -19,7 +19,7 @@ impl<T: Config> Pallet<T> {
         let is_out = lease.is_out_of_funds(now);
         let reason = if Self::has_ended(&lease) {
             EndReason::AppEnded
-        } else if who == lease.publisher {
+        } else if who == lease.publisher || Self::is_spender(id, &who) {
             EndReason::Stopped
         } else if is_out {
             EndReason::OutOfFunds
@@ -105,9 +105,9 @@ impl<T: Config> Pallet<T> {
         at: UnixSeconds,
         reason: EndReason,
     ) -> DispatchResult {
-        let refunded = core::mem::take(&mut lease.escrow);
-        let publisher = &lease.publisher;
-        T::Currency::release(&HoldReason::Escrow.into(), publisher, refunded, Precision::Exact)?;
+        // What can't be given back now (the asset is frozen) stays held; it must keep neither the
+        // provider's capacity nor the lease's end.
+        let refunded = Self::give_escrow_back(id, &mut lease).unwrap_or(0);
         if let Some(resources) =
             lease.resources_total().defensive_proof("was computed when the lease was opened")
         {
@@ -132,6 +132,7 @@ impl<T: Config> Pallet<T> {
         let mut lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(matches!(lease.state, LeaseState::Ended { .. }), Error::<T>::NotEnded);
         lease.mature(Self::now());
+        Self::refund(id, &mut lease)?;
         Self::pay_out(id, &mut lease)?;
         ensure!(Self::is_done(id, &lease), Error::<T>::StillNeeded);
         Self::remove(id, &lease);
@@ -151,6 +152,7 @@ impl<T: Config> Pallet<T> {
         let _ = Agents::<T>::clear_prefix(id, REPLICAS_MAX.into(), None);
         ByProvider::<T>::remove(&lease.provider, id);
         ByPublisher::<T>::remove(&lease.publisher, id);
+        Spenders::<T>::remove(id);
         Leases::<T>::remove(id);
         Self::deposit_event(Event::Forgotten { lease: id });
     }

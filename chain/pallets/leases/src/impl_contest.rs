@@ -1,15 +1,16 @@
 //! Claims that the publisher contests: decided by proof, by arbiters, or by time.
 
 use crate::*;
-use casemate_primitives::{AgentSignature, Balance, EndReason, LeaseId, UsageRecord};
+use casemate_primitives::{AgentSignature, Asset, Balance, EndReason, LeaseId, UsageRecord};
 use frame_support::{
     ensure,
     traits::{
-        fungible::hold::Mutate,
+        fungibles::hold::{Mutate, Unbalanced},
         tokens::{Fortitude, Precision, Restriction},
     },
 };
 use pallet_attestation::genesis_hash;
+use pallet_money::AdmittedAssets;
 use sp_core::ed25519;
 use sp_runtime::{AccountId32, Permill};
 
@@ -24,8 +25,13 @@ impl<T: Config> Pallet<T> {
             let amount = lease.open_amount();
             ensure!(amount > 0, Error::<T>::NothingOpen);
             let deposit = T::ContestDepositShare::get() * amount;
-            let deposit = deposit.max(T::ContestDepositMin::get());
-            T::Currency::hold(&HoldReason::Contest.into(), &who, deposit)?;
+            let asset = lease.terms.asset;
+            let least = match asset {
+                Asset::Native => T::ContestDepositMin::get(),
+                Asset::Registered(_) => T::Admission::least(asset),
+            };
+            let deposit = deposit.max(least);
+            T::Assets::hold(asset, &HoldReason::Contest.into(), &who, deposit)?;
             let until = now.saturating_add(T::ArbitrationSeconds::get());
             let contest = Contest { amount, deposit, until };
             lease.open.clear();
@@ -63,9 +69,9 @@ impl<T: Config> Pallet<T> {
         ensure!(amount > 0 || !lease.is_over(), Error::<T>::NothingOpen);
         lease.open.clear();
         if let Some(contest) = lease.contest.take() {
-            Self::release_deposit(&lease, &contest)?;
+            Self::release_deposit(a.lease, &mut lease, &contest)?;
         }
-        Self::give_publisher(&mut lease, amount)?;
+        Self::give_publisher(a.lease, &mut lease, amount)?;
         T::Observer::contested(&lease.publisher, &lease.provider, false);
         let (id, refunded) = (a.lease, amount);
         Self::deposit_event(Event::Misconduct { lease: id, replica: a.replica, refunded });
@@ -103,11 +109,24 @@ impl<T: Config> Pallet<T> {
         let refunded = to_publisher.mul_floor(contest.amount);
         let rest = contest.amount.saturating_sub(refunded);
         lease.final_due = lease.final_due.checked_add(rest).ok_or(Error::<T>::Overflow)?;
-        Self::give_publisher(lease, refunded)?;
+        Self::give_publisher(id, lease, refunded)?;
         // Who contests without reason pays the other side for the wait.
         let is_provider_right = to_publisher < Permill::from_percent(50);
         if is_provider_right {
-            T::Currency::transfer_on_hold(
+            Self::pay_deposit(id, lease, &contest)?;
+        } else {
+            Self::release_deposit(id, lease, &contest)?;
+        }
+        T::Observer::contested(&lease.publisher, &lease.provider, is_provider_right);
+        Self::deposit_event(Event::ContestDecided { lease: id, refunded, is_provider_right });
+        Ok(())
+    }
+
+    /// The provider was right. Where it can't take the deposit now, that is final and paid out later.
+    fn pay_deposit(id: LeaseId, lease: &mut Lease, contest: &Contest) -> DispatchResult {
+        let paid = frame_support::storage::with_storage_layer(|| {
+            T::Assets::transfer_on_hold(
+                lease.terms.asset,
                 &HoldReason::Contest.into(),
                 &lease.publisher,
                 &lease.provider,
@@ -115,31 +134,61 @@ impl<T: Config> Pallet<T> {
                 Precision::Exact,
                 Restriction::Free,
                 Fortitude::Polite,
-            )?;
-        } else {
-            Self::release_deposit(lease, &contest)?;
+            )
+        });
+        if paid.is_err() {
+            Self::keep_deposit(id, lease, contest)?;
+            Self::join_line(id, &lease.publisher, contest.deposit, true)?;
+            let due = lease.final_due.checked_add(contest.deposit);
+            lease.final_due = due.ok_or(Error::<T>::Overflow)?;
         }
-        T::Observer::contested(&lease.publisher, &lease.provider, is_provider_right);
-        Self::deposit_event(Event::ContestDecided { lease: id, refunded, is_provider_right });
         Ok(())
     }
 
-    fn release_deposit(lease: &Lease, contest: &Contest) -> DispatchResult {
-        let reason = HoldReason::Contest.into();
-        T::Currency::release(&reason, &lease.publisher, contest.deposit, Precision::Exact)?;
+    /// The publisher was right. Where it can't take the deposit now, that goes into the escrow.
+    fn release_deposit(id: LeaseId, lease: &mut Lease, contest: &Contest) -> DispatchResult {
+        let released = frame_support::storage::with_storage_layer(|| {
+            let (asset, reason) = (lease.terms.asset, HoldReason::Contest.into());
+            T::Assets::release(asset, &reason, &lease.publisher, contest.deposit, Precision::Exact)
+        });
+        if released.is_err() {
+            Self::keep_deposit(id, lease, contest)?;
+            Self::join_line(id, &lease.publisher, contest.deposit, false)?;
+            Self::add_escrow(lease, contest.deposit)?;
+        }
         Ok(())
     }
 
-    /// Gives claimed money back: into the escrow, or to the publisher where that is settled.
-    pub(crate) fn give_publisher(lease: &mut Lease, amount: Balance) -> DispatchResult {
+    /// Holds the deposit for the lease's money from now on: on the same account, so that it needs
+    /// nobody's leave.
+    fn keep_deposit(id: LeaseId, lease: &Lease, contest: &Contest) -> DispatchResult {
+        let (asset, who, amount) = (lease.terms.asset, &lease.publisher, contest.deposit);
+        let (from, to) = (HoldReason::Contest.into(), HoldReason::Escrow.into());
+        T::Assets::decrease_balance_on_hold(asset, &from, who, amount, Precision::Exact)?;
+        T::Assets::increase_balance_on_hold(asset, &to, who, amount, Precision::Exact)?;
+        Self::deposit_event(Event::DepositKept { lease: id, amount });
+        Ok(())
+    }
+
+    /// Gives claimed money back: into the escrow, or to the publisher where that is settled. Where
+    /// others have put money into a settled lease, `payout` gives it back: there may be many.
+    pub(crate) fn give_publisher(
+        id: LeaseId,
+        lease: &mut Lease,
+        amount: Balance,
+    ) -> DispatchResult {
         if amount == 0 {
             return Ok(());
         }
-        if matches!(lease.state, LeaseState::Ended { .. }) {
-            let reason = HoldReason::Escrow.into();
-            T::Currency::release(&reason, &lease.publisher, amount, Precision::Exact)?;
-            return Ok(());
+        Self::add_escrow(lease, amount)?;
+        if !Deposits::<T>::contains_key(id) {
+            // What can't be given back now waits in the escrow.
+            let _ = Self::refund(id, lease);
         }
+        Ok(())
+    }
+
+    pub(crate) fn add_escrow(lease: &mut Lease, amount: Balance) -> DispatchResult {
         lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
         lease.exhausted_at = None;
         lease.warned = lease.warnings_due();

@@ -1,8 +1,10 @@
 //! Apps that have ended by themselves, and manifests that were changed: silence that is no fault.
 
 use crate::*;
-use casemate_primitives::{Balance, EndReason, LeaseId};
+use casemate_primitives::{Asset, Balance, EndReason, LeaseId};
+use frame_support::traits::Get;
 use pallet_deployments::DeploymentRegistry;
+use pallet_providers::ProviderStake;
 
 impl Lease {
     /// An agent has signed that its app has ended.
@@ -38,8 +40,9 @@ impl<T: Config> Pallet<T> {
 
     /// What the provider's stake pays for its silence, and why the lease ends; `None` on overflow.
     ///
-    /// As much as it would have earned in the silence that it was allowed, with the replicas that have
-    /// not ended. Nothing where the publisher has asked for another manifest since the agent was
+    /// In the native token, that stakes are in: as much as it would have earned in the silence that it was
+    /// allowed, with the replicas that have not ended; for a lease in another asset a part of the stake
+    /// behind them. Nothing where the publisher has asked for another manifest since the agent was
     /// attested: an older pod can't renew its evidence, and a manifest that can't run must cost no
     /// provider its stake.
     pub(crate) fn silence(id: LeaseId, lease: &Lease) -> Option<(Balance, EndReason)> {
@@ -48,9 +51,18 @@ impl<T: Config> Pallet<T> {
             return Some((0, EndReason::NeverStarted));
         }
         let ended = lease.ended.map_or(0, |ended| ended.count);
-        let running = Balance::from(lease.replicas.saturating_sub(ended));
-        let one = lease.price_per_second()?.checked_div(lease.replicas.into())?;
-        let penalty = one.checked_mul(running)?.saturating_mul(lease.terms.silence_seconds.into());
+        let running = lease.replicas.saturating_sub(ended);
+        let penalty = match lease.terms.asset {
+            Asset::Native => {
+                let price = lease.terms.per_second(&lease.resources, running)?;
+                price.saturating_mul(lease.terms.silence_seconds.into())
+            }
+            // What the asset is worth is for no pool to say, which anybody can move.
+            Asset::Registered(_) => {
+                let resources = lease.resources.checked_mul(running.into())?;
+                T::SilencePenaltyShare::get() * T::Providers::required(&resources)
+            }
+        };
         Some((penalty, EndReason::ProviderSilent))
     }
 }

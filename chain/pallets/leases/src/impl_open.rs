@@ -4,10 +4,15 @@ use crate::*;
 use casemate_primitives::{Asset, Balance, DeploymentId, LeaseId, Quote, QuoteNonce, REPLICAS_MAX};
 use frame_support::{
     ensure,
-    traits::{fungible::hold::Mutate, UnixTime},
+    traits::{
+        fungibles::{hold::Mutate, Inspect},
+        tokens::{DepositConsequence, Provenance},
+        UnixTime,
+    },
 };
 use pallet_attestation::genesis_hash;
 use pallet_deployments::DeploymentRegistry;
+use pallet_money::AdmittedAssets;
 use pallet_providers::ProviderRegistry;
 use sp_runtime::{traits::Verify, AccountId32, MultiSignature};
 
@@ -40,8 +45,9 @@ impl<T: Config> Pallet<T> {
         for seconds in [terms.dispute_seconds, terms.reclaim_seconds, terms.retention_seconds] {
             ensure!(seconds <= longest, Error::<T>::TermsTooLong);
         }
-        ensure!(terms.asset == Asset::Native, Error::<T>::AssetNotSupported);
-        ensure!(deposit > 0 && deposit >= terms.deposit_min, Error::<T>::DepositTooSmall);
+        let least = T::Admission::deposit_min(terms.asset).ok_or(Error::<T>::AssetNotAdmitted)?;
+        let least = least.max(terms.deposit_min);
+        ensure!(deposit > 0 && deposit >= least, Error::<T>::DepositTooSmall);
 
         let lease = Lease {
             deployment,
@@ -71,8 +77,9 @@ impl<T: Config> Pallet<T> {
         let resources = lease.resources_total().ok_or(Error::<T>::Overflow)?;
 
         T::Providers::reserve(&provider, &resources)?;
+        ensure!(Self::can_be_paid(terms.asset, &provider), Error::<T>::ProviderWithoutAccount);
         T::Deployments::lease_opened(deployment)?;
-        T::Currency::hold(&HoldReason::Escrow.into(), &publisher, deposit)?;
+        T::Assets::hold(terms.asset, &HoldReason::Escrow.into(), &publisher, deposit)?;
         UsedNonces::<T>::insert(&provider, quote.nonce, quote.expires_at);
         let id = NextId::<T>::get();
         NextId::<T>::put(LeaseId(id.0.checked_add(1).ok_or(Error::<T>::Overflow)?));
@@ -80,20 +87,6 @@ impl<T: Config> Pallet<T> {
         ByPublisher::<T>::insert(&publisher, id, ());
         Leases::<T>::insert(id, lease);
         Self::deposit_event(Event::Opened { lease: id, deployment, publisher, provider, deposit });
-        Ok(())
-    }
-
-    pub(crate) fn do_fund(who: AccountId32, id: LeaseId, amount: Balance) -> DispatchResult {
-        ensure!(amount > 0, Error::<T>::ZeroAmount);
-        Self::try_mutate_open(id, |lease| {
-            ensure!(lease.publisher == who, Error::<T>::NotPublisher);
-            T::Currency::hold(&HoldReason::Escrow.into(), &who, amount)?;
-            lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
-            lease.exhausted_at = None;
-            lease.warned = lease.warnings_due();
-            Ok(())
-        })?;
-        Self::deposit_event(Event::Funded { lease: id, amount });
         Ok(())
     }
 
@@ -118,6 +111,11 @@ impl<T: Config> Pallet<T> {
         ensure!(expires_at < Self::now(), Error::<T>::NonceNeeded);
         UsedNonces::<T>::remove(&provider, nonce);
         Ok(())
+    }
+
+    /// Whether an account takes amounts of any size, so that no small payment gets stuck.
+    fn can_be_paid(asset: Asset, who: &AccountId32) -> bool {
+        T::Assets::can_deposit(asset, who, 1, Provenance::Extant) == DepositConsequence::Success
     }
 
     /// Change a lease that is there and not closing.

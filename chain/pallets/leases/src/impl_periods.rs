@@ -1,11 +1,11 @@
 //! Final claims: paid out, to the provider and the treasury.
 
-use crate::*;
-use casemate_primitives::{Balance, LeaseId};
+use crate::{line::Part, *};
+use casemate_primitives::{Asset, Balance, LeaseId};
 use frame_support::{
     ensure,
     traits::{
-        fungible::hold::Mutate,
+        fungibles::hold::Mutate,
         tokens::{Fortitude, Precision, Restriction},
     },
 };
@@ -16,8 +16,17 @@ impl<T: Config> Pallet<T> {
         Leases::<T>::try_mutate(id, |slot| {
             let lease = slot.as_mut().ok_or(Error::<T>::NotFound)?;
             lease.mature(Self::now());
-            ensure!(lease.final_due > 0, Error::<T>::NothingDue);
-            Self::pay_out(id, lease)
+            let is_kept = lease.escrow > 0 && matches!(lease.state, LeaseState::Ended { .. });
+            ensure!(lease.final_due > 0 || is_kept, Error::<T>::NothingDue);
+            // A frozen account on one side must not keep the other side's money.
+            let is_due = lease.final_due > 0;
+            let refunded = Self::refund(id, lease);
+            let paid = frame_support::storage::with_storage_layer(|| Self::pay_out(id, lease));
+            match (is_kept, is_due) {
+                (true, true) => refunded.or(paid),
+                (true, false) => refunded,
+                (false, _) => paid,
+            }
         })
     }
 
@@ -27,35 +36,59 @@ impl<T: Config> Pallet<T> {
         if due == 0 {
             return Ok(());
         }
-        let Lease { publisher, provider, treasury_share, .. } = &*lease;
+        let Lease { publisher, provider, treasury_share, terms, .. } = &*lease;
+        let asset = terms.asset;
         let share = treasury_share.mul_floor(due);
         let amount = due.saturating_sub(share);
-        Self::transfer(publisher, provider, amount)?;
+        let reason = HoldReason::Escrow.into();
+        for part in Self::take_first(id, publisher, amount)? {
+            Self::transfer(asset, &part.who, provider, part.amount)?;
+        }
         // A treasury without an account can't take less than the least balance: that is burnt, and
         // holds up nobody's pay.
-        let is_taken = Self::transfer(publisher, &T::Treasury::get(), share).is_ok();
-        if !is_taken {
-            T::Currency::burn_held(
-                &HoldReason::Escrow.into(),
-                publisher,
-                share,
-                Precision::Exact,
-                Fortitude::Polite,
-            )?;
+        let parts = Self::take_first(id, publisher, share)?;
+        let is_taken = frame_support::storage::with_storage_layer(|| {
+            let treasury = T::Treasury::get();
+            parts
+                .iter()
+                .try_for_each(|part| Self::transfer(asset, &part.who, &treasury, part.amount))
+        });
+        if is_taken.is_err() {
+            for Part { who, amount } in &parts {
+                let (precision, force) = (Precision::Exact, Fortitude::Polite);
+                T::Assets::burn_held(asset, &reason, who, *amount, precision, force)?;
+            }
         }
-        T::Observer::paid(publisher, provider, lease.terms.asset, amount, share);
+        T::Observer::paid(publisher, provider, asset, amount, share);
         lease.final_due = 0;
         lease.paid = lease.paid.checked_add(due).ok_or(Error::<T>::Overflow)?;
         Self::deposit_event(Event::PaidOut { lease: id, amount, treasury: share });
         Ok(())
     }
 
+    /// Gives back what a settled lease still holds of its rest. Only an error where nothing could be
+    /// given back.
+    pub(crate) fn refund(id: LeaseId, lease: &mut Lease) -> DispatchResult {
+        if lease.escrow == 0 || !matches!(lease.state, LeaseState::Ended { .. }) {
+            return Ok(());
+        }
+        let amount = Self::give_escrow_back(id, lease)?;
+        Self::deposit_event(Event::Refunded { lease: id, amount });
+        Ok(())
+    }
+
     /// Moves held money to somebody's free balance.
-    fn transfer(from: &AccountId32, to: &AccountId32, amount: Balance) -> DispatchResult {
+    fn transfer(
+        asset: Asset,
+        from: &AccountId32,
+        to: &AccountId32,
+        amount: Balance,
+    ) -> DispatchResult {
         if amount == 0 {
             return Ok(());
         }
-        T::Currency::transfer_on_hold(
+        T::Assets::transfer_on_hold(
+            asset,
             &HoldReason::Escrow.into(),
             from,
             to,

@@ -32,7 +32,7 @@ impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
             lease.mature(Self::now());
             let amount = lease.open_amount();
             lease.open.clear();
-            Self::give_publisher(lease, amount)?;
+            Self::give_publisher(id, lease, amount)?;
             Ok::<_, DispatchError>(amount)
         })?;
         Self::deposit_event(Event::Penalised { lease: id, refunded: amount });

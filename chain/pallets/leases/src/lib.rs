@@ -12,10 +12,12 @@ mod impl_amend;
 mod impl_claim;
 mod impl_close;
 mod impl_contest;
+mod impl_deposits;
 mod impl_ended;
 mod impl_open;
 mod impl_periods;
 mod impl_proofs;
+mod line;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -25,10 +27,12 @@ mod try_state;
 mod types;
 pub mod weights;
 
+pub use line::{Line, Part, OTHERS_MAX};
 pub use pallet::*;
 pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
 pub use types::{
-    Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore,
+    Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore, Spender,
+    SPENDERS_MAX,
 };
 pub use weights::WeightInfo;
 
@@ -38,13 +42,14 @@ use frame_support::pallet_prelude::*;
 pub mod pallet {
     use super::*;
     use casemate_primitives::{
-        AgentPublicKey, AgentSignature, Amendment, Balance, DeploymentId, DeploymentKind,
+        AgentPublicKey, AgentSignature, Amendment, Asset, Balance, DeploymentId, DeploymentKind,
         EndReason, LeaseId, ManifestRef, Prices, Quote, QuoteNonce, ReplicaIndex, UsageRecord,
     };
-    use frame_support::traits::{fungible, UnixTime};
+    use frame_support::traits::{fungibles, UnixTime};
     use frame_system::pallet_prelude::*;
     use pallet_attestation::AttestedKeys;
     use pallet_deployments::DeploymentRegistry;
+    use pallet_money::AdmittedAssets;
     use pallet_providers::{ProviderRegistry, ProviderStake};
     use sp_runtime::{AccountId32, MultiSignature, Permill};
 
@@ -58,10 +63,11 @@ pub mod pallet {
     pub trait Config:
         frame_system::Config<RuntimeEvent: From<Event<Self>>, AccountId = AccountId32>
     {
-        /// Holds the escrow and pays out of it.
-        type Currency: fungible::Inspect<AccountId32, Balance = Balance>
-            + fungible::Mutate<AccountId32>
-            + fungible::hold::Mutate<AccountId32, Reason = Self::RuntimeHoldReason>;
+        /// Holds the escrow and pays out of it, in the native token and in every registered asset.
+        type Assets: fungibles::Inspect<AccountId32, AssetId = Asset, Balance = Balance>
+            + fungibles::hold::Mutate<AccountId32, Reason = Self::RuntimeHoldReason>;
+        /// Which assets take new money.
+        type Admission: AdmittedAssets;
         /// The composite hold reason of the runtime.
         type RuntimeHoldReason: From<HoldReason>;
         /// The chain's clock.
@@ -98,6 +104,10 @@ pub mod pallet {
         /// Least that a publisher puts down to contest.
         #[pallet::constant]
         type ContestDepositMin: Get<Balance>;
+        /// Part of the stake behind a lease's resources that a silent provider loses where the lease is
+        /// not paid in the native token, so that no price of a pool decides about a stake.
+        #[pallet::constant]
+        type SilencePenaltyShare: Get<Permill>;
         /// How long arbiters have to decide, in seconds.
         #[pallet::constant]
         type ArbitrationSeconds: Get<u64>;
@@ -119,7 +129,7 @@ pub mod pallet {
     /// Why money is held.
     #[pallet::composite_enum]
     pub enum HoldReason {
-        /// The escrow of a lease and what was claimed of it, on the publisher's own account.
+        /// The escrow of a lease and what was claimed of it, on the account that has put it in.
         Escrow,
         /// What a publisher puts down to contest claims.
         Contest,
@@ -146,6 +156,21 @@ pub mod pallet {
     #[pallet::storage]
     pub type ByPublisher<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, AccountId32, Twox64Concat, LeaseId, (), OptionQuery>;
+
+    /// Whose the money of a lease is, where others than its publisher have put some in; all is the
+    /// publisher's where nothing is here.
+    #[pallet::storage]
+    pub type Deposits<T: Config> = StorageMap<_, Twox64Concat, LeaseId, Line, OptionQuery>;
+
+    /// Who may put the publisher's money into a lease, and close it.
+    #[pallet::storage]
+    pub type Spenders<T: Config> = StorageMap<
+        _,
+        Twox64Concat,
+        LeaseId,
+        BoundedVec<Spender, ConstU32<SPENDERS_MAX>>,
+        ValueQuery,
+    >;
 
     /// The activated agent of each replica.
     #[pallet::storage]
@@ -184,7 +209,36 @@ pub mod pallet {
         Funded {
             /// For which.
             lease: LeaseId,
+            /// Whose.
+            from: AccountId32,
             /// How much more.
+            amount: Balance,
+        },
+        /// The publisher has said what another account may do for it.
+        Authorised {
+            /// For which lease.
+            lease: LeaseId,
+            /// Which account.
+            spender: AccountId32,
+            /// How much of the publisher's money it may still put in; nothing any more if `None`.
+            allowance: Option<Balance>,
+        },
+        /// An authorised account has put the publisher's money in.
+        AllowanceUsed {
+            /// Into which.
+            lease: LeaseId,
+            /// Which account.
+            spender: AccountId32,
+            /// How much more it may.
+            left: Balance,
+        },
+        /// An account that is not the publisher got back what was not spent of its money.
+        GivenBack {
+            /// Of which.
+            lease: LeaseId,
+            /// Which account.
+            to: AccountId32,
+            /// How much.
             amount: Balance,
         },
         /// The publisher changed how much may be spent in a second.
@@ -249,8 +303,22 @@ pub mod pallet {
             lease: LeaseId,
             /// All that was claimed, final or not.
             paid: Balance,
-            /// What the publisher got back.
+            /// What the publisher and who else has put money in got back.
             refunded: Balance,
+        },
+        /// What could not be given back when it was due has been given back.
+        Refunded {
+            /// Of which.
+            lease: LeaseId,
+            /// How much.
+            amount: Balance,
+        },
+        /// The deposit of a contest can't be moved now: it stays held with the lease's money.
+        DepositKept {
+            /// Of which.
+            lease: LeaseId,
+            /// How much.
+            amount: Balance,
         },
         /// Final claims were paid out.
         PaidOut {
@@ -361,10 +429,20 @@ pub mod pallet {
         Replicas,
         /// Notice or grace is longer than the chain allows.
         TermsTooLong,
-        /// Leases can only be paid in the native token.
-        AssetNotSupported,
-        /// Less than the quote's least deposit.
+        /// The asset is not admitted, or takes no new money: choose another one.
+        AssetNotAdmitted,
+        /// The provider can't take the asset: it has to open an account in it (`assets.touch`).
+        ProviderWithoutAccount,
+        /// Less than the quote's or the asset's least deposit.
         DepositTooSmall,
+        /// As many accounts have money in the lease as can have.
+        TooManyDepositors,
+        /// As many accounts are authorised as can be: take one off first.
+        TooManySpenders,
+        /// The publisher has not authorised this account.
+        NotSpender,
+        /// The publisher has authorised less.
+        AllowanceTooSmall,
         /// The spend rate is below the price of the resources.
         SpendRateTooLow,
         /// A product of prices and quantities is too large.
@@ -478,9 +556,10 @@ pub mod pallet {
             Self::do_open(publisher, deployment, quote, signature, deposit, spend_rate_max)
         }
 
-        /// Lock more money for a lease.
+        /// Lock more of your own money for a lease. What comes first is spent first; of the rest, what
+        /// came last is given back first.
         ///
-        /// - `origin`: Signed by the publisher.
+        /// - `origin`: Signed by anyone. Whoever is new to the lease puts in at least its least deposit.
         #[pallet::call_index(2)]
         pub fn fund(origin: OriginFor<T>, lease: LeaseId, amount: Balance) -> DispatchResult {
             Self::do_fund(ensure_signed(origin)?, lease, amount)
@@ -514,10 +593,10 @@ pub mod pallet {
 
         /// End a lease. What is used after this second is not paid.
         ///
-        /// - `origin`: Signed by the publisher; by the provider after its notice, or where no agent
-        ///   was activated; by anyone when the money is out and the grace time over, or when the
-        ///   apps of all replicas have ended by themselves. A lease that never was activated is
-        ///   settled at once.
+        /// - `origin`: Signed by the publisher or who it has authorised; by the provider after its
+        ///   notice, or where no agent was activated; by anyone when the money is out and the grace
+        ///   time over, or when the apps of all replicas have ended by themselves. A lease that never
+        ///   was activated is settled at once.
         #[pallet::call_index(6)]
         pub fn close(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
             Self::do_close(ensure_signed(origin)?, lease)
@@ -543,7 +622,8 @@ pub mod pallet {
             Self::do_forget_nonce(provider, nonce)
         }
 
-        /// Pay out what is final: to the provider, less the treasury's share.
+        /// Pay out what is final: to the provider, less the treasury's share. Of a settled lease, give
+        /// back what could not be given back before (the asset was frozen).
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(9)]
@@ -648,6 +728,28 @@ pub mod pallet {
         pub fn set_treasury_share(origin: OriginFor<T>, share: Permill) -> DispatchResult {
             T::GovernanceOrigin::ensure_origin(origin)?;
             Self::do_set_treasury_share(share)
+        }
+
+        /// Let another account put your money into a lease, and close it; or don't any more.
+        ///
+        /// - `origin`: Signed by the publisher.
+        /// - `allowance`: How much it may put in from now on, all together; `None` takes it off.
+        #[pallet::call_index(19)]
+        pub fn authorise(
+            origin: OriginFor<T>,
+            lease: LeaseId,
+            spender: AccountId32,
+            allowance: Option<Balance>,
+        ) -> DispatchResult {
+            Self::do_authorise(ensure_signed(origin)?, lease, spender, allowance)
+        }
+
+        /// Lock more of the publisher's money for a lease.
+        ///
+        /// - `origin`: Signed by an account that the publisher has authorised for so much.
+        #[pallet::call_index(20)]
+        pub fn fund_for(origin: OriginFor<T>, lease: LeaseId, amount: Balance) -> DispatchResult {
+            Self::do_fund_for(ensure_signed(origin)?, lease, amount)
         }
     }
 

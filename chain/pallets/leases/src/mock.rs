@@ -1,10 +1,10 @@
-//! A runtime of balances, the three pallets and a clock that tests set.
+//! A runtime of balances, assets, the three pallets and a clock that tests set.
 
 use crate as pallet_leases;
 use casemate_primitives::{Asset, EndReason, LeaseId, ReplicaIndex, Resources, CASE};
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{fungible::Inspect as _, UnixTime},
+    traits::{fungibles::Inspect as _, AsEnsureOriginWithArg, UnixTime},
 };
 use sp_runtime::{
     traits::{IdentityLookup, Zero},
@@ -39,6 +39,12 @@ mod runtime {
     pub type Deployments = pallet_deployments;
     #[runtime::pallet_index(4)]
     pub type Leases = pallet_leases;
+    #[runtime::pallet_index(5)]
+    pub type Assets = pallet_assets;
+    #[runtime::pallet_index(6)]
+    pub type AssetsHolder = pallet_assets_holder;
+    #[runtime::pallet_index(7)]
+    pub type MoneyList = pallet_money;
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -54,6 +60,52 @@ impl pallet_balances::Config for Test {
     type AccountStore = System;
     type Balance = u128;
     type ExistentialDeposit = ExistentialDeposit;
+}
+
+#[derive_impl(pallet_assets::config_preludes::TestDefaultConfig)]
+impl pallet_assets::Config for Test {
+    type Balance = u128;
+    type CreateOrigin = AsEnsureOriginWithArg<frame_system::EnsureSigned<AccountId32>>;
+    type Currency = Balances;
+    type ForceOrigin = frame_system::EnsureRoot<AccountId32>;
+    type Holder = AssetsHolder;
+}
+
+impl pallet_assets_holder::Config for Test {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+}
+
+impl pallet_money::Config for Test {
+    type Assets = Assets;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Test;
+    type GovernanceOrigin = frame_system::EnsureRoot<AccountId32>;
+    type WeightInfo = ();
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_money::RegisterAsset for Test {
+    fn register(asset: u32, _: &[u8], _: u8) {
+        Assets::force_create(RuntimeOrigin::root(), asset, issuer(), true, 1).unwrap();
+    }
+}
+
+/// Holds on all money.
+pub(crate) type Held = pallet_money::HeldMoney<Balances, AssetsHolder, AccountId32>;
+
+/// An asset whose accounts need native token; admitted.
+pub(crate) const DOLLAR: Asset = Asset::Registered(1);
+/// An asset that is enough for an account to exist; admitted.
+pub(crate) const EURO: Asset = Asset::Registered(2);
+/// Everything that leases are paid in here.
+pub(crate) const KINDS: [Asset; 3] = [Asset::Native, DOLLAR, EURO];
+/// Least balance in the assets, and least deposit in them.
+pub(crate) const ASSET_MINIMUM: u128 = 100;
+
+/// Owner, issuer, admin and freezer of the assets.
+pub(crate) fn issuer() -> AccountId32 {
+    AccountId32::new([0x99; 32])
 }
 
 parameter_types! {
@@ -76,6 +128,7 @@ parameter_types! {
     pub const TermSecondsMax: u32 = 30 * 86_400;
     pub const ContestDepositShare: Permill = Permill::from_percent(10);
     pub const ContestDepositMin: u128 = 1_000;
+    pub const SilencePenaltyShare: Permill = Permill::from_percent(10);
     pub const ArbitrationSeconds: u64 = 7 * 86_400;
     pub const TreasuryShareMax: Permill = Permill::from_percent(20);
     pub Treasury: AccountId32 = AccountId32::new([0x77; 32]);
@@ -164,7 +217,9 @@ impl pallet_leases::LeaseObserver<AccountId32> for Observed {
 
 impl pallet_leases::Config for Test {
     type Attestation = Attestation;
-    type Currency = Balances;
+    type Assets = Held;
+    type Admission = MoneyList;
+    type SilencePenaltyShare = SilencePenaltyShare;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Clock;
     type Providers = Providers;
@@ -206,6 +261,24 @@ pub(crate) fn new_test_ext() -> sp_io::TestExternalities {
     pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }
         .assimilate_storage(&mut storage)
         .unwrap();
+    let of = |asset| accounts().map(|account| (asset, account, ENDOWMENT));
+    pallet_assets::GenesisConfig::<Test> {
+        assets: vec![(1, issuer(), false, ASSET_MINIMUM), (2, issuer(), true, ASSET_MINIMUM)],
+        metadata: vec![
+            (1, b"Test dollar".to_vec(), b"tUSD".to_vec(), 6),
+            (2, b"Test euro".to_vec(), b"tEUR".to_vec(), 6),
+        ],
+        accounts: of(1).into_iter().chain(of(2)).collect(),
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    pallet_money::GenesisConfig::<Test> {
+        admitted: vec![(1, "tUSD".into(), 6, ASSET_MINIMUM), (2, "tEUR".into(), 6, ASSET_MINIMUM)],
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
     let mut ext = sp_io::TestExternalities::from(storage);
     ext.execute_with(|| {
         frame_system::BlockHash::<Test>::insert(u64::zero(), sp_core::H256(GENESIS));
@@ -242,9 +315,13 @@ pub(crate) fn check_invariants() {
             .count();
         assert_eq!(deployment.live_leases as usize, leases);
     }
-    let total = accounts().iter().fold(0, |sum, who| sum + Balances::total_balance(who))
-        + Balances::total_balance(&Treasury::get());
-    assert_eq!(total, ENDOWMENT * 5, "money is neither made nor lost");
+    MoneyList::do_try_state().unwrap();
+    for asset in KINDS {
+        let total = accounts().iter().fold(0, |sum, who| sum + Held::total_balance(asset, who))
+            + Held::total_balance(asset, &Treasury::get());
+        assert_eq!(total, ENDOWMENT * 5, "{asset:?} is neither made nor lost");
+        assert!(asset == Asset::Native || total == Held::total_issuance(asset), "{asset:?}");
+    }
 }
 
 /// Run `test` on a fresh chain, then [`check_invariants`].

@@ -1,9 +1,11 @@
 //! Tests enter by the calls; each ends in `try_state` of all three pallets.
 
 mod amend;
+mod assets;
 mod claim;
 mod close;
 mod contest;
+mod deposits;
 mod ended;
 mod model;
 mod open;

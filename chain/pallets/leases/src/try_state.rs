@@ -2,8 +2,8 @@
 
 use crate::*;
 use alloc::collections::BTreeMap;
-use casemate_primitives::LeaseId;
-use frame_support::{ensure, traits::fungible::hold::Inspect};
+use casemate_primitives::{Asset, LeaseId};
+use frame_support::{ensure, traits::fungibles::hold::Inspect};
 use sp_runtime::{AccountId32, TryRuntimeError};
 
 impl<T: Config> Pallet<T> {
@@ -12,7 +12,7 @@ impl<T: Config> Pallet<T> {
     /// # Errors
     /// The first invariant that does not hold.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
-        let mut escrows = BTreeMap::<AccountId32, (u128, u128)>::new();
+        let mut escrows = BTreeMap::<(AccountId32, Asset), (u128, u128)>::new();
         let mut count = 0usize;
         for (id, lease) in Leases::<T>::iter() {
             count += 1;
@@ -27,29 +27,45 @@ impl<T: Config> Pallet<T> {
                 is_ended || lease.exhausted_at.is_some() == (lease.escrow == 0),
                 "4: exhausted means that the escrow is used up"
             );
-            ensure!(!is_ended || lease.escrow == 0, "6: an ended lease has no escrow");
             ensure!(
                 lease.open.windows(2).all(|pair| pair[0].number < pair[1].number),
                 "7: open periods are in order"
             );
-            let (sum, deposits) = escrows.entry(lease.publisher.clone()).or_default();
-            *sum = sum.checked_add(lease.held()).ok_or("1: escrows add up")?;
+            let asset = lease.terms.asset;
+            let whole = Line::of(lease.publisher.clone(), lease.held());
+            let line = Deposits::<T>::get(id).unwrap_or(whole);
+            ensure!(line.total() == Some(lease.held()), "8: the parts are all that is held");
+            for Part { who, amount } in line.0 {
+                let (sum, _) = escrows.entry((who, asset)).or_default();
+                *sum = sum.checked_add(amount).ok_or("1: escrows add up")?;
+            }
+            let (_, deposits) = escrows.entry((lease.publisher.clone(), asset)).or_default();
             let deposit = lease.contest.as_ref().map_or(0, |contest| contest.deposit);
             *deposits = deposits.checked_add(deposit).ok_or("1: deposits add up")?;
         }
-        for (publisher, (sum, deposits)) in escrows {
+        for ((publisher, asset), (sum, deposits)) in escrows {
             ensure!(
-                T::Currency::balance_on_hold(&HoldReason::Escrow.into(), &publisher) == sum,
-                "1: held = what the publisher's leases have of it"
+                T::Assets::balance_on_hold(asset, &HoldReason::Escrow.into(), &publisher) == sum,
+                "1: held = what leases have of it"
             );
             ensure!(
-                T::Currency::balance_on_hold(&HoldReason::Contest.into(), &publisher) == deposits,
+                T::Assets::balance_on_hold(asset, &HoldReason::Contest.into(), &publisher)
+                    == deposits,
                 "1: deposits held = those of the publisher's contests"
             );
         }
         ensure!(
             ByProvider::<T>::iter().count() == count && ByPublisher::<T>::iter().count() == count,
             "3: the indexes have nothing else"
+        );
+        for (id, line) in Deposits::<T>::iter() {
+            let lease = Leases::<T>::get(id).ok_or("9: each line belongs to a lease")?;
+            ensure!(!line.is_only(&lease.publisher), "9: a line has others than the publisher");
+            ensure!(line.0.iter().all(|part| part.amount > 0), "9: no part is empty");
+        }
+        ensure!(
+            Spenders::<T>::iter_keys().all(|id| Leases::<T>::contains_key(id)),
+            "10: who is authorised is so for a lease"
         );
         let mut ended = BTreeMap::<LeaseId, u16>::new();
         for (id, replica, agent) in Agents::<T>::iter() {

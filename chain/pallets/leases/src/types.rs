@@ -74,6 +74,18 @@ pub struct EndedReplicas {
     pub count: u16,
 }
 
+/// Most accounts that a publisher authorises for a lease.
+pub const SPENDERS_MAX: u32 = 8;
+
+/// Who may put the publisher's money into a lease, and close it.
+#[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Spender {
+    /// Which account.
+    pub who: AccountId32,
+    /// How much more it may put in.
+    pub allowance: Balance,
+}
+
 /// A lease that is still known.
 #[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct Lease {
@@ -93,7 +105,8 @@ pub struct Lease {
     pub before: Option<PricesBefore>,
     /// Where it stands.
     pub state: LeaseState,
-    /// Unspent money, held on the publisher's account like the next three.
+    /// Unspent money, held on the accounts that have put it in ([`crate::Deposits`]), like the next
+    /// three.
     pub escrow: Balance,
     /// Claims that are not final, the older first.
     pub open: BoundedVec<Period, ConstU32<2>>,
@@ -170,8 +183,7 @@ pub(crate) const EARLIER_KEYS_MAX: u32 = 128;
 impl Lease {
     /// What all replicas together cost each second, traffic not included.
     pub fn price_per_second(&self) -> Option<Balance> {
-        let one = self.terms.prices.per_second(&self.resources)?.max(self.terms.second_min);
-        one.checked_mul(self.replicas.into())
+        self.terms.per_second(&self.resources, self.replicas)
     }
 
     /// Resources of all replicas, as reserved at the provider.
@@ -196,7 +208,7 @@ impl Lease {
             .fold(self.open_amount(), Balance::saturating_add)
     }
 
-    /// What is held for it on the publisher's account.
+    /// What is held for it.
     pub fn held(&self) -> Balance {
         [self.open_amount(), self.contested(), self.final_due]
             .into_iter()

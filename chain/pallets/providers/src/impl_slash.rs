@@ -4,7 +4,7 @@ use crate::{
     traits::{ProviderStake, Slashed},
     *,
 };
-use casemate_primitives::Balance;
+use casemate_primitives::{Balance, Resources};
 use frame_support::{
     defensive,
     storage::with_storage_layer,
@@ -17,6 +17,10 @@ use frame_support::{
 impl<T: Config> ProviderStake<T::AccountId> for Pallet<T> {
     fn staked(who: &T::AccountId) -> Balance {
         Providers::<T>::get(who).map_or(0, |provider| Self::held(&provider))
+    }
+
+    fn required(resources: &Resources) -> Balance {
+        T::StakeRates::get().required(resources)
     }
 
     fn slash(

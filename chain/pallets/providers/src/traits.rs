@@ -40,6 +40,9 @@ pub trait ProviderStake<AccountId> {
     /// that is no provider.
     fn staked(provider: &AccountId) -> Balance;
 
+    /// What has to be at stake for so much capacity.
+    fn required(resources: &Resources) -> Balance;
+
     /// Takes up to `amount_max` of a provider's stake: first of what is bonded, then of what is being
     /// unbonded, the newest first. Of what is taken, up to `reward_max` goes to `beneficiary`, free to
     /// use; the rest is burnt, so that nobody gains by it. A provider's own account is never rewarded.

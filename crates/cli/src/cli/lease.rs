@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 
 use super::{AmendArgs, AppraisalArgs, ComplainArgs, ComplaintArgs, MisconductArgs, OfLeaseArgs};
-use crate::{address::Address, amount::Amount};
+use crate::{address::Address, asset::AnyAmount};
 
 /// Whose offers are asked for.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct OfferArgs {
     /// Leave out providers whose cluster is not attested, as `placement.attestedCluster` in a manifest
     #[arg(long)]
     pub(crate) attested_cluster: bool,
+    /// Pay in this asset, by its symbol (see `casemate account assets`) [default: CASE]
+    #[arg(long, value_name = "ASSET")]
+    pub(crate) pay_in: Option<String>,
     /// Take the manifest's service under another name
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -51,10 +54,10 @@ pub(crate) struct DeployArgs {
     pub(crate) dry_run: bool,
     /// Money to open the lease with, such as `1.5 CASE` [default: enough for an hour]
     #[arg(long, value_name = "AMOUNT")]
-    pub(crate) deposit: Option<Amount>,
+    pub(crate) deposit: Option<AnyAmount>,
     /// Most that may be spent in a second [default: twice the price of the resources]
     #[arg(long, value_name = "AMOUNT")]
-    pub(crate) spend_rate: Option<Amount>,
+    pub(crate) spend_rate: Option<AnyAmount>,
     #[command(flatten)]
     pub(crate) release: ReleaseArgs,
     /// Wait until every replica is ready
@@ -151,6 +154,24 @@ pub(crate) enum LeaseCommand {
     WithdrawComplaint(ComplaintArgs),
     /// End a complaint that nobody decided in time
     ExpireComplaint(ComplaintArgs),
+    /// Let another account put your money into a lease, up to a limit, and stop it
+    Authorise(AuthoriseArgs),
+}
+
+/// `casemate lease authorise`
+#[derive(Args, Debug)]
+pub(crate) struct AuthoriseArgs {
+    /// Lease by number or name
+    pub(crate) lease: String,
+    /// Which account
+    pub(crate) spender: Address,
+    /// How much it may put in from now on, all together, such as `1.5 CASE`; 0 lets it only stop the
+    /// lease
+    #[arg(required_unless_present = "remove")]
+    pub(crate) allowance: Option<AnyAmount>,
+    /// Take it off
+    #[arg(long, conflicts_with = "allowance")]
+    pub(crate) remove: bool,
 }
 
 /// `casemate lease records`
@@ -182,14 +203,17 @@ pub(crate) struct EventsArgs {
 /// `casemate fund`
 #[derive(Args, Debug)]
 pub(crate) struct FundArgs {
-    /// Lease by number or name
+    /// Lease by number or name; another account's by number
     pub(crate) lease: String,
-    /// How much, such as `1.5 CASE`
+    /// How much, such as `1.5 CASE`, in what the lease is paid in
     #[arg(required_unless_present = "spend_rate")]
-    pub(crate) amount: Option<Amount>,
+    pub(crate) amount: Option<AnyAmount>,
     /// Most that may be spent in a second from now on
     #[arg(long, value_name = "AMOUNT")]
-    pub(crate) spend_rate: Option<Amount>,
+    pub(crate) spend_rate: Option<AnyAmount>,
+    /// Take it from the publisher's money, which has authorised you
+    #[arg(long, conflicts_with = "spend_rate", requires = "amount")]
+    pub(crate) from_publisher: bool,
 }
 
 /// `casemate update`

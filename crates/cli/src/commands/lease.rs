@@ -9,6 +9,7 @@ pub(super) mod list;
 pub(super) mod logs;
 mod place;
 pub(super) mod records;
+pub(super) mod spenders;
 pub(super) mod status;
 pub(super) mod terms;
 
@@ -88,6 +89,22 @@ pub(super) async fn find(
             )
         }
     }
+}
+
+/// The lease that a number means, whosever it is, or a name of one's own.
+async fn find_any(
+    context: &Context,
+    chain: &Chain,
+    account: Address,
+    lease: &str,
+) -> anyhow::Result<LeaseView> {
+    let Ok(id) = lease.parse::<LeaseId>() else {
+        return find(context, chain, account, Some(lease)).await;
+    };
+    chain.lease(id).await?.or_fail(|| {
+        Failure::new(format!("there is no lease {id}, or it is settled"))
+            .hint("ask its publisher; your own: casemate list")
+    })
 }
 
 /// A client of the provider that runs a lease, at the first of its endpoints that answers.

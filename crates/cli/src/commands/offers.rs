@@ -3,11 +3,10 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use casemate_client::{
-    api::cost_per_second,
     chain::{ProviderView, ReputationView},
     provider::{ProviderClient, QuoteWanted, SignedQuote},
 };
-use casemate_primitives::{Asset, Balance, Hash256};
+use casemate_primitives::{Asset, Balance, Hash256, Quote};
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use subxt_signer::sr25519::Keypair;
@@ -15,6 +14,7 @@ use subxt_signer::sr25519::Keypair;
 use crate::{
     address::Address,
     amount::Amount,
+    asset::{NATIVE, Unit},
     chain_ops::Chain,
     cli::OfferArgs,
     commands::{
@@ -70,12 +70,20 @@ pub(crate) struct Priced {
 }
 
 /// What the publisher wants to pay.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Payment {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payment<'a> {
+    /// What in.
+    pub(crate) unit: &'a Unit,
     /// Deposit, if named.
-    pub(crate) deposit: Option<Amount>,
+    pub(crate) deposit: Option<Balance>,
     /// Spend rate, if named.
-    pub(crate) spend_rate: Option<Amount>,
+    pub(crate) spend_rate: Option<Balance>,
+}
+
+impl Default for Payment<'_> {
+    fn default() -> Self {
+        Self { unit: &NATIVE, deposit: None, spend_rate: None }
+    }
 }
 
 /// Asks every provider that could take it, the cheapest first in the answer.
@@ -85,7 +93,7 @@ pub(crate) async fn ask(
     signer: &Signer,
     prepared: &Prepared,
     wanted: &OfferArgs,
-    payment: Payment,
+    payment: Payment<'_>,
 ) -> anyhow::Result<Vec<Offer>> {
     let providers = match wanted.provider {
         Some(account) => {
@@ -107,7 +115,13 @@ pub(crate) async fn ask(
     let demand = ClusterDemand::read(chain, &prepared.manifest, wanted.attested_cluster).await?;
     context.printer.note(format!("Asking {}", count(providers.len(), "provider")));
     let genesis_hash = chain.genesis_hash();
-    let asked = Asked { genesis_hash, signer, prepared, demand: demand.as_ref() };
+    let asked = Asked {
+        genesis_hash,
+        signer,
+        prepared,
+        demand: demand.as_ref(),
+        asset: payment.unit.asset(),
+    };
     let accounts: Vec<_> = providers.iter().map(|provider| provider.account).collect();
     let reputations = chain.reputations(&accounts).await?;
     let mut offers = ask_each(context, providers, asked, payment).await;
@@ -125,6 +139,8 @@ struct Asked<'a> {
     prepared: &'a Prepared,
     /// What must hold of their clusters.
     demand: Option<&'a ClusterDemand>,
+    /// What they are paid in.
+    asset: Asset,
 }
 
 /// Asks these providers at once.
@@ -132,7 +148,7 @@ async fn ask_each(
     context: &Context,
     providers: Vec<ProviderView>,
     asked: Asked<'_>,
-    payment: Payment,
+    payment: Payment<'_>,
 ) -> Vec<Offer> {
     let key = Arc::new(asked.signer.keypair.clone());
     let mut offers: Vec<Offer> = stream::iter(providers)
@@ -166,7 +182,7 @@ async fn ask_one(
     key: Arc<Keypair>,
     asked: Asked<'_>,
 ) -> Result<SignedQuote, String> {
-    let Asked { genesis_hash, prepared, demand, .. } = asked;
+    let Asked { genesis_hash, prepared, demand, asset, .. } = asked;
     // Who is left out does not get to see the manifest.
     demand.map_or(Ok(()), |demand| demand.check(provider))?;
     let needs = resources(&prepared.manifest);
@@ -184,7 +200,7 @@ async fn ask_one(
         return Err("it has registered no endpoint".to_owned());
     }
     let mut reason = "its endpoints are not among those that you allow".to_owned();
-    let wanted = QuoteWanted { manifest: &prepared.canonical, resources: needs, replicas };
+    let wanted = QuoteWanted { manifest: &prepared.canonical, resources: needs, replicas, asset };
     for endpoint in provider.endpoints.iter().filter(|e| context.settings.allows_endpoint(e)) {
         let answer =
             match ProviderClient::new(endpoint, provider.account, genesis_hash, Arc::clone(&key)) {
@@ -208,16 +224,17 @@ fn with_hint(error: &casemate_client::provider::ProviderError) -> String {
 }
 
 /// What a quote comes to, and whether its terms are those that a publisher would take unseen.
-fn price(quote: SignedQuote, payment: Payment) -> Verdict {
+fn price(quote: SignedQuote, payment: Payment<'_>) -> Verdict {
     match try_price(quote, payment) {
         Ok(priced) => Verdict::Quoted(Box::new(priced)),
         Err(reason) => Verdict::Refused(reason),
     }
 }
 
-fn try_price(quote: SignedQuote, payment: Payment) -> Result<Priced, String> {
+fn try_price(quote: SignedQuote, payment: Payment<'_>) -> Result<Priced, String> {
     let terms = &quote.quote.terms;
-    if terms.asset != Asset::Native {
+    let unit = payment.unit;
+    if terms.asset != unit.asset() {
         return Err("it wants to be paid in another asset".to_owned());
     }
     if terms.notice_seconds > NOTICE_SECONDS_MAX {
@@ -228,31 +245,31 @@ fn try_price(quote: SignedQuote, payment: Payment) -> Result<Priced, String> {
         ));
     }
     let overflow = || "its price is more money than there is".to_owned();
-    let per_second = cost_per_second(terms, &quote.quote.resources, quote.quote.replicas);
-    let per_second = per_second.ok_or_else(overflow)?;
+    let Quote { resources, replicas, .. } = &quote.quote;
+    let per_second = terms.per_second(resources, *replicas).ok_or_else(overflow)?;
     let per_hour = per_second.checked_mul(3600).ok_or_else(overflow)?;
     let deposit = match payment.deposit {
-        Some(Amount(deposit)) if deposit < terms.deposit_min => {
-            return Err(format!("it wants a deposit of at least {}", Amount(terms.deposit_min)));
+        Some(deposit) if deposit < terms.deposit_min => {
+            return Err(format!("it wants a deposit of at least {}", unit.text(terms.deposit_min)));
         }
-        Some(Amount(deposit)) => deposit,
+        Some(deposit) => deposit,
         None if terms.deposit_min > per_hour.saturating_mul(DEPOSIT_HOURS_MAX) => {
             return Err(format!(
                 "it wants a deposit of {}, more than {DEPOSIT_HOURS_MAX} hours' price; agree with \
                  --deposit",
-                Amount(terms.deposit_min)
+                unit.text(terms.deposit_min)
             ));
         }
-        None => per_hour.max(terms.deposit_min),
+        None => per_hour.max(terms.deposit_min).max(unit.deposit_min()),
     };
     let spend_rate_max = match payment.spend_rate {
-        Some(Amount(rate)) if rate < per_second => {
+        Some(rate) if rate < per_second => {
             return Err(format!(
                 "it costs {} a second, more than your --spend-rate",
-                Amount(per_second)
+                unit.text(per_second)
             ));
         }
-        Some(Amount(rate)) => rate,
+        Some(rate) => rate,
         // A little headroom for traffic.
         None => per_second.checked_mul(2).ok_or_else(overflow)?,
     };
@@ -267,6 +284,7 @@ pub(crate) struct OfferInfo {
     name: String,
     regions: Vec<String>,
     accepted: bool,
+    asset: Option<String>,
     price_per_second: Option<Amount>,
     price_per_hour: Option<Amount>,
     deposit: Option<Amount>,
@@ -281,8 +299,8 @@ pub(crate) struct OfferInfo {
     reason: Option<String>,
 }
 
-impl From<&Offer> for OfferInfo {
-    fn from(offer: &Offer) -> Self {
+impl OfferInfo {
+    pub(crate) fn new(offer: &Offer, unit: &Unit) -> Self {
         let (priced, reason) = match &offer.verdict {
             Verdict::Quoted(priced) => (Some(priced), None),
             Verdict::Refused(reason) => (None, Some(reason.clone())),
@@ -293,6 +311,7 @@ impl From<&Offer> for OfferInfo {
             name: printable(&offer.provider.name),
             regions: offer.provider.regions.iter().map(|r| printable(r)).collect(),
             accepted: priced.is_some(),
+            asset: priced.map(|_| unit.symbol()),
             price_per_second: priced.map(|p| Amount(p.per_second)),
             price_per_hour: priced.map(|p| Amount(p.per_hour)),
             deposit: priced.map(|p| Amount(p.deposit)),
@@ -328,16 +347,14 @@ pub(crate) fn terms_text(offers: &[Offer]) -> String {
 }
 
 /// All offers as a table.
-pub(crate) fn offers_table(offers: &[Offer]) -> String {
+pub(crate) fn offers_table(offers: &[Offer], unit: &Unit) -> String {
     let rows: Vec<Vec<String>> = offers
         .iter()
         .map(|offer| {
             let (price, deposit, verdict) = match &offer.verdict {
-                Verdict::Quoted(p) => (
-                    Amount(p.per_hour).to_string(),
-                    Amount(p.deposit).to_string(),
-                    "takes it".into(),
-                ),
+                Verdict::Quoted(p) => {
+                    (unit.text(p.per_hour), unit.text(p.deposit), "takes it".into())
+                }
                 Verdict::Refused(reason) => ("-".to_owned(), "-".to_owned(), reason.clone()),
             };
             let name = printable(&offer.provider.name);

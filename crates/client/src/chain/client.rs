@@ -2,15 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use casemate_primitives::{AccountBytes, Hash256};
-use subxt::{OnlineClient, PolkadotConfig, backend::LegacyBackend, config::RpcConfigFor};
+use casemate_primitives::{AccountBytes, Asset, Hash256};
+use subxt::{OnlineClient, backend::LegacyBackend, config::RpcConfigFor};
 use subxt_rpcs::{LegacyRpcMethods, RpcClient, client::ReconnectingRpcClient};
 use tokio::sync::Mutex;
 
 use super::ChainError;
-
-/// How the chain encodes what every Substrate chain has.
-pub(super) type Config = PolkadotConfig;
+pub(super) use super::config::Config;
 
 /// A connection to a node. Cheap to clone; reconnects by itself when the node comes back.
 #[derive(Clone)]
@@ -20,6 +18,8 @@ pub struct ChainClient {
     /// The next nonce of each account that this client signs for. Held while a transaction is
     /// handed to the node, so that two of one account never take the same nonce.
     pub(super) nonces: Arc<Mutex<HashMap<AccountBytes, u64>>>,
+    /// What fees are paid in.
+    pub(super) fee_asset: Asset,
     genesis_hash: Hash256,
 }
 
@@ -55,7 +55,14 @@ impl ChainClient {
         let genesis_hash = api.genesis_hash().0;
         let rpc = LegacyRpcMethods::new(rpc_client);
         let nonces = Arc::default();
-        Ok(Self { api, rpc, nonces, genesis_hash })
+        Ok(Self { api, rpc, nonces, fee_asset: Asset::Native, genesis_hash })
+    }
+
+    /// The same connection, paying fees in `asset` from now on. The chain swaps them into its own
+    /// token at the price of the asset's pool; without a pool it takes no transaction.
+    #[must_use]
+    pub fn paying_fees_in(self, asset: Asset) -> Self {
+        Self { fee_asset: asset, ..self }
     }
 
     /// Hash of the chain's first block: its identity.

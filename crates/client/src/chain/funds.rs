@@ -3,7 +3,6 @@
 use casemate_primitives::Balance;
 
 use super::{LeaseState, LeaseView};
-use crate::api::cost_per_second;
 
 /// A lease's money pays for less time than was agreed as a level of warning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
@@ -21,7 +20,7 @@ impl LeaseView {
     /// What all replicas cost each second, traffic not included; `None` where that is more money than
     /// there can be.
     pub fn cost_per_second(&self) -> Option<Balance> {
-        cost_per_second(&self.terms, &self.resources, self.replicas)
+        self.terms.per_second(&self.resources, self.replicas)
     }
 
     /// How long the escrow lasts at the full price; `None` where that is free.

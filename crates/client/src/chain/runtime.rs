@@ -19,6 +19,10 @@ const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
         with = "::subxt::utils::Static<::casemate_primitives::DeploymentId>"
     ),
     substitute_type(
+        path = "casemate_primitives::price::Asset",
+        with = "::subxt::utils::Static<::casemate_primitives::Asset>"
+    ),
+    substitute_type(
         path = "casemate_primitives::resources::Resources",
         with = "::subxt::utils::Static<::casemate_primitives::Resources>"
     ),

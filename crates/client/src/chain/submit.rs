@@ -1,7 +1,7 @@
 //! Transactions and what they did.
 
 use casemate_primitives::{
-    AccountBytes, AgentSignature, Amendment, Balance, DeploymentId, DeploymentKind, Hash256,
+    AccountBytes, AgentSignature, Amendment, Asset, Balance, DeploymentId, DeploymentKind, Hash256,
     LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
     reputation::ComplaintKind,
 };
@@ -187,6 +187,36 @@ pub enum Call {
         record: UsageRecord,
         /// The agent's signature.
         signature: AgentSignature,
+    },
+    /// Let another account put the publisher's money into a lease, and close it.
+    Authorise {
+        /// Which lease.
+        lease: LeaseId,
+        /// Which account.
+        spender: AccountBytes,
+        /// How much it may put in, all together; `None` takes it off.
+        allowance: Option<Balance>,
+    },
+    /// Lock more of the publisher's money, as an account that may.
+    FundFor {
+        /// For which lease.
+        lease: LeaseId,
+        /// How much.
+        amount: Balance,
+    },
+    /// Open an account in a registered asset, so that it takes payments of any size.
+    OpenAccount {
+        /// Which.
+        asset: u32,
+    },
+    /// Send money in a registered asset.
+    TransferAsset {
+        /// Which.
+        asset: u32,
+        /// To whom.
+        to: AccountBytes,
+        /// How much.
+        amount: Balance,
     },
     /// Send money.
     Transfer {
@@ -387,6 +417,19 @@ impl ChainClient {
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
+            Call::Authorise { lease, spender, allowance } => {
+                let spender = AccountId32(spender);
+                let call = tx.leases().authorise(Static(lease), spender, allowance);
+                self.send(signer, &call).await
+            }
+            Call::FundFor { lease, amount } => {
+                self.send(signer, &tx.leases().fund_for(Static(lease), amount)).await
+            }
+            Call::OpenAccount { asset } => self.send(signer, &tx.assets().touch(asset)).await,
+            Call::TransferAsset { asset, to, amount } => {
+                let to = MultiAddress::Id(AccountId32(to));
+                self.send(signer, &tx.assets().transfer_keep_alive(asset, to, amount)).await
+            }
             Call::Transfer { to, amount } => {
                 let to = MultiAddress::Id(AccountId32(to));
                 self.send(signer, &tx.balances().transfer_keep_alive(to, amount)).await
@@ -409,8 +452,12 @@ impl ChainClient {
                 .map_err(|err| ChainError::Unreachable(err.to_string()))?;
             // The node's answer knows its pool, but a transaction just sent may not be there yet.
             let nonce = nonces.get(&account).map_or(from_node, |next| from_node.max(*next));
-            let params =
-                DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS).build();
+            let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS);
+            let params = match self.fee_asset {
+                Asset::Native => params,
+                asset => params.tip_of(0, Static(asset)),
+            };
+            let params = params.build();
             let mut at = self.at_finalised().await?.transactions();
             match at.sign_and_submit_then_watch(call, signer, params).await {
                 Ok(progress) => {
@@ -535,6 +582,11 @@ fn chain_event(
                     ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
                 }
                 Leases::Funded { lease, .. }
+                | Leases::AllowanceUsed { lease, .. }
+                | Leases::Authorised { lease, .. }
+                | Leases::GivenBack { lease, .. }
+                | Leases::Refunded { lease, .. }
+                | Leases::DepositKept { lease, .. }
                 | Leases::SpendRateSet { lease, .. }
                 | Leases::Activated { lease, .. }
                 | Leases::AppEnded { lease, .. }

@@ -43,7 +43,8 @@ fn answer(quote: &Quote, key: &Keypair, genesis_hash: &Hash256) -> QuoteResponse
 }
 
 fn check(answer: &QuoteResponse) -> Result<SignedQuote, ProviderError> {
-    let wanted = QuoteWanted { manifest: MANIFEST, resources: RESOURCES, replicas: 2 };
+    let wanted =
+        QuoteWanted { manifest: MANIFEST, resources: RESOURCES, replicas: 2, asset: Asset::Native };
     client().check_quote(&wanted, answer, NOW)
 }
 
@@ -63,6 +64,7 @@ fn the_summary_is_made_from_the_quote_and_not_from_the_providers_words() {
 
 #[test]
 fn a_quote_for_anything_else_is_refused() {
+    let in_asset = LeaseTerms { asset: Asset::Registered(1), ..quote().terms };
     let changed = [
         (Quote { publisher: [1; 32], ..quote() }, "the publisher's account"),
         (Quote { provider: [1; 32], ..quote() }, "the provider's account"),
@@ -70,6 +72,7 @@ fn a_quote_for_anything_else_is_refused() {
         (Quote { replicas: 1, ..quote() }, "the number of replicas"),
         (Quote { resources: Resources { gpus: 1, ..RESOURCES }, ..quote() }, "the resources"),
         (Quote { expires_at: NOW, ..quote() }, "the expiry"),
+        (Quote { terms: in_asset, ..quote() }, "the asset"),
     ];
     for (quote, expected) in changed {
         let err = check(&answer(&quote, &dev::bob(), &[7; 32])).unwrap_err();

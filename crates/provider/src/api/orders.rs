@@ -14,7 +14,7 @@ use casemate_client::{
     },
     chain::LeaseState,
 };
-use casemate_primitives::{Amendment, Hash256, Resources, blake2_256};
+use casemate_primitives::{Amendment, Asset, Hash256, Resources, blake2_256};
 use casemate_provider_core::Backend;
 use codec::{DecodeAll as _, Encode};
 use http::{Request, StatusCode};
@@ -35,9 +35,10 @@ pub(super) async fn quote<C: Chain, B: Backend>(
     let asked: QuoteRequest = serde_json::from_slice(&body).map_err(|err| {
         refusal(RefusalCode::BadRequest, format!("the request's body: {err}"), "see the API")
     })?;
+    let asset = asked.asset.map_or(Asset::Native, Asset::Registered);
     let bytes = asked.manifest.into_bytes();
     let (_, facts) = read_bounded(&bytes, api.parts.config.tee.is_some())?;
-    let asked = Asked { publisher: &account, manifest: &bytes };
+    let asked = Asked { publisher: &account, manifest: &bytes, asset };
 
     let _one_at_a_time = api.orders.lock().await;
     let world = api.world();

@@ -136,3 +136,30 @@ fn a_hook_is_a_program_with_arguments() {
     let endless = Config::SAMPLE.replacen("timeout = \"30s\"", "timeout = \"0s\"", 1);
     assert!(Config::parse(&endless).unwrap_err().to_string().contains("hooks.timeout"));
 }
+
+#[test]
+fn nothing_runs_for_nothing_in_an_asset_and_none_is_named_twice() {
+    let with = |lists: &str| {
+        let text = format!("{}\n{lists}", Config::SAMPLE);
+        Config::parse(&text).map(|config| config.pricing)
+    };
+    let flat = with("[[pricing.assets]]\nasset = 7\nsecond_min = 10").unwrap();
+    let (prices, least) = flat.prices_in(Asset::Registered(7)).unwrap();
+    assert_eq!((prices, least), (Prices::default(), 10));
+    assert_eq!(flat.prices_in(Asset::Registered(8)), None);
+    assert_eq!(flat.prices_in(Asset::Native), Some((flat.prices(), 0)));
+    for (bad, named) in [
+        ("[[pricing.assets]]\nasset = 7", "second_min"),
+        ("[[pricing.assets]]\nasset = 7\ncpu_millicore_second = 1", "memory_mib_second"),
+        (
+            "[[pricing.assets]]\nasset = 7\nsecond_min = 1\n[[pricing.assets]]\nasset = 7\n\
+             second_min = 2",
+            "twice",
+        ),
+        ("[[pricing.assets]]\nasset = 7\nsecond_min = 1\nnotice = 1", "notice"),
+        ("[[pricing.assets]]\nasset = -1\nsecond_min = 1", "asset"),
+    ] {
+        let told = with(bad).unwrap_err().to_string();
+        assert!(told.contains(named), "{bad}: {told}");
+    }
+}

@@ -3,7 +3,8 @@ use casemate_client::{
     auth::{RequestParts, sign},
     provider::{LogOptions, ProviderClient, ProviderError, QuoteWanted},
 };
-use casemate_primitives::{LeaseId, Resources};
+use casemate_primitives::{Asset, LeaseId, Prices, Resources};
+use casemate_provider::config::AssetPrices;
 use futures::StreamExt;
 use std::sync::Arc;
 use subxt_signer::sr25519::dev;
@@ -177,7 +178,12 @@ async fn manifests_that_cannot_be_taken_are_refused_with_a_reason() {
     assert_eq!(quote(&port(2000)).await, RefusalCode::AgainstRules);
     let loose = good.replace(&format!("@{}", crate::world::DIGEST), ":1");
     assert_eq!(quote(&loose).await, RefusalCode::ImageNotPinned);
-    let wanted = |manifest| QuoteWanted { manifest, resources: Resources::default(), replicas: 1 };
+    let wanted = |manifest| QuoteWanted {
+        manifest,
+        resources: Resources::default(),
+        replicas: 1,
+        asset: Asset::Native,
+    };
     let client = world.client(dev::alice());
     let spaced = format!(" {good}");
     for bad in ["", "{}", "[1]", &spaced, "{\"kind\": \"Service\"", "\u{0}"] {
@@ -359,4 +365,22 @@ async fn new_prices_are_signed_for_the_leases_publisher_and_never_below_the_list
     {
         assert_eq!(post(path, body).await, 400, "{body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotes_are_in_the_asset_that_the_publisher_asks_for() {
+    let list = AssetPrices { asset: 7, second_min: 10, egress_mib: 3, ..AssetPrices::default() };
+    let world = World::start_with(|config| config.pricing.assets = vec![list]).await;
+    let manifest = manifest("a", "a.localhost", 8000, 2, "");
+    let quote = async |asset| world.quote_in(asset, dev::alice(), &manifest).await;
+    let terms = quote(Asset::Registered(7)).await.unwrap().quote.terms;
+    assert_eq!((terms.asset, terms.second_min), (Asset::Registered(7), 10));
+    assert_eq!(terms.prices, Prices { egress_mib: 3, ..Prices::default() });
+    // The least price of a second counts where resources cost nothing.
+    assert_eq!(terms.deposit_min, 2 * 10 * 3600);
+    let native = quote(Asset::Native).await.unwrap().quote.terms;
+    assert_eq!((native.asset, native.prices), (Asset::Native, world.config.pricing.prices()));
+    let refused = quote(Asset::Registered(8)).await.unwrap_err();
+    assert!(refused.hint().contains("asset 7"), "{}", refused.hint());
+    assert_eq!(code(Err::<(), _>(refused)), RefusalCode::AgainstRules);
 }

@@ -15,7 +15,7 @@ use casemate_client::{
     provider::{ProviderClient, ProviderError, QuoteWanted, SignedQuote},
 };
 use casemate_manifest::Manifest;
-use casemate_primitives::{DeploymentId, LeaseId, Resources, TeeKind, blake2_256};
+use casemate_primitives::{Asset, DeploymentId, LeaseId, Resources, TeeKind, blake2_256};
 use casemate_provider::{
     App, Chain as _, Config,
     app::Deps,
@@ -297,12 +297,22 @@ impl World {
         key: Keypair,
         manifest: &str,
     ) -> Result<SignedQuote, ProviderError> {
+        self.quote_in(Asset::Native, key, manifest).await
+    }
+
+    /// In this asset.
+    pub(crate) async fn quote_in(
+        &self,
+        asset: Asset,
+        key: Keypair,
+        manifest: &str,
+    ) -> Result<SignedQuote, ProviderError> {
         // Right after its start the daemon may not have read the chain.
         let client = self.client(key);
         until("the chain was read", async || client.info().await.unwrap().block_number.map(drop))
             .await;
         let (resources, replicas) = size_of(manifest);
-        client.quote(&QuoteWanted { manifest, resources, replicas }).await
+        client.quote(&QuoteWanted { manifest, resources, replicas, asset }).await
     }
 
     /// Opens a lease as the chain would with this quote.

@@ -1,26 +1,98 @@
 //! Random calls against a simple model of the money; every invariant after each.
 
 use super::*;
+use frame_support::traits::fungibles::hold::Inspect as _;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Action {
-    Open { publisher: usize, provider: usize, deposit: u128 },
-    Fund { lease: u64, amount: u128 },
-    Activate { lease: u64, key: u8 },
-    Claim { lease: u64, key: u8, seconds: u64, egress: u64 },
-    Close { lease: u64, by: usize },
-    Settle { lease: u64, by: usize },
-    Pass { seconds: u64 },
+    Open {
+        publisher: usize,
+        provider: usize,
+        asset: Asset,
+        deposit: u128,
+    },
+    Fund {
+        lease: u64,
+        by: usize,
+        amount: u128,
+    },
+    Authorise {
+        lease: u64,
+        spender: usize,
+        allowance: Option<u128>,
+    },
+    FundFor {
+        lease: u64,
+        spender: usize,
+        amount: u128,
+    },
+    Activate {
+        lease: u64,
+        key: u8,
+    },
+    Claim {
+        lease: u64,
+        key: u8,
+        seconds: u64,
+        egress: u64,
+    },
+    Close {
+        lease: u64,
+        by: usize,
+    },
+    Settle {
+        lease: u64,
+        by: usize,
+    },
+    Payout {
+        lease: u64,
+    },
+    Forget {
+        lease: u64,
+    },
+    Contest {
+        lease: u64,
+    },
+    Decide {
+        lease: u64,
+        percent: u32,
+    },
+    Expire {
+        lease: u64,
+    },
+    /// The asset's freezer stops an account, or the whole asset.
+    Block {
+        asset: u32,
+        who: usize,
+    },
+    FreezeAsset {
+        asset: u32,
+    },
+    ThawAll,
+    Pass {
+        seconds: u64,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
     let lease = 0u64..6;
     prop_oneof![
-        (0..2usize, 2..4usize, 0..400_000u128).prop_map(|(publisher, provider, deposit)| {
-            Action::Open { publisher, provider, deposit }
+        (0..2usize, 2..4usize, prop::sample::select(KINDS.to_vec()), 0..400_000u128).prop_map(
+            |(publisher, provider, asset, deposit)| {
+                Action::Open { publisher, provider, asset, deposit }
+            }
+        ),
+        (lease.clone(), 0..5usize, 0..50_000u128).prop_map(|(lease, by, amount)| Action::Fund {
+            lease,
+            by,
+            amount
         }),
-        (lease.clone(), 0..50_000u128).prop_map(|(lease, amount)| Action::Fund { lease, amount }),
+        (lease.clone(), 0..5usize, prop::option::of(0..50_000u128)).prop_map(
+            |(lease, spender, allowance)| Action::Authorise { lease, spender, allowance }
+        ),
+        (lease.clone(), 0..5usize, 0..50_000u128)
+            .prop_map(|(lease, spender, amount)| Action::FundFor { lease, spender, amount }),
         (lease.clone(), 0..3u8).prop_map(|(lease, key)| Action::Activate { lease, key }),
         (lease.clone(), 0..3u8, 0..120u64, 0..2_000u64).prop_map(
             |(lease, key, seconds, egress)| { Action::Claim { lease, key, seconds, egress } }
@@ -29,7 +101,16 @@ fn action() -> impl Strategy<Value = Action> {
         (lease.clone(), 0..3u8, 0..2_000u64)
             .prop_map(|(lease, key, egress)| { Action::Claim { lease, key, seconds: 0, egress } }),
         (lease.clone(), 0..5usize).prop_map(|(lease, by)| Action::Close { lease, by }),
-        (lease, 0..5usize).prop_map(|(lease, by)| Action::Settle { lease, by }),
+        (lease.clone(), 0..5usize).prop_map(|(lease, by)| Action::Settle { lease, by }),
+        lease.clone().prop_map(|lease| Action::Payout { lease }),
+        lease.clone().prop_map(|lease| Action::Forget { lease }),
+        lease.clone().prop_map(|lease| Action::Contest { lease }),
+        (lease.clone(), 0..=100u32).prop_map(|(lease, percent)| Action::Decide { lease, percent }),
+        lease.prop_map(|lease| Action::Expire { lease }),
+        (1..3u32, 0..5usize).prop_map(|(asset, who)| Action::Block { asset, who }),
+        (1..3u32).prop_map(|asset| Action::FreezeAsset { asset }),
+        Just(Action::ThawAll),
+        Just(Action::ThawAll),
         (0..200u64).prop_map(|seconds| Action::Pass { seconds }),
     ]
 }
@@ -37,7 +118,10 @@ fn action() -> impl Strategy<Value = Action> {
 /// What the model knows of each account: money that has gone from publishers to providers.
 #[derive(Default)]
 struct Model {
-    deposited: u128,
+    /// Locked in leases so far.
+    deposited: std::collections::BTreeMap<Asset, u128>,
+    /// The asset of each lease that was ever opened.
+    assets: std::collections::BTreeMap<u64, Asset>,
     nonce: u8,
     records: std::collections::BTreeMap<(u64, u8), UsageRecord>,
     /// What everything that was signed and claimed costs, lease by lease.
@@ -48,30 +132,42 @@ fn key(byte: u8) -> SigningKey {
     SigningKey::from_bytes(&[byte + 100; 32])
 }
 
-/// Money that settled leases gave back and that claims paid, from the events.
-fn paid_and_refunded() -> (u128, u128) {
-    frame_system::Pallet::<Test>::events().into_iter().fold((0, 0), |(paid, back), record| {
-        match record.event {
-            RuntimeEvent::Leases(Event::PaidOut { amount, treasury, .. }) => {
-                (paid + amount + treasury, back)
-            }
-            RuntimeEvent::Leases(Event::Settled { refunded, .. }) => (paid, back + refunded),
-            _ => (paid, back),
-        }
+/// What has left the escrow holds of an asset, and what of it came without a deposit, from the
+/// events.
+fn moved(model: &Model, asset: Asset) -> (u128, u128) {
+    let of = |lease: LeaseId| model.assets.get(&lease.0) == Some(&asset);
+    events().into_iter().fold((0, 0), |(out, kept), event| match event {
+        Event::PaidOut { lease, amount, treasury } if of(lease) => (out + amount + treasury, kept),
+        Event::Settled { lease, refunded, .. } if of(lease) => (out + refunded, kept),
+        Event::Refunded { lease, amount } if of(lease) => (out + amount, kept),
+        Event::DepositKept { lease, amount } if of(lease) => (out, kept + amount),
+        _ => (out, kept),
     })
+}
+
+fn thaw_all() {
+    let owner = || origin(issuer());
+    for asset in [1, 2] {
+        let _ = Assets::thaw_asset(owner(), asset);
+        for who in accounts() {
+            let _ = Assets::thaw(owner(), asset, who);
+        }
+    }
 }
 
 fn apply(model: &mut Model, action: Action) {
     let who = accounts();
     match action {
-        Action::Open { publisher, provider, deposit } => {
+        Action::Open { publisher, provider, asset, deposit } => {
             model.nonce += 1;
             let quote = Quote {
                 provider: who[provider].clone().into(),
                 publisher: who[publisher].clone().into(),
                 nonce: [model.nonce; 16],
+                terms: LeaseTerms { asset, dispute_seconds: 100, ..quote().terms },
                 ..quote()
             };
+            let next = crate::NextId::<Test>::get().0;
             let uri = ["//v0", "//v1"][provider - 2];
             let opened = Leases::deploy(
                 origin(who[publisher].clone()),
@@ -83,13 +179,34 @@ fn apply(model: &mut Model, action: Action) {
                 2 * PRICE_PER_SECOND,
             );
             if opened.is_ok() {
-                model.deposited += deposit;
+                *model.deposited.entry(asset).or_default() += deposit;
+                model.assets.insert(next, asset);
             }
         }
-        Action::Fund { lease, amount } => {
+        Action::Fund { lease, by, amount } => {
             let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
-            if Leases::fund(origin(found.publisher), LeaseId(lease), amount).is_ok() {
-                model.deposited += amount;
+            if Leases::fund(origin(who[by].clone()), LeaseId(lease), amount).is_ok() {
+                *model.deposited.entry(found.terms.asset).or_default() += amount;
+            }
+        }
+        Action::Authorise { lease, spender, allowance } => {
+            let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
+            let spender = who[spender].clone();
+            let by = origin(found.publisher);
+            let _ = Leases::authorise(by, LeaseId(lease), spender, allowance);
+        }
+        Action::FundFor { lease, spender, amount } => {
+            let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
+            let allowance = |spenders: &[crate::Spender]| {
+                let found = spenders.iter().find(|entry| entry.who == who[spender]);
+                found.map_or(0, |entry| entry.allowance)
+            };
+            let before = allowance(&crate::Spenders::<Test>::get(LeaseId(lease)));
+            let by = origin(who[spender].clone());
+            if Leases::fund_for(by, LeaseId(lease), amount).is_ok() {
+                *model.deposited.entry(found.terms.asset).or_default() += amount;
+                let left = allowance(&crate::Spenders::<Test>::get(LeaseId(lease)));
+                assert_eq!(left + amount, before, "never more than the allowance");
             }
         }
         Action::Activate { lease, key: byte } => {
@@ -140,6 +257,31 @@ fn apply(model: &mut Model, action: Action) {
         Action::Settle { lease, by } => {
             let _ = Leases::settle(origin(who[by].clone()), LeaseId(lease));
         }
+        Action::Payout { lease } => {
+            let _ = Leases::payout(origin(stranger()), LeaseId(lease));
+        }
+        Action::Forget { lease } => {
+            let _ = Leases::forget(origin(stranger()), LeaseId(lease));
+        }
+        Action::Contest { lease } => {
+            let Some(found) = crate::Leases::<Test>::get(LeaseId(lease)) else { return };
+            let _ = Leases::contest(origin(found.publisher), LeaseId(lease));
+        }
+        Action::Decide { lease, percent } => {
+            let part = sp_runtime::Permill::from_percent(percent);
+            let _ = Leases::decide(RuntimeOrigin::root(), LeaseId(lease), part);
+        }
+        Action::Expire { lease } => {
+            pass(ArbitrationSeconds::get());
+            let _ = Leases::expire_contest(origin(stranger()), LeaseId(lease));
+        }
+        Action::Block { asset, who: index } => {
+            let _ = Assets::block(origin(issuer()), asset, who[index].clone());
+        }
+        Action::FreezeAsset { asset } => {
+            let _ = Assets::freeze_asset(origin(issuer()), asset);
+        }
+        Action::ThawAll => thaw_all(),
         Action::Pass { seconds } => pass(seconds),
     }
 }
@@ -156,12 +298,45 @@ proptest! {
             for action in actions {
                 apply(&mut model, action);
                 check_invariants();
-                let held: u128 =
-                    accounts().iter().map(escrow_held).sum();
-                let (paid, refunded) = paid_and_refunded();
-                assert_eq!(held, model.deposited - paid - refunded);
+                conserved(&model);
             }
+            // However it went: when nothing is frozen any more, everybody gets what is theirs, with
+            // nobody's help but a stranger's.
+            thaw_all();
+            let stranger = || origin(stranger());
+            let leases = || (0..crate::NextId::<Test>::get().0).map(LeaseId);
+            pass(u64::from(u32::MAX));
+            for id in leases() {
+                let _ = Leases::close(stranger(), id);
+            }
+            // The notice is over.
+            pass(600);
+            for id in leases() {
+                let _ = Leases::settle(stranger(), id);
+                let _ = Leases::expire_contest(stranger(), id);
+                let _ = Leases::forget(stranger(), id);
+                check_invariants();
+            }
+            conserved(&model);
+            for (asset, who) in KINDS.iter().flat_map(|asset| accounts().map(|who| (*asset, who))) {
+                for reason in [HoldReason::Escrow, HoldReason::Contest] {
+                    assert_eq!(Held::balance_on_hold(asset, &reason.into(), &who), 0);
+                }
+            }
+            assert_eq!(crate::Leases::<Test>::iter().count(), 0);
         });
+    }
+}
+
+/// What is held of each asset = what was deposited − paid − given back.
+fn conserved(model: &Model) {
+    for asset in KINDS {
+        let reason = HoldReason::Escrow.into();
+        let held: u128 =
+            accounts().iter().map(|who| Held::balance_on_hold(asset, &reason, who)).sum();
+        let (out, kept) = moved(model, asset);
+        let deposited = model.deposited.get(&asset).copied().unwrap_or_default();
+        assert_eq!(held, deposited + kept - out, "{asset:?}");
     }
 }
 

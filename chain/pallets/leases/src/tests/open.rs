@@ -72,7 +72,7 @@ fn terms_are_bounded() {
         refused(|q| q.replicas = 65, Error::<Test>::Replicas);
         refused(|q| q.terms.notice_seconds = u32::MAX, Error::<Test>::TermsTooLong);
         refused(|q| q.terms.grace_seconds = u32::MAX, Error::<Test>::TermsTooLong);
-        refused(|q| q.terms.asset = Asset::Registered(1), Error::<Test>::AssetNotSupported);
+        refused(|q| q.terms.asset = Asset::Registered(9), Error::<Test>::AssetNotAdmitted);
         refused(|q| q.terms.deposit_min = DEPOSIT + 1, Error::<Test>::DepositTooSmall);
         refused(|q| q.terms.prices.memory_mib_second = u128::MAX, Error::<Test>::Overflow);
         refused(|q| q.terms.prices.cpu_millicore_second = 3, Error::<Test>::SpendRateTooLow);
@@ -115,10 +115,9 @@ fn a_lease_is_opened_for_an_own_deployment_with_own_money() {
 }
 
 #[test]
-fn only_the_publisher_funds_and_sets_the_rate() {
+fn nothing_funds_nothing_and_only_the_publisher_sets_the_rate() {
     build_and_execute(|| {
         open_lease();
-        assert_noop!(Leases::fund(origin(provider()), LEASE, 5), Error::<Test>::NotPublisher);
         assert_noop!(Leases::fund(origin(publisher()), LEASE, 0), Error::<Test>::ZeroAmount);
         assert_noop!(Leases::fund(origin(publisher()), LeaseId(9), 5), Error::<Test>::NotFound);
         assert_ok!(Leases::fund(origin(publisher()), LEASE, 5));

@@ -57,6 +57,15 @@ struct Pricing {
     egress_mib: u64,
     notice: &'static str,
     grace: &'static str,
+    assets: [AssetPricing; 1],
+}
+
+/// In the asset that a development chain begins with.
+#[derive(Serialize)]
+struct AssetPricing {
+    asset: u32,
+    second_min: u64,
+    egress_mib: u64,
 }
 
 #[derive(Serialize)]
@@ -128,6 +137,8 @@ impl ProviderConfig {
                 egress_mib: price(PRICES.egress_mib),
                 notice: "2m",
                 grace: "2m",
+                // The test dollar: 0.036 an hour for a replica, 0.001 for a GiB sent.
+                assets: [AssetPricing { asset: 1, second_min: 10, egress_mib: 1 }],
             },
             // A developer's vaults are on the same machine.
             rules: Rules { private_vaults: true },

@@ -5,10 +5,11 @@ use std::time::Instant;
 use casemate_client::chain::{LeaseState, LeaseView};
 use casemate_primitives::UnixSeconds;
 
-use super::{POLL, find, notes, provider_of, wait_ready};
+use super::{POLL, find, find_any, notes, provider_of, wait_ready};
 use crate::{
     address::Address,
     amount::Amount,
+    asset::Unit,
     chain_ops::{Chain, Settled, Watch},
     cli::{FundArgs, StopArgs, UpdateArgs},
     commands::{
@@ -26,27 +27,33 @@ use crate::{
 pub(crate) async fn fund(context: &Context, args: &FundArgs) -> anyhow::Result<()> {
     let signer = context.signer()?;
     let chain = Chain::connect(context).await?;
-    let lease = find(context, &chain, signer.address, Some(&args.lease)).await?;
+    let lease = find_any(context, &chain, signer.address, &args.lease).await?;
+    let unit = chain.unit(lease.terms.asset).await?;
+    let amount = args.amount.as_ref().map(|amount| unit.read(amount)).transpose()?;
+    let rate = args.spend_rate.as_ref().map(|rate| unit.read(rate)).transpose()?;
     let mut block = None;
-    if let Some(amount) = args.amount {
-        block = Some(chain.fund(&signer, lease.id, amount.0).await?);
-        context.printer.note(format!("{amount} went into lease {}", lease.id));
+    if let Some(amount) = amount {
+        block = Some(match args.from_publisher {
+            true => chain.fund_for(&signer, lease.id, amount).await?,
+            false => chain.fund(&signer, lease.id, amount, &unit).await?,
+        });
+        context.printer.note(format!("{} went into lease {}", unit.text(amount), lease.id));
     }
-    if let Some(rate) = args.spend_rate {
-        block = Some(chain.set_spend_rate(&signer, lease.id, rate.0).await?);
-        context.printer.note(format!("Lease {} may spend {rate} a second", lease.id));
+    if let Some(rate) = rate {
+        block = Some(chain.set_spend_rate(&signer, lease.id, rate).await?);
+        context.printer.note(format!("Lease {} may spend {} a second", lease.id, unit.text(rate)));
     }
     let lease = chain.lease(lease.id).await?.unwrap_or(lease);
     let (escrow, rate) = (Amount(lease.escrow), Amount(lease.spend_rate_max));
     let value = serde_json::json!({
-        "lease": lease.id, "amount": args.amount, "escrow": escrow, "spendRateMax": rate,
-        "block": block,
+        "lease": lease.id, "amount": amount.map(Amount), "asset": unit.symbol(),
+        "escrow": escrow, "spendRateMax": rate, "block": block,
     });
     context.printer.data(&value, || {
         fields(&[
             ("lease", lease.id.to_string()),
-            ("escrow", escrow.to_string()),
-            ("spend rate", format!("{rate} a second")),
+            ("escrow", unit.text(escrow.0)),
+            ("spend rate", format!("{} a second", unit.text(rate.0))),
         ])
     })
 }
@@ -121,7 +128,8 @@ pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<(
     let chain = Chain::connect(context).await?;
     // Before the lease is looked at, so that its end is not missed.
     let watch = chain.watch().await?;
-    let lease = find(context, &chain, signer.address, Some(&args.lease)).await?;
+    let lease = find_any(context, &chain, signer.address, &args.lease).await?;
+    let unit = chain.unit(lease.terms.asset).await?;
     let mut settled = None;
     let until = match lease.state {
         LeaseState::Closing { until, .. } => {
@@ -129,7 +137,10 @@ pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<(
             until
         }
         LeaseState::Pending | LeaseState::Active => {
-            settled = chain.close(&signer, lease.id, lease.deployment).await?;
+            settled = match lease.publisher == signer.address.0 {
+                true => chain.close(&signer, lease.id, lease.deployment).await?,
+                false => chain.close_for(&signer, lease.id).await?,
+            };
             context.printer.note(format!("Lease {} is closed", lease.id));
             closing_until(&chain, &lease).await?
         }
@@ -152,7 +163,7 @@ pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<(
             lease.id
         ));
     }
-    show_stopped(context, &lease, settled, until)
+    show_stopped(context, &lease, settled, until, &unit)
 }
 
 /// When a lease that was just closed can be settled by anyone.
@@ -215,17 +226,19 @@ fn show_stopped(
     lease: &LeaseView,
     settled: Option<Settled>,
     until: UnixSeconds,
+    unit: &Unit,
 ) -> anyhow::Result<()> {
     let state = if settled.is_some() { "settled" } else { "closing" };
     let (paid, refunded) = (settled.map(|s| Amount(s.paid)), settled.map(|s| Amount(s.refunded)));
     let value = serde_json::json!({
-        "lease": lease.id, "state": state, "paid": paid, "refunded": refunded,
+        "lease": lease.id, "state": state, "asset": unit.symbol(),
+        "paid": paid, "refunded": refunded,
         "settlesAt": if settled.is_some() { None } else { Some(until) },
     });
     context.printer.data(&value, || {
         let mut lines = vec![("lease", lease.id.to_string()), ("state", state.to_owned())];
-        lines.extend(paid.map(|amount| ("paid", amount.to_string())));
-        lines.extend(refunded.map(|amount| ("refunded", amount.to_string())));
+        lines.extend(paid.map(|amount| ("paid", unit.text(amount.0))));
+        lines.extend(refunded.map(|amount| ("refunded", unit.text(amount.0))));
         fields(&lines)
     })
 }

@@ -9,6 +9,7 @@ use super::{notes, provider_of, terms::TermsInfo, wait_ready};
 use crate::{
     address::Address,
     amount::Amount,
+    asset::{AnyAmount, Unit},
     chain_ops::Chain,
     cli::{DeployArgs, OfferArgs, QuotesArgs},
     commands::{
@@ -32,6 +33,7 @@ struct Deployed {
     name: String,
     provider: Address,
     manifest_hash: String,
+    asset: String,
     price_per_hour: Amount,
     deposit: Amount,
     spend_rate_max: Amount,
@@ -51,21 +53,22 @@ struct Asked {
     passphrase: Zeroizing<String>,
     prepared: Prepared,
     offers: Vec<Offer>,
+    unit: Unit,
 }
 
 pub(crate) async fn quotes(context: &Context, args: &QuotesArgs) -> anyhow::Result<()> {
-    let asked = ask_providers(context, &args.file, &args.offer, Payment::default()).await?;
-    show_offers(context, &asked.offers)
+    let asked = ask_providers(context, &args.file, &args.offer, (None, None)).await?;
+    show_offers(context, &asked.offers, &asked.unit)
 }
 
 pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<()> {
-    let payment = Payment { deposit: args.deposit, spend_rate: args.spend_rate };
+    let payment = (args.deposit.as_ref(), args.spend_rate.as_ref());
     let asked = ask_providers(context, &args.file, &args.offer, payment).await?;
     if args.dry_run {
-        return show_offers(context, &asked.offers);
+        return show_offers(context, &asked.offers, &asked.unit);
     }
-    context.printer.note(offers_table(&asked.offers).trim_end());
-    let Asked { chain, signer, passphrase, prepared, offers } = asked;
+    context.printer.note(offers_table(&asked.offers, &asked.unit).trim_end());
+    let Asked { chain, signer, passphrase, prepared, offers, unit } = asked;
     let Some((provider, priced)) = cheapest(&offers) else {
         return fail(nobody());
     };
@@ -73,8 +76,9 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let terms = TermsInfo::of(&priced.quote.quote.terms);
     context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines()).trim_end()));
     ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
+    let deposit = (priced.deposit, &unit);
     let opened = chain
-        .deploy(&signer, prepared.reference, &priced.quote, priced.deposit, priced.spend_rate_max)
+        .deploy(&signer, prepared.reference, &priced.quote, deposit, priced.spend_rate_max)
         .await?;
     let name = prepared.manifest.metadata.name.clone();
     let note = LeaseNote {
@@ -98,6 +102,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         name,
         provider,
         manifest_hash: format!("0x{}", hex::encode(prepared.reference.hash)),
+        asset: unit.symbol(),
         price_per_hour: Amount(priced.per_hour),
         deposit: Amount(priced.deposit),
         spend_rate_max: Amount(priced.spend_rate_max),
@@ -135,7 +140,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     } else {
         context.printer.note(format!("See how it starts: casemate status {}", opened.lease));
     }
-    show_deployed(context, &deployed)?;
+    show_deployed(context, &deployed, &unit)?;
     outcome
 }
 
@@ -143,17 +148,24 @@ async fn ask_providers(
     context: &Context,
     file: &std::path::Path,
     args: &OfferArgs,
-    payment: Payment,
+    (deposit, spend_rate): (Option<&AnyAmount>, Option<&AnyAmount>),
 ) -> anyhow::Result<Asked> {
     let mut manifest = manifest_file::read(file)?;
     let (signer, passphrase, log_seed) = context.signer_and_log_seed()?;
     let chain = Chain::connect(context).await?;
+    let unit = match args.pay_in.as_deref() {
+        Some(symbol) => chain.unit_named(symbol).await?,
+        None => Unit::Native,
+    };
+    let deposit = deposit.map(|amount| unit.read(amount)).transpose()?;
+    let spend_rate = spend_rate.map(|amount| unit.read(amount)).transpose()?;
     let log_secret = log_seed.secret(&chain.genesis_hash());
     manifest_file::seal_logs(context, &mut manifest, &log_secret, args.plain_logs)?;
     name_releaser(context, &signer, &passphrase, &mut manifest)?;
     let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
+    let payment = Payment { unit: &unit, deposit, spend_rate };
     let offers = ask(context, &chain, &signer, &prepared, args, payment).await?;
-    Ok(Asked { chain, signer, passphrase, prepared, offers })
+    Ok(Asked { chain, signer, passphrase, prepared, offers, unit })
 }
 
 /// The first of the sorted offers that is one.
@@ -164,9 +176,9 @@ fn cheapest(offers: &[Offer]) -> Option<(Address, &Priced)> {
     })
 }
 
-fn show_offers(context: &Context, offers: &[Offer]) -> anyhow::Result<()> {
-    let infos: Vec<OfferInfo> = offers.iter().map(OfferInfo::from).collect();
-    context.printer.data(&infos, || offers_table(offers) + &terms_text(offers))?;
+fn show_offers(context: &Context, offers: &[Offer], unit: &Unit) -> anyhow::Result<()> {
+    let infos: Vec<OfferInfo> = offers.iter().map(|offer| OfferInfo::new(offer, unit)).collect();
+    context.printer.data(&infos, || offers_table(offers, unit) + &terms_text(offers))?;
     if cheapest(offers).is_none() {
         return fail(nobody());
     }
@@ -178,14 +190,14 @@ fn nobody() -> Failure {
         .hint("change what the reasons above name, or try again later")
 }
 
-fn show_deployed(context: &Context, deployed: &Deployed) -> anyhow::Result<()> {
+fn show_deployed(context: &Context, deployed: &Deployed, unit: &Unit) -> anyhow::Result<()> {
     context.printer.data(deployed, || {
         let mut lines = vec![
             ("lease", deployed.lease.to_string()),
             ("name", deployed.name.clone()),
             ("provider", deployed.provider.to_string()),
-            ("per hour", deployed.price_per_hour.to_string()),
-            ("deposit", deployed.deposit.to_string()),
+            ("per hour", unit.text(deployed.price_per_hour.0)),
+            ("deposit", unit.text(deployed.deposit.0)),
         ];
         for address in &deployed.addresses {
             lines.push(("address", printable(&address.address)));

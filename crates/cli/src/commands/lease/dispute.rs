@@ -128,7 +128,7 @@ fn shown(details: &LeaseDetails, complaints: &[ComplaintView], now: UnixSeconds)
 /// What all replicas cost each second.
 pub(super) fn per_second(details: &LeaseDetails) -> Option<Balance> {
     let LeaseDetails { terms, resources, replicas, .. } = details;
-    casemate_client::api::cost_per_second(terms, resources, *replicas)
+    terms.per_second(resources, *replicas)
 }
 
 fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds) -> String {

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{dispute::in_time, notes, state_text, warn_low_funds};
 use crate::{
-    address::Address, amount::Amount, chain_ops::Chain, commands::offers::duration_text,
-    context::Context, printer::table,
+    address::Address, amount::Amount, asset::Unit, chain_ops::Chain,
+    commands::offers::duration_text, context::Context, printer::table,
 };
 
 #[derive(Serialize)]
@@ -19,6 +19,7 @@ struct LeaseInfo {
     version: u32,
     replicas: u16,
     provider: Address,
+    asset: String,
     price_per_hour: Option<Amount>,
     escrow: Amount,
     paid: Amount,
@@ -27,6 +28,8 @@ struct LeaseInfo {
     low_funds: Option<LowFunds>,
     /// When the provider takes its machine back, if it has given notice.
     reclaim_at: Option<u64>,
+    #[serde(skip)]
+    unit: Unit,
 }
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
@@ -45,15 +48,18 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
             ));
         }
     }
+    let list = chain.assets().await?;
     let leases: Vec<LeaseInfo> = views
         .iter()
-        .map(|lease| LeaseInfo {
+        .map(|lease| (lease, Unit::of(lease.terms.asset, &list)))
+        .map(|(lease, unit)| LeaseInfo {
             lease: lease.id,
             name: notes.name(lease.id),
             state: state_text(&lease.state),
             version: lease.version,
             replicas: lease.replicas,
             provider: Address(lease.provider),
+            asset: unit.symbol(),
             price_per_hour: lease
                 .cost_per_second()
                 .and_then(|cost| cost.checked_mul(3600))
@@ -63,6 +69,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
             seconds_left: lease.seconds_left(),
             low_funds: lease.low_funds(),
             reclaim_at: lease.reclaim_at,
+            unit,
         })
         .collect();
     if leases.is_empty() {
@@ -81,8 +88,8 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
                     lease.state.to_owned(),
                     lease.version.to_string(),
                     lease.replicas.to_string(),
-                    lease.escrow.to_string(),
-                    lease.paid.to_string(),
+                    lease.unit.text(lease.escrow.0),
+                    lease.unit.text(lease.paid.0),
                     lease.seconds_left.map_or_else(|| "-".to_owned(), duration_text),
                 ]
             })

@@ -2,7 +2,7 @@
 
 use casemate_client::{
     api::{LeaseStatus, PodInfo, PodPhaseInfo},
-    chain::{LeaseState, LeaseView, LowFunds},
+    chain::{LeaseMoney, LeaseState, LeaseView, LowFunds},
 };
 use casemate_primitives::UnixSeconds;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     address::Address,
     amount::Amount,
+    asset::Unit,
     chain_ops::Chain,
     cli::StatusArgs,
     commands::{
@@ -38,6 +39,7 @@ struct Status {
     manifest_hash: String,
     provider: Address,
     replicas: u16,
+    asset: String,
     price_per_hour: Option<Amount>,
     spend_rate_max: Amount,
     escrow: Amount,
@@ -45,6 +47,10 @@ struct Status {
     /// Claims that can still be contested, or have just become final.
     open: Amount,
     contested: Amount,
+    /// Whose money it is, the first spent first; empty where all is the publisher's.
+    depositors: Vec<Depositor>,
+    /// Who may put the publisher's money in.
+    spenders: Vec<Spender>,
     seconds_left: Option<u64>,
     /// Where the money is below an agreed level of warning.
     low_funds: Option<LowFunds>,
@@ -56,6 +62,20 @@ struct Status {
     attestation: Vec<ReplicaStanding>,
     /// `null` while the provider does not answer.
     pods: Option<LeaseStatus>,
+}
+
+/// Somebody's money in a lease, claimed or not.
+#[derive(Serialize)]
+struct Depositor {
+    account: Address,
+    amount: Amount,
+}
+
+/// Who may put the publisher's money in, and how much more.
+#[derive(Serialize)]
+struct Spender {
+    account: Address,
+    allowance: Amount,
 }
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<()> {
@@ -78,16 +98,23 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
     warn_low_funds(context, &lease);
     let name = notes(context, &chain).name(lease.id);
     let now = chain.time().await?;
-    let status = status(&lease, now, name, pods);
-    context.printer.data(&status, || human(&lease, now, &status))
+    let money = chain.lease_money(&lease).await?;
+    let unit = chain.unit(lease.terms.asset).await?;
+    let status = status(&lease, now, name, (money, &unit), pods);
+    context.printer.data(&status, || human(&lease, now, &status, &unit))
 }
 
 fn status(
     lease: &LeaseView,
     now: UnixSeconds,
     name: Option<String>,
+    (money, unit): (LeaseMoney, &Unit),
     pods: Option<LeaseStatus>,
 ) -> Status {
+    let depositor =
+        |(account, amount)| Depositor { account: Address(account), amount: Amount(amount) };
+    let spender =
+        |(account, allowance)| Spender { account: Address(account), allowance: Amount(allowance) };
     Status {
         lease: lease.id,
         deployment: lease.deployment,
@@ -101,10 +128,13 @@ fn status(
         manifest_hash: format!("0x{}", hex::encode(lease.manifest_hash)),
         provider: Address(lease.provider),
         replicas: lease.replicas,
+        asset: unit.symbol(),
         price_per_hour: lease.cost_per_second().and_then(|cost| cost.checked_mul(3600)).map(Amount),
         spend_rate_max: Amount(lease.spend_rate_max),
         escrow: Amount(lease.escrow),
         paid: Amount(lease.earned()),
+        depositors: money.parts.into_iter().map(depositor).collect(),
+        spenders: money.spenders.into_iter().map(spender).collect(),
         open: Amount(lease.open.iter().map(|period| period.amount).fold(0, u128::saturating_add)),
         contested: Amount(lease.contested),
         seconds_left: lease.seconds_left(),
@@ -117,7 +147,7 @@ fn status(
     }
 }
 
-fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
+fn human(lease: &LeaseView, now: UnixSeconds, status: &Status, unit: &Unit) -> String {
     let unknown = || "-".to_owned();
     let mut lines = vec![
         ("lease", status.lease.to_string()),
@@ -126,19 +156,26 @@ fn human(lease: &LeaseView, now: UnixSeconds, status: &Status) -> String {
         ("version", status.version.to_string()),
         ("provider", status.provider.to_string()),
         ("each replica", resources_text(&lease.resources)),
-        ("per hour", status.price_per_hour.map_or_else(unknown, |a| a.to_string())),
-        ("escrow", status.escrow.to_string()),
-        ("paid", status.paid.to_string()),
+        ("per hour", status.price_per_hour.map_or_else(unknown, |a| unit.text(a.0))),
+        ("escrow", unit.text(status.escrow.0)),
+        ("paid", unit.text(status.paid.0)),
         ("money lasts", status.seconds_left.map_or_else(unknown, duration_text)),
     ];
     if status.open.0 > 0 {
-        lines.push(("not final", status.open.to_string()));
+        lines.push(("not final", unit.text(status.open.0)));
     }
     if status.contested.0 > 0 {
-        lines.push(("contested", status.contested.to_string()));
+        lines.push(("contested", unit.text(status.contested.0)));
     }
     if let Some(at) = status.reclaim_at {
         lines.push(("provider leaves", in_time(at, now)));
+    }
+    for Depositor { account, amount } in &status.depositors {
+        lines.push(("money of", format!("{account}: {}", unit.text(amount.0))));
+    }
+    for Spender { account, allowance } in &status.spenders {
+        let text = format!("{account}: up to {}", unit.text(allowance.0));
+        lines.push(("may put in", text));
     }
     for replica in &status.attestation {
         let standing = replica.standing_text(now);

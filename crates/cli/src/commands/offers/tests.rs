@@ -26,7 +26,7 @@ fn quote(change: impl FnOnce(&mut LeaseTerms)) -> SignedQuote {
     SignedQuote { signature: [0; 64], summary: QuoteSummary::of(&quote).unwrap(), quote }
 }
 
-fn reason(quote: SignedQuote, payment: Payment) -> String {
+fn reason(quote: SignedQuote, payment: Payment<'_>) -> String {
     try_price(quote, payment).unwrap_err()
 }
 
@@ -47,17 +47,17 @@ fn terms_that_nobody_would_sign_are_not_taken_unseen() {
     assert!(reason(quote(|t| t.notice_seconds = u32::MAX), none).contains("unspent"));
     assert!(reason(quote(|t| t.deposit_min = CASE), none).contains("--deposit"));
     assert!(reason(quote(|t| t.asset = Asset::Registered(1)), none).contains("asset"));
-    let agreed = Payment { deposit: Some(Amount(CASE)), ..none };
+    let agreed = Payment { deposit: Some(CASE), ..none };
     assert_eq!(try_price(quote(|t| t.deposit_min = CASE), agreed).unwrap().deposit, CASE);
 }
 
 #[test]
 fn what_the_publisher_names_is_kept() {
-    let too_little = Payment { deposit: Some(Amount(999)), spend_rate: None };
+    let too_little = Payment { deposit: Some(999), ..Payment::default() };
     assert!(reason(quote(|_| ()), too_little).contains("at least"));
-    let too_slow = Payment { deposit: None, spend_rate: Some(Amount(2_999)) };
+    let too_slow = Payment { spend_rate: Some(2_999), ..Payment::default() };
     assert!(reason(quote(|_| ()), too_slow).contains("--spend-rate"));
-    let exact = Payment { deposit: Some(Amount(1_000)), spend_rate: Some(Amount(3_000)) };
+    let exact = Payment { deposit: Some(1_000), spend_rate: Some(3_000), ..Payment::default() };
     let priced = try_price(quote(|_| ()), exact).unwrap();
     assert_eq!((priced.deposit, priced.spend_rate_max), (1_000, 3_000));
 }

@@ -69,15 +69,12 @@ pub(super) async fn amend(context: &Context, args: &ProviderAmendArgs) -> anyhow
     let lease = details.id;
     let expires_at = chain.time().await?.saturating_add(args.valid_for);
     let amendment = propose(&details, &args.prices, expires_at)?;
-    let per_second = casemate_client::api::cost_per_second(
-        &casemate_primitives::LeaseTerms {
-            prices: amendment.prices,
-            second_min: amendment.second_min,
-            ..details.terms
-        },
-        &details.resources,
-        details.replicas,
-    );
+    let terms = casemate_primitives::LeaseTerms {
+        prices: amendment.prices,
+        second_min: amendment.second_min,
+        ..details.terms
+    };
+    let per_second = terms.per_second(&details.resources, details.replicas);
     let per_second = per_second.map(Amount).or_fail(|| {
         Failure::usage("the new prices come to more money than there is").hint("ask for less")
     })?;

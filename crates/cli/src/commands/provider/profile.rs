@@ -25,6 +25,20 @@ pub(super) struct Profile {
     stake: Option<Amount>,
     capacity: CapacityPart,
     prices: PricesPart,
+    assets: Option<Vec<AssetPart>>,
+}
+
+/// Prices in a registered asset, in its smallest unit.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AssetPart {
+    asset: u32,
+    cpu_millicore_second: u64,
+    memory_mib_second: u64,
+    storage_mib_second: u64,
+    gpu_second: u64,
+    egress_mib: u64,
+    ingress_mib: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -77,6 +91,7 @@ impl Profile {
                 egress_mib: args.price_egress.or(file.prices.egress_mib),
                 ingress_mib: args.price_ingress.or(file.prices.ingress_mib),
             },
+            assets: file.assets,
         })
     }
 
@@ -188,7 +203,35 @@ impl Profile {
             Some(at) => lists[at].prices = prices,
             None => lists.push(PriceList { asset: Asset::Native, prices }),
         }
+        // The file has all of them, or says nothing of them.
+        if let Some(assets) = &self.assets {
+            lists.retain(|list| list.asset == Asset::Native);
+            for part in assets {
+                let list = part.list();
+                if lists.iter().any(|known| known.asset == list.asset) {
+                    return fail(
+                        Failure::usage(format!("asset {} has two price lists", part.asset))
+                            .hint("name each asset once in [[assets]]"),
+                    );
+                }
+                lists.push(list);
+            }
+        }
         Ok(lists)
+    }
+}
+
+impl AssetPart {
+    fn list(&self) -> PriceList {
+        let prices = Prices {
+            cpu_millicore_second: self.cpu_millicore_second.into(),
+            memory_mib_second: self.memory_mib_second.into(),
+            storage_mib_second: self.storage_mib_second.into(),
+            gpu_second: self.gpu_second.into(),
+            egress_mib: self.egress_mib.into(),
+            ingress_mib: self.ingress_mib.into(),
+        };
+        PriceList { asset: Asset::Registered(self.asset), prices }
     }
 }
 
@@ -197,8 +240,8 @@ fn read_file(path: &Path) -> anyhow::Result<Profile> {
         .or_fail(|| Failure::usage(format!("cannot read `{}`", path.display())))?;
     toml::from_str(&text).or_fail(|| {
         Failure::usage(format!("`{}` does not describe a provider", path.display())).hint(
-            "it has name, regions, endpoints, tee_kinds, stake, and the tables [capacity] and \
-             [prices]",
+            "it has name, regions, endpoints, tee_kinds, stake, the tables [capacity] and \
+             [prices], and [[assets]] with prices in other assets",
         )
     })
 }

@@ -85,3 +85,16 @@ fn what_is_missing_or_wrong_is_an_error_of_usage() {
     assert!(from_file("stake = -1", ProfileArgs::default()).is_err());
     assert!(Profile::default().stake().is_err());
 }
+
+#[test]
+fn prices_in_assets_are_those_of_the_file() {
+    let list = |id| format!("[[assets]]\nasset = {id}\ncpu_millicore_second = 3\n");
+    let profile = |lists: &str| from_file(&format!("{FILE}\n{lists}"), ProfileArgs::default());
+    let (_, _, lists) = profile(&list(7)).unwrap().build(None).unwrap();
+    let native = PriceList { asset: Asset::Native, ..lists[0] };
+    let prices = Prices { cpu_millicore_second: 3, ..Prices::default() };
+    assert_eq!(lists, [native, PriceList { asset: Asset::Registered(7), prices }]);
+    let twice = profile(&(list(7) + &list(7))).unwrap().build(None).unwrap_err();
+    assert_eq!(Report::of(&twice).exit_code, 2);
+    assert!(profile("[[assets]]\nasset = -1\n").is_err());
+}

@@ -1,0 +1,130 @@
+//! Whose money a lease's is: a line, in which the first is spent first.
+
+use alloc::vec::Vec;
+use casemate_primitives::Balance;
+use frame_support::pallet_prelude::*;
+use sp_runtime::AccountId32;
+
+/// Most accounts besides the publisher that have money in a lease.
+pub const OTHERS_MAX: u32 = 7;
+
+/// With room for two parts of the publisher's: what it has put in, and what it has lost of a contest
+/// that the provider could not take, which is spent before all else.
+pub(crate) const PARTS_MAX: u32 = OTHERS_MAX + 2;
+
+/// What an account has put into a lease, held on that account.
+#[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Part {
+    /// Whose money it is.
+    pub who: AccountId32,
+    /// How much of it is held.
+    pub amount: Balance,
+}
+
+/// All that is held for a lease, claimed or not. Payments take from its front, refunds from its back,
+/// so that a claim need not touch it.
+#[derive(Clone, Debug, Decode, Default, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct Line(pub BoundedVec<Part, ConstU32<PARTS_MAX>>);
+
+impl Line {
+    /// All of it is `who`'s.
+    pub(crate) fn of(who: AccountId32, amount: Balance) -> Self {
+        Self(BoundedVec::truncate_from(alloc::vec![Part { who, amount }]))
+    }
+
+    /// What all have in it; `None` where that is more than there can be.
+    pub(crate) fn total(&self) -> Option<Balance> {
+        self.0.iter().try_fold(0, |sum: Balance, part| sum.checked_add(part.amount))
+    }
+
+    /// Whether nobody but `publisher` has money in it.
+    pub(crate) fn is_only(&self, publisher: &AccountId32) -> bool {
+        self.0.iter().all(|part| part.who == *publisher)
+    }
+
+    /// Whether `who` has money in it.
+    pub(crate) fn has(&self, who: &AccountId32) -> bool {
+        self.0.iter().any(|part| part.who == *who)
+    }
+
+    /// Adds to what `who` has put in, or behind all others. That makes nobody else's money go sooner.
+    /// `None` where the line is full.
+    pub(crate) fn put(
+        &mut self,
+        publisher: &AccountId32,
+        who: &AccountId32,
+        amount: Balance,
+    ) -> Option<()> {
+        if let Some(part) = self.0.iter_mut().rev().find(|part| part.who == *who) {
+            part.amount = part.amount.checked_add(amount)?;
+            return Some(());
+        }
+        let others = self.0.iter().filter(|part| part.who != *publisher).count();
+        if who != publisher && others >= OTHERS_MAX as usize {
+            return None;
+        }
+        self.0.try_push(Part { who: who.clone(), amount }).ok()
+    }
+
+    /// Adds in front of all others. `None` where the line is full.
+    pub(crate) fn put_first(&mut self, who: &AccountId32, amount: Balance) -> Option<()> {
+        match self.0.iter_mut().next() {
+            Some(part) if part.who == *who => {
+                part.amount = part.amount.checked_add(amount)?;
+                Some(())
+            }
+            _ => self.0.try_insert(0, Part { who: who.clone(), amount }).ok(),
+        }
+    }
+
+    /// Takes from the front. `None`, and nothing is taken, where there is not so much.
+    pub(crate) fn take_first(&mut self, amount: Balance) -> Option<Vec<Part>> {
+        let (mut left, mut taken) = (amount, Vec::new());
+        for part in &self.0 {
+            let amount = part.amount.min(left);
+            if amount == 0 {
+                break;
+            }
+            left = left.saturating_sub(amount);
+            taken.push(Part { who: part.who.clone(), amount });
+        }
+        if left > 0 {
+            return None;
+        }
+        // They were taken from the first so many parts.
+        for (part, taken) in self.0.iter_mut().zip(&taken) {
+            part.amount = part.amount.saturating_sub(taken.amount);
+        }
+        self.0.retain(|part| part.amount > 0);
+        Some(taken)
+    }
+
+    /// Gives `amount` back from the back, part by part. What `give` fails for stays, and is nobody
+    /// else's. Says how much was given; `None` where there is not so much.
+    pub(crate) fn give_last(
+        &mut self,
+        amount: Balance,
+        mut give: impl FnMut(&AccountId32, Balance) -> bool,
+    ) -> Option<Balance> {
+        if self.total()? < amount {
+            return None;
+        }
+        let (mut left, mut given) = (amount, 0);
+        for part in self.0.iter_mut().rev() {
+            let amount = part.amount.min(left);
+            if amount == 0 {
+                break;
+            }
+            left = left.saturating_sub(amount);
+            if give(&part.who, amount) {
+                part.amount = part.amount.saturating_sub(amount);
+                given = amount.saturating_add(given);
+            }
+        }
+        self.0.retain(|part| part.amount > 0);
+        Some(given)
+    }
+}
+
+#[cfg(test)]
+mod tests;
