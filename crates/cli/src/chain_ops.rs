@@ -128,6 +128,7 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         }
         ("TechnicalCommittee", "NotMember") => {
             "choose the key of a committee's member with --account NAME"
+        }
         ("Leases", "AssetNotAdmitted") => "see which assets there are: casemate account assets",
         ("Leases", "ProviderWithoutAccount") => "pay in CASE, or ask another provider",
         ("Leases", "NotSpender" | "AllowanceTooSmall") => {

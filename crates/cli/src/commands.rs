@@ -68,6 +68,7 @@ async fn run_lease(context: &Context, command: LeaseCommand) -> anyhow::Result<(
     use lease::{amend, complain, dispute, records};
     match command {
         LeaseCommand::Records(args) => records::run(context, &args).await,
+        LeaseCommand::Authorise(args) => lease::spenders::authorise(context, &args).await,
         LeaseCommand::Show(args) => dispute::show(context, &args).await,
         LeaseCommand::Contest(args) => dispute::contest(context, &args).await,
         LeaseCommand::ExpireContest(args) => dispute::expire_contest(context, &args).await,

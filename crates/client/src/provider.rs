@@ -17,8 +17,7 @@ use std::{
 
 use casemate_primitives::{
     AccountBytes, AgentPublicKey, Amendment, Asset, Hash256, LeaseId, Quote, ReplicaIndex,
-    Resources,
-    UnixSeconds, blake2_256,
+    Resources, UnixSeconds, blake2_256,
 };
 use codec::{DecodeAll, Encode as _};
 use futures::stream::BoxStream;

@@ -36,7 +36,8 @@ pub fn check(
         return Err(refusal(RefusalCode::DoesNotFitLease, text, hint));
     }
     let list = pricing.prices_in(lease.terms.asset).ok_or_else(|| {
-        let text = format!("lease {} is paid in an asset that has no price list any more", lease.id);
+        let text =
+            format!("lease {} is paid in an asset that has no price list any more", lease.id);
         let hint = "ask the provider's operator, who can sign by hand";
         refusal(RefusalCode::AgainstRules, text, hint)
     })?;
