@@ -69,12 +69,6 @@ impl LeaseTerms {
         let present = now.checked_div(u64::from(self.dispute_seconds));
         present.is_none_or(|present| period.saturating_add(2) <= present)
     }
-
-    /// What so many running replicas cost each second (traffic comes on top), or `None` on overflow.
-    pub fn per_second(&self, resources: &Resources, replicas: u16) -> Option<Balance> {
-        let one = self.prices.per_second(resources)?.max(self.second_min);
-        one.checked_mul(replicas.into())
-    }
 }
 
 /// A provider's offer to one publisher for one manifest.
@@ -121,5 +115,13 @@ impl Quote {
     /// The bytes that the provider signs (sr25519, substrate context).
     pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {
         (Self::SIGNING_CONTEXT, genesis_hash, self).encode()
+    }
+}
+
+impl LeaseTerms {
+    /// What so many running replicas cost each second (traffic comes on top), or `None` on overflow.
+    pub fn per_second(&self, resources: &Resources, replicas: u16) -> Option<Balance> {
+        let one = self.prices.per_second(resources)?.max(self.second_min);
+        one.checked_mul(replicas.into())
     }
 }

@@ -47,6 +47,9 @@ impl ChainError {
             Self::Unreachable(_) => "check the address and that the node runs",
             Self::WrongChain(_) => "use the address of a Casemate node, or update this program",
             Self::Refused { .. } => "",
+            Self::NoFunds(text) if text.contains("cannot be created") => {
+                "who is paid needs some CASE, or an account in the asset (`casemate account open`), first"
+            }
             Self::NoFunds(_) => "send CASE to the account, or use a smaller amount",
             Self::Rejected(_) => "look at the account's state and try again",
             Self::Lost(_) => "look at the state before sending it again",
