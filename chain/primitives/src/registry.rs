@@ -94,7 +94,8 @@ pub enum DeploymentKind {
     /// Runs until stopped.
     #[default]
     Service,
-    /// Runs to an end, once or by a schedule; paid run by run, each by its signed result.
+    /// Runs to an end, once or by a schedule. In the type already; refused by the chain until its
+    /// results can be proved.
     Task,
 }
 
