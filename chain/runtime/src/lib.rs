@@ -156,4 +156,6 @@ mod runtime {
     pub type Attestation = pallet_attestation;
     #[runtime::pallet_index(56)]
     pub type Reputation = pallet_reputation;
+    #[runtime::pallet_index(57)]
+    pub type Tasks = pallet_tasks;
 }

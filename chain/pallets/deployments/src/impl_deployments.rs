@@ -13,7 +13,6 @@ impl<T: Config> Pallet<T> {
         kind: DeploymentKind,
         manifest: ManifestRef,
     ) -> Result<DeploymentId, DispatchError> {
-        ensure!(kind == DeploymentKind::Service, Error::<T>::TaskNotSupported);
         Self::ensure_manifest(&manifest)?;
         let deposit = T::Deposit::get();
         T::Currency::hold(&HoldReason::Deployment.into(), &publisher, deposit)?;
@@ -106,6 +105,10 @@ impl<T: Config> DeploymentRegistry<T::AccountId> for Pallet<T> {
         ensure!(deployment.publisher == *publisher, Error::<T>::NotOwner);
         ensure!(!deployment.stopped, Error::<T>::Stopped);
         Ok(deployment.manifest)
+    }
+
+    fn kind(id: DeploymentId) -> Option<DeploymentKind> {
+        Deployments::<T>::get(id).map(|deployment| deployment.kind)
     }
 
     fn lease_opened(id: DeploymentId) -> DispatchResult {

@@ -24,6 +24,9 @@ pub trait DeploymentRegistry<AccountId> {
         deployment: DeploymentId,
     ) -> Result<ManifestRef, DispatchError>;
 
+    /// Service or task; `None` where there is no such deployment (any more).
+    fn kind(deployment: DeploymentId) -> Option<DeploymentKind>;
+
     /// Count one more lease.
     ///
     /// # Errors

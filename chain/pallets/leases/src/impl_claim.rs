@@ -2,7 +2,8 @@
 
 use crate::*;
 use casemate_primitives::{
-    AgentSignature, Balance, EndReason, HostMeasured, Prices, Quantities, UnixSeconds, UsageRecord,
+    AgentSignature, Balance, DeploymentKind, EndReason, HostMeasured, Prices, Quantities,
+    UnixSeconds, UsageRecord,
 };
 use frame_support::ensure;
 use pallet_attestation::{genesis_hash, AttestedKeys};
@@ -16,6 +17,17 @@ impl<T: Config> Pallet<T> {
         signature: AgentSignature,
         as_of: Option<UnixSeconds>,
     ) -> DispatchResult {
+        Self::claim_with(who, record, signature, as_of, None).map(drop)
+    }
+
+    /// The claim of a service's record, or of the one that ends a task's run. Returns what was paid.
+    pub(crate) fn claim_with(
+        who: AccountId32,
+        record: UsageRecord,
+        signature: AgentSignature,
+        as_of: Option<UnixSeconds>,
+        run: Option<RunClaim>,
+    ) -> Result<Balance, DispatchError> {
         let now = Self::now();
         let as_of = as_of.map_or(now, |as_of| as_of.min(now));
         let mut lease = Leases::<T>::get(record.lease).ok_or(Error::<T>::NotFound)?;
@@ -26,6 +38,12 @@ impl<T: Config> Pallet<T> {
         ensure!(!is_refused, Error::<T>::NoRecordsAfterMisconduct);
         let mut agent =
             Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
+        ensure!((lease.kind == DeploymentKind::Task) == run.is_some(), Error::<T>::PaidByRun);
+        if let Some(run) = &run {
+            // An agent ends one run, and is paid for no time before that was begun.
+            ensure!(agent.sequence == 0, Error::<T>::KeyUsedBefore);
+            agent.claimed_to = agent.claimed_to.max(run.since);
+        }
         let payload = record.signing_payload(&genesis_hash::<T>());
         let (key, signature) =
             (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
@@ -96,7 +114,9 @@ impl<T: Config> Pallet<T> {
             agent.allowance
         };
         let after_close = seconds == 0 && record.to > end;
-        let cap = if after_close { 0 } else { allowance }.min(lease.escrow);
+        let cap = if after_close { 0 } else { allowance }
+            .min(lease.escrow)
+            .min(run.map_or(Balance::MAX, |run| run.budget));
         let mut claimed_total = record.total;
         let paid = if seconds > 0 {
             due.min(cap)
@@ -143,7 +163,7 @@ impl<T: Config> Pallet<T> {
         } else if is_low {
             Self::deposit_event(Event::FundsLow { lease, seconds_left });
         }
-        Ok(())
+        Ok(paid)
     }
 
     /// The prices that hold for a record, and what it costs; `None` on overflow.

@@ -15,6 +15,7 @@ mod impl_contest;
 mod impl_open;
 mod impl_periods;
 mod impl_proofs;
+mod impl_runs;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
+pub use traits::{Anchor, LeaseObserver, LeaseProofs, LeaseRuns, Parties, RunClaim, RunLease};
 pub use types::{Agent, Contest, KeyBeginning, Lease, LeaseState, Period, PricesBefore};
 pub use weights::WeightInfo;
 
@@ -423,6 +424,8 @@ pub mod pallet {
         ClaimFirst,
         /// The share is above the chain's limit.
         ShareTooLarge,
+        /// A task's lease is paid by the results of its runs (`tasks.submit_result`), nothing else.
+        PaidByRun,
     }
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
