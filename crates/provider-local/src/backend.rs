@@ -427,7 +427,7 @@ impl Inner {
         let phase = match lock(&entry.failed).clone().or(refused) {
             Some(reason) => PodPhase::Failed(reason),
             None if !started => PodPhase::Starting,
-            None => phase(&statuses, &lives),
+            None => phase(&statuses, &lives, entry.record.run.is_some()),
         };
         let runs = matches!(phase, PodPhase::Running { .. });
         Ok(PodStatus {

@@ -13,11 +13,13 @@ use std::{
 };
 
 use casemate_agent::event::{
-    Decoder, Event, EventKind, LINE_BYTES_MAX, Stream, decode_key, decode_record,
+    Decoder, Event, EventKind, LINE_BYTES_MAX, RunEnd, Stream, decode_key, decode_record,
+    decode_result,
 };
 use casemate_primitives::{AgentPublicKey, Hash256, TeeKind};
 use casemate_provider_core::{
-    Attestation, AttestationEndpoint, LogLine, LogQuery, LogStream, SignedUsageRecord,
+    Attestation, AttestationEndpoint, LogLine, LogQuery, LogStream, SignedRunResult,
+    SignedUsageRecord,
 };
 use codec::Encode as _;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -103,6 +105,9 @@ pub(crate) struct StoredRecord {
     pub(crate) key: String,
     record: String,
     signature: String,
+    /// How the run has ended that it is the last record of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunEnd>,
 }
 
 impl StoredRecord {
@@ -111,6 +116,7 @@ impl StoredRecord {
             key: hex::encode(signed.key),
             record: hex::encode(signed.record.encode()),
             signature: hex::encode(signed.signature),
+            run: signed.run.as_ref().map(|run| RunEnd::new(&run.result, &run.signature)),
         }
     }
 
@@ -118,7 +124,12 @@ impl StoredRecord {
         let key = decode_key(&self.key).ok()?;
         let (record, signature) =
             decode_record(&self.record, &self.signature, &key, genesis_hash).ok()?;
-        Some(SignedUsageRecord { record, key, signature })
+        // A result that is not signed makes no record worthless: it is as if there were none.
+        let run = self.run.as_ref().and_then(|run| {
+            let (result, signature) = decode_result(run, &record, &key, genesis_hash).ok()?;
+            Some(SignedRunResult { result, signature })
+        });
+        Some(SignedUsageRecord { record, key, signature, run })
     }
 }
 
@@ -347,9 +358,9 @@ impl Fold {
             EventKind::AwaitingSecrets { names } => container.awaits = Some(names),
             EventKind::Ready => container.ready = true,
             EventKind::Unready { .. } => container.ready = false,
-            EventKind::Record { record, signature } if is_signer => {
+            EventKind::Record { record, signature, run } if is_signer => {
                 let Some(key) = self.key.clone() else { return };
-                let record = StoredRecord { key, record, signature };
+                let record = StoredRecord { key, record, signature, run };
                 // One that does not verify is worth nothing, and must not replace one that does.
                 if record.checked(genesis_hash).is_none() {
                     tracing::warn!("a usage record that its agent has not signed");

@@ -31,7 +31,8 @@ pub(crate) fn refusal(name: &str, fold: &ContainerFold) -> Option<String> {
 }
 
 /// Of a pod whose containers were all started.
-pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool]) -> PodPhase {
+/// The agent of a task's run lives on after its app's end, so that its evidence can be had.
+pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool], is_run: bool) -> PodPhase {
     let ended = |c: &ContainerStatus| match c.state {
         ContainerState::Exited { exit_code } => Some(exit_code),
         _ => None,
@@ -41,6 +42,7 @@ pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool]) -> PodPhase 
     };
     for (index, (container, lives)) in containers.iter().zip(lives).enumerate() {
         match ended(container) {
+            Some(_) if is_run && *lives => {}
             // The first one's agent signs: without it nothing is paid any more.
             Some(code) if code != 0 || index == 0 => return reason(container, code),
             Some(_) => {}
@@ -55,7 +57,7 @@ pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool]) -> PodPhase 
         }
     }
     // A container that has done its work and ended does not keep traffic from the others.
-    let ready = containers.iter().all(|c| c.ready || ended(c) == Some(0));
+    let ready = containers.iter().all(|c| c.ready || (ended(c) == Some(0) && !is_run));
     PodPhase::Running { ready }
 }
 

@@ -23,7 +23,7 @@ fn phases() {
         (vec![up(), done(0)], vec![true, false], running(true)),
         (vec![up(), done(2)], vec![true, false], None),
     ] {
-        let phase = phase(&containers, &lives);
+        let phase = phase(&containers, &lives, false);
         match expected {
             Some(expected) => assert_eq!(phase, expected, "{containers:?}"),
             None => assert!(matches!(phase, PodPhase::Failed(_)), "{containers:?}: {phase:?}"),
@@ -32,12 +32,20 @@ fn phases() {
 }
 
 #[test]
+fn a_run_that_has_ended_is_there_as_long_as_its_agent() {
+    let done = [container(ContainerState::Exited { exit_code: 3 }, false)];
+    assert_eq!(phase(&done, &[true], true), PodPhase::Running { ready: false });
+    assert!(matches!(phase(&done, &[false], true), PodPhase::Failed(_)));
+    assert!(matches!(phase(&done, &[true], false), PodPhase::Failed(_)), "of a service it is over");
+}
+
+#[test]
 fn who_waits_for_secrets_says_so_and_who_refuses_says_why() {
     let names = vec!["db".to_owned()];
     let fold = ContainerFold { awaits: Some(names.clone()), ..ContainerFold::default() };
     let status = container_status("c", Some(&fold));
     assert_eq!(status.state, ContainerState::AwaitingSecrets { names });
-    assert_eq!(phase(&[status], &[true]), PodPhase::Running { ready: false });
+    assert_eq!(phase(&[status], &[true], false), PodPhase::Running { ready: false });
     assert_eq!(refusal("c", &fold), None);
     let fold = ContainerFold { refused: Some("why".into()), ..ContainerFold::default() };
     let told = refusal("c", &fold).unwrap();
