@@ -11,6 +11,7 @@ mod error;
 mod read;
 mod runtime;
 mod submit;
+mod tasks;
 mod types;
 mod watch;
 
@@ -20,6 +21,7 @@ pub use cluster::ClusterView;
 pub use collateral::IntelCollateral;
 pub use error::ChainError;
 pub use submit::{Call, ChainEvent, EventStream, Included};
+pub use tasks::{LeaseTask, OpenRunView, RunEntry, TaskView};
 pub use types::{
     AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,
     LeaseView, PeriodView, ProviderView, UnbondingView,

@@ -4,7 +4,9 @@
 //! records of one agent must fit together. Where they do not, both are kept: they are what a dispute
 //! is decided by.
 
-use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, LeaseId, UsageRecord};
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, Hash256, LeaseId, RunResult, UsageRecord,
+};
 use codec::DecodeAll as _;
 
 use crate::api::{Hex, RecordEntry};
@@ -15,6 +17,22 @@ pub struct SignedRecord {
     record: UsageRecord,
     key: AgentPublicKey,
     signature: AgentSignature,
+}
+
+/// Checks that `key` has signed how a task's run has ended, on the chain with `genesis_hash`.
+///
+/// # Errors
+/// It has not.
+pub fn verify_result(
+    result: &RunResult,
+    signature: &AgentSignature,
+    key: &AgentPublicKey,
+    genesis_hash: &Hash256,
+) -> Result<(), RecordError> {
+    let by = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| RecordError::Signature)?;
+    let signed = ed25519_dalek::Signature::from_bytes(signature);
+    by.verify_strict(&result.signing_payload(genesis_hash), &signed)
+        .map_err(|_| RecordError::Signature)
 }
 
 /// Why something is no record of a lease.

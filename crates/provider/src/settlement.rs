@@ -12,9 +12,11 @@
 //!    before `claimed_to` again, so the new agent's first claim counts from there.
 //! 4. A key counts as long as its evidence: when half of that time is over, newer evidence is
 //!    brought, over a newer block.
-//! 5. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 5. Of a task's lease nothing is claimed: its runs are begun, attested and ended, see [`runs`].
+//! 6. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
+mod runs;
 mod step;
 
 pub use step::{PodView, ReplicaView, Step, next_steps};
@@ -36,7 +38,7 @@ use tokio::{
 };
 
 use crate::{
-    Chain, ChainError, Clock,
+    Chain, ChainError, Clock, RunCall,
     attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted},
     chain_of,
     metrics::{Kind, Metrics},
@@ -210,7 +212,12 @@ impl<C: Chain> Settler<C> {
             for replica in 0..lease.replicas {
                 let view = self.replica_view(world, lease, replica);
                 let claim_seconds = self.parts.claim_interval.as_secs();
-                let steps = next_steps(lease, &view, claim_seconds, world.snapshot.time);
+                let now = world.snapshot.time;
+                let steps = match &lease.task {
+                    Some(task) => runs::slot_steps(lease, task, &view, now),
+                    None if lease.is_task => Vec::new(),
+                    None => next_steps(lease, &view, claim_seconds, now),
+                };
                 is_done &= steps.is_empty() && view.pods.is_empty();
                 for step in steps {
                     if self.start(step, world) {
@@ -223,6 +230,10 @@ impl<C: Chain> Settler<C> {
                 LeaseState::Closing { .. } => None,
                 _ => self.overdue(lease, world.snapshot.time),
             };
+            let step = step.or_else(|| {
+                let is_free = |replica| runs::is_free(world, lease.id, replica);
+                runs::next_run(lease, &is_free, world.snapshot.time)
+            });
             let due = lease.due_at(world.snapshot.time);
             if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
                 self.start(step, world);
@@ -297,7 +308,12 @@ impl<C: Chain> Settler<C> {
             }
             world.newest.get(&key).copied()
         });
-        ReplicaView { replica, agent: agent.cloned(), pods, newest }
+        let ended_run = agent.and_then(|agent| {
+            let key = (lease.id, replica, agent.key);
+            let is_given_up = progress.is_some_and(|p| p.given_up == Some(key));
+            world.ended_runs.get(&key).filter(|_| !is_given_up).copied()
+        });
+        ReplicaView { replica, agent: agent.cloned(), pods, newest, ended_run }
     }
 
     /// A lease without money is closed when its grace is over.
@@ -452,6 +468,23 @@ impl<C: Chain> Carrier<C> {
             Step::Close(lease) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
+            Step::Begin { lease, replica, scheduled_at } => {
+                let (lease, replica, scheduled_at) = (*lease, *replica, *scheduled_at);
+                self.chain.run(RunCall::Begin { lease, replica, scheduled_at }).await?;
+            }
+            Step::Missed { task, scheduled_at, .. } => {
+                let (task, scheduled_at) = (*task, *scheduled_at);
+                self.chain.run(RunCall::Missed { task, scheduled_at }).await?;
+            }
+            Step::Lost { lease, replica } => {
+                self.chain.run(RunCall::Lost { lease: *lease, replica: *replica }).await?;
+            }
+            Step::Submit { key } => {
+                let Some(signed) = self.spool.run_result(*key).await? else {
+                    return Ok(Claimed::NothingLeft);
+                };
+                self.chain.run(RunCall::Submit(Box::new(signed))).await?;
+            }
             Step::Claim { key, after, until, .. } => {
                 let Some(signed) = self.spool.claimable(*key, *after, *until).await? else {
                     return Ok(Claimed::NothingLeft);

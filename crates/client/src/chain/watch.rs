@@ -122,15 +122,18 @@ async fn advance(
                     touched.insert(lease);
                 }
             }
-            ChainEvent::DeploymentChanged { deployment } => touched.extend(
+            ChainEvent::DeploymentChanged { deployment }
+            | ChainEvent::TaskChanged { task: deployment } => touched.extend(
                 snapshot
                     .leases
                     .values()
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
-            // Evidence of no lease.
-            ChainEvent::Appraised(_) | ChainEvent::ClusterAttested { .. } => {}
+            // Evidence of no lease, and a task that has none yet.
+            ChainEvent::TaskCreated { .. }
+            | ChainEvent::Appraised(_)
+            | ChainEvent::ClusterAttested { .. } => {}
         }
     }
     for lease in touched {

@@ -78,6 +78,9 @@ impl<B: Backend> Reconciler<B> {
             }
             for signed in &new {
                 self.newest.insert(key(signed), (signed.record.sequence, signed.record.to));
+                if let Some(run) = &signed.run {
+                    self.ended_runs.insert(key(signed), run.result.run);
+                }
             }
         }
         let present: HashSet<PodId> = pods.iter().map(|pod| pod.id).collect();
@@ -109,6 +112,7 @@ impl<B: Backend> Reconciler<B> {
                 return tracing::error!(%err, "cannot drop records that nobody pays");
             }
             self.newest.remove(&key);
+            self.ended_runs.remove(&key);
         }
     }
 
