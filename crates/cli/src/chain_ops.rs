@@ -17,7 +17,7 @@ use casemate_client::{
 };
 use casemate_primitives::{
     Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo, Resources,
-    UnixSeconds,
+    Schedule, TaskTerms, UnixSeconds,
 };
 
 use tokio::sync::mpsc;
@@ -103,6 +103,10 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
             "give all of the machine's collateral: casemate attest submit --collateral FILE"
         }
         ("Deployments", "Stopped") => "open another lease: casemate deploy",
+        ("Tasks", "NotFound" | "Stopped" | "NotPublisher") => {
+            "see which tasks you have: casemate task list"
+        }
+        ("Tasks", "RunsOpen") => "wait for the results of its runs: casemate task runs TASK",
         _ => "",
     }
 }
@@ -301,17 +305,71 @@ impl Chain {
             deposit,
             spend_rate_max,
         };
-        let included = self.submit(signer, call).await?;
-        let opened = included.events.iter().find_map(|event| match event {
-            ChainEvent::LeaseOpened { lease, deployment, .. } => Some((*lease, *deployment)),
+        opened(&self.submit(signer, call).await?)
+    }
+
+    /// The client underneath, to read what is only shown.
+    pub(crate) fn client(&self) -> &ChainClient {
+        &self.client
+    }
+
+    /// Creates a task, with its deployment.
+    pub(crate) async fn create_task(
+        &self,
+        signer: &Signer,
+        manifest: ManifestRef,
+        schedule: Schedule,
+        terms: TaskTerms,
+        deposit: Balance,
+    ) -> anyhow::Result<DeploymentId> {
+        let deposits = self.client.deposits().await?;
+        let besides = [deposits.deployment, deposits.task]
+            .into_iter()
+            .fold(deposits.existential, Balance::saturating_add);
+        // Before the first of two transactions: a task without a lease runs nowhere.
+        self.ensure_funds_and(signer, "the deposit", deposit, besides).await?;
+        let included = self.submit(signer, Call::CreateTask { manifest, schedule, terms }).await?;
+        let created = included.events.iter().find_map(|event| match event {
+            ChainEvent::TaskCreated { task } => Some(*task),
             _ => None,
         });
-        let block = block_text(&included);
-        let (lease, deployment) = opened.or_fail(|| {
-            Failure::new(format!("block {block} took the deployment, but names no new lease"))
-                .hint("look whether it is there: casemate list")
-        })?;
-        Ok(Opened { lease, deployment, block })
+        created.or_fail(|| {
+            let block = block_text(&included);
+            Failure::new(format!("block {block} took the task, but names no new one"))
+                .hint("look whether it is there: casemate task list")
+        })
+    }
+
+    /// Opens a lease for a deployment that is there.
+    pub(crate) async fn open_lease(
+        &self,
+        signer: &Signer,
+        deployment: DeploymentId,
+        quote: &SignedQuote,
+        deposit: Balance,
+        spend_rate_max: Balance,
+    ) -> anyhow::Result<Opened> {
+        self.ensure_funds(signer, "the deposit", deposit).await?;
+        let call = Call::OpenLease {
+            deployment,
+            quote: quote.quote,
+            signature: quote.signature,
+            deposit,
+            spend_rate_max,
+        };
+        opened(&self.submit(signer, call).await?)
+    }
+
+    /// Puts money into a task's lease.
+    pub(crate) async fn recharge(
+        &self,
+        signer: &Signer,
+        task: DeploymentId,
+        lease: LeaseId,
+        amount: Balance,
+    ) -> anyhow::Result<String> {
+        self.ensure_funds(signer, "the amount", amount).await?;
+        self.call(signer, Call::Recharge { task, lease, amount }).await
     }
 
     /// Puts money into a lease.
@@ -412,7 +470,7 @@ impl Chain {
         self.call(signer, Call::Retire).await
     }
 
-    async fn call(&self, signer: &Signer, call: Call) -> anyhow::Result<String> {
+    pub(crate) async fn call(&self, signer: &Signer, call: Call) -> anyhow::Result<String> {
         Ok(block_text(&self.submit(signer, call).await?))
     }
 
@@ -422,6 +480,19 @@ impl Chain {
             Failure::new(format!("the transaction of account {} was not done", signer.address))
         })
     }
+}
+
+fn opened(included: &Included) -> anyhow::Result<Opened> {
+    let opened = included.events.iter().find_map(|event| match event {
+        ChainEvent::LeaseOpened { lease, deployment, .. } => Some((*lease, *deployment)),
+        _ => None,
+    });
+    let block = block_text(included);
+    let (lease, deployment) = opened.or_fail(|| {
+        Failure::new(format!("block {block} took the deployment, but names no new lease"))
+            .hint("look whether it is there: casemate list")
+    })?;
+    Ok(Opened { lease, deployment, block })
 }
 
 impl Watch {

@@ -6,6 +6,7 @@ mod image;
 mod lease;
 mod provider;
 mod secret;
+mod task;
 mod vault;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use lease::{
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
+pub(crate) use task::{SetScheduleArgs, TaskCommand, TaskResultArgs, TaskRunArgs};
 pub(crate) use vault::{VaultCommand, VaultGrantArgs, VaultInitArgs};
 
 use crate::{address::Address, amount::Amount, settings::GlobalArgs};
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     /// End a lease and get the unspent money back
     Stop(StopArgs),
+    /// Tasks: run them, their schedules, runs and results
+    #[command(subcommand)]
+    Task(TaskCommand),
     /// Check what runs where: connect to an app and appraise its TEE, or evidence from files
     ///
     /// Exit status: 0 accepted, 1 refused, 2 not readable or not reached.

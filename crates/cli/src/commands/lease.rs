@@ -7,6 +7,7 @@ pub(super) mod logs;
 mod place;
 pub(super) mod records;
 pub(super) mod status;
+pub(super) mod task;
 
 use std::{
     sync::Arc,
