@@ -522,7 +522,7 @@ impl Supervisor {
         self.set_ready(Err("the run has ended".into()));
         let ended_at = now_ms() / 1000;
         let artefacts = self.run.as_ref().map(Run::artefacts).unwrap_or_default();
-        let signed = self.next_record();
+        let signed = self.make_record();
         (self.next_record, self.next_sample) = (None, None);
         if let (Some(run), Some(signer), Some((record, signature))) =
             (self.run.take(), &self.signer, signed)
@@ -547,14 +547,14 @@ impl Supervisor {
     }
 
     fn record(&mut self) {
-        let Some((record, signature)) = self.next_record() else { return };
+        let Some((record, signature)) = self.make_record() else { return };
         // Where the disk is full: the next record says all that this one says, and more.
         self.output.emit(EventKind::record(&record, &signature));
         let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
         self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
     }
 
-    fn next_record(&mut self) -> Option<(UsageRecord, AgentSignature)> {
+    fn make_record(&mut self) -> Option<(UsageRecord, AgentSignature)> {
         self.sample(Instant::now());
         let signer = self.signer.as_mut()?;
         // Without evidence there is nobody who could be told apart from the host.
