@@ -5,7 +5,7 @@ use casemate_agent::{
     check::{Given, check},
     config::Config,
     derive::Users,
-    event::{Decoder, Event, EventKind, decode_key, decode_record},
+    event::{Decoder, Event, EventKind, decode_key, decode_record, decode_result},
 };
 use casemate_image::{Digest, Documents};
 use casemate_primitives::blake2_256;
@@ -43,9 +43,13 @@ fn check_event(event: &Event) {
     assert_eq!(&serde_json::from_slice::<Event>(&text).unwrap(), event);
     match &event.kind {
         EventKind::Started { key: Some(key) } => drop(decode_key(key)),
-        EventKind::Record { record, signature } => {
+        EventKind::Record { record, signature, run } => {
             // Nobody can sign for the key of all zeros on a chain that does not exist.
             assert!(decode_record(record, signature, &[0; 32], &[0xEE; 32]).is_err());
+            if let Some(run) = run {
+                let record = casemate_primitives::UsageRecord::default();
+                assert!(decode_result(run, &record, &[0; 32], &[0xEE; 32]).is_err());
+            }
         }
         _ => (),
     }

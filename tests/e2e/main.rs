@@ -23,6 +23,7 @@ mod retire;
 mod road;
 mod rogue;
 mod secrets;
+mod tasks;
 mod tenants;
 mod update;
 mod upgrade;

@@ -43,3 +43,7 @@ id!(
     /// Number of a lease, counted up by `pallet-leases` and never used again.
     LeaseId
 );
+id!(
+    /// Number of a run of a task, counted up from 1 for each task by `pallet-tasks`.
+    RunId
+);

@@ -21,17 +21,19 @@ mod price;
 mod quote;
 pub mod reputation;
 mod resources;
+pub mod task;
 mod usage;
 
 #[cfg(feature = "std")]
 pub use error::chain_of;
 pub use hash::{blake2_256, Hash256};
-pub use ids::{AccountBytes, DeploymentId, LeaseId, ReplicaIndex};
+pub use ids::{AccountBytes, DeploymentId, LeaseId, ReplicaIndex, RunId};
 pub use lease::{Amendment, EndReason};
 pub use logs::{LogChunk, LogChunkHeader, LogHead, LOG_CHUNK_BYTES_MAX};
 pub use price::{Asset, Prices};
 pub use quote::{LeaseTerms, Quote, QuoteNonce, WARNINGS};
 pub use resources::Resources;
+pub use task::{RunOutcome, RunResult, Schedule, TaskTerms};
 pub use usage::{
     AgentPublicKey, AgentSignature, Contradiction, HostMeasured, PodState, Quantities, UsageRecord,
 };

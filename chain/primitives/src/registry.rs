@@ -94,8 +94,7 @@ pub enum DeploymentKind {
     /// Runs until stopped.
     #[default]
     Service,
-    /// Runs to an end, once or by a schedule. In the type already; refused by the chain until its
-    /// results can be proved.
+    /// Runs to an end, once or by a schedule (`pallet-tasks`).
     Task,
 }
 

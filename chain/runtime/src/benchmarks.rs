@@ -18,6 +18,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_deployments, Deployments]
     [pallet_leases, Leases]
     [pallet_reputation, Reputation]
+    [pallet_tasks, Tasks]
     [pallet_endorsements, Endorsements]
     [pallet_attestation, Attestation]
     [pallet_proofs, Proofs]

@@ -415,3 +415,15 @@ impl pallet_proofs::Config for Runtime {
     type WeightInfo = pallet_proofs::weights::SubstrateWeight<Runtime>;
     type WindowBlocks = ChallengeWindow;
 }
+
+impl pallet_tasks::Config for Runtime {
+    type ClockSkewSecondsMax = ClockSkewSecondsMax;
+    type Currency = Balances;
+    type Deployments = Deployments;
+    /// For as many results as are kept, each of a kilobyte or two.
+    type Deposit = ConstU128<CASE>;
+    type Leases = Leases;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Time = Timestamp;
+    type WeightInfo = pallet_tasks::weights::SubstrateWeight<Runtime>;
+}

@@ -174,4 +174,6 @@ mod runtime {
     pub type Proofs = pallet_proofs;
     #[runtime::pallet_index(56)]
     pub type Reputation = pallet_reputation;
+    #[runtime::pallet_index(57)]
+    pub type Tasks = pallet_tasks;
 }

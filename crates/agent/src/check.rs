@@ -7,7 +7,8 @@
 //!
 //! # Left to the host
 //! Log limits, the interval of records, the record before the first, the ports where nothing of the
-//! pod listens, limits of connections, and the version in the pod's name.
+//! pod listens, limits of connections, the version in the pod's name, and which run of a task it is:
+//! the chain compares that with what was begun.
 
 use std::{
     fs::File,
@@ -74,6 +75,8 @@ pub enum Field {
     SecretSenders,
     /// Whom the output is sealed to.
     LogRecipient,
+    /// Deadline, retries and artefacts of a task's run.
+    Run,
 }
 
 /// Why the agent refuses its configuration.
@@ -199,6 +202,9 @@ pub fn check(config: &Config, given: &Given, users: &Users) -> Result<(), Refusa
         if same { Ok(()) } else { Err(Refusal::new(field, reason)) }
     };
     same(Field::Restart, config.restart == terms.restart, "the restart policy")?;
+    let run = config.task.as_ref().map(|task| &task.limits);
+    let limits = "deadline, retries or artefacts of the run, or that it is one,";
+    same(Field::Run, run == terms.run.as_ref(), limits)?;
     probes(&config.probes, &terms.probes)?;
     same(Field::Grace, config.grace_ms == terms.grace_ms, "the time to end after SIGTERM")?;
     let signs = config.signer.is_some();

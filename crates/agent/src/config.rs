@@ -7,7 +7,7 @@ mod tee;
 
 use std::{io, path::Path, time::Duration};
 
-use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, Resources};
+use casemate_primitives::{Hash256, LeaseId, ReplicaIndex, Resources, RunId, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 pub use tee::{ATTESTATION_PORT, AttestationConfig, SecretItem, SecretsConfig, TlsConfig};
@@ -24,6 +24,9 @@ pub struct Config {
     pub app: AppConfig,
     /// When to run it again.
     pub restart: RestartPolicy,
+    /// The run of a task that this is: it ends, and its end is signed. Needs `signer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskConfig>,
     /// How to tell whether it is well.
     #[serde(default)]
     pub probes: Probes,
@@ -74,6 +77,32 @@ pub struct PreviousRecord {
     pub record: String,
     /// 64 bytes of hex.
     pub signature: String,
+}
+
+/// A run of a task.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskConfig {
+    /// Its number, as the host says; the chain compares the signed result with what was begun.
+    pub run: RunId,
+    /// For when it was scheduled, as the host says.
+    pub scheduled_at: UnixSeconds,
+    /// What the manifest says of it.
+    pub limits: RunLimits,
+}
+
+/// What a manifest says of a task's runs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunLimits {
+    /// How long the app may take, all tries and pauses together.
+    pub deadline_ms: u64,
+    /// How often it is started again when it fails.
+    pub retries: u32,
+    /// Pause before the first of these; doubled each time.
+    pub backoff_ms: u64,
+    /// Files whose hashes go into the result.
+    pub artefacts: Vec<String>,
 }
 
 /// The app's process.
@@ -296,6 +325,16 @@ impl Config {
         }
         if self.signer.as_ref().is_some_and(|s| s.record_interval_ms < 100) {
             return value("signer.record_interval_ms", "is below 100");
+        }
+        if self.task.is_some() && self.signer.is_none() {
+            return value("task", "needs `signer`: its key signs the result");
+        }
+        let is_long = |task: &TaskConfig| {
+            let artefacts_max = casemate_primitives::task::ARTEFACTS_MAX as usize;
+            task.limits.artefacts.len() > artefacts_max || task.limits.deadline_ms == 0
+        };
+        if self.task.as_ref().is_some_and(is_long) {
+            return value("task.limits", "has too many artefacts, or no time at all");
         }
         if self.log.recipient.is_some() && self.signer.is_none() {
             return value("log.recipient", "needs `signer`: its records prove what is sealed");

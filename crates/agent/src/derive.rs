@@ -10,11 +10,11 @@ mod user;
 use std::path::PathBuf;
 
 use casemate_image::ImageConfig;
-use casemate_manifest::{Container, Manifest, Protocol, SECRETS_DIR, SECRETS_SOCKET};
+use casemate_manifest::{Container, Kind, Manifest, Protocol, SECRETS_DIR, SECRETS_SOCKET};
 use casemate_primitives::Resources;
 
 use crate::config::{
-    AppConfig, Probe, ProbeAction, Probes, RestartPolicy, SecretItem, SecretsConfig,
+    AppConfig, Probe, ProbeAction, Probes, RestartPolicy, RunLimits, SecretItem, SecretsConfig,
 };
 
 pub use user::{USERS_BYTES_MAX, Users};
@@ -49,6 +49,8 @@ pub enum DeriveError {
 pub struct Terms {
     /// When an app that ended is started again.
     pub restart: RestartPolicy,
+    /// What holds for a task's runs.
+    pub run: Option<RunLimits>,
     /// How its health is asked for.
     pub probes: Probes,
     /// How long it may take to end.
@@ -80,10 +82,18 @@ pub fn terms(manifest: &Manifest, container: &Container) -> Terms {
     let http = container.ports.iter().find(|port| port.protocol == Protocol::Http);
     Terms {
         restart: match spec.restart_policy {
+            // A run ends; retries are its limits' to say.
+            _ if manifest.kind == Kind::Task => RestartPolicy::Never,
             casemate_manifest::RestartPolicy::Always => RestartPolicy::Always,
             casemate_manifest::RestartPolicy::OnFailure => RestartPolicy::OnFailure,
             casemate_manifest::RestartPolicy::Never => RestartPolicy::Never,
         },
+        run: spec.task.as_ref().filter(|_| is_signer).map(|task| RunLimits {
+            deadline_ms: u64::from(task.deadline_seconds) * 1000,
+            retries: task.retries,
+            backoff_ms: u64::from(task.backoff_seconds) * 1000,
+            artefacts: task.artefacts.clone(),
+        }),
         probes: Probes {
             startup: probe(container.startup_probe.as_ref()),
             readiness: probe(container.readiness_probe.as_ref()),

@@ -6,8 +6,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use casemate_logs::{ChunkError, LogChunk};
-use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, TeeKind, UsageRecord};
-use codec::{Decode, Encode};
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, Hash256, RunResult, TeeKind, UsageRecord,
+};
+use codec::{Decode, DecodeAll as _, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Field;
@@ -94,12 +96,15 @@ pub enum EventKind {
         /// The [`LogChunk`], SCALE-encoded, in base64. See [`decode_chunk`].
         chunk: String,
     },
-    /// A signed usage record.
+    /// A signed usage record; of a run that has ended, with its result.
     Record {
         /// The [`UsageRecord`], SCALE-encoded, in hex.
         record: String,
         /// 64 bytes of hex.
         signature: String,
+        /// How the task's run has ended that this is the last record of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunEnd>,
     },
     /// Evidence can be had (again): the agent serves it on its port.
     EvidenceAvailable {
@@ -134,6 +139,23 @@ pub enum EventKind {
     Stopping,
 }
 
+/// The end of a task's run, as its agent has signed it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunEnd {
+    /// The [`RunResult`], SCALE-encoded, in hex.
+    pub result: String,
+    /// 64 bytes of hex.
+    pub signature: String,
+}
+
+impl RunEnd {
+    /// What carries a result.
+    pub fn new(result: &RunResult, signature: &AgentSignature) -> Self {
+        Self { result: hex::encode(result.encode()), signature: hex::encode(signature) }
+    }
+}
+
 /// Why a line or a record in it is not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -159,12 +181,39 @@ pub enum EventError {
     /// The signature is not the key's over this record on this chain.
     #[error("the usage record's signature is not valid")]
     Signature,
+    /// The result does not decode.
+    #[error("the run's result does not decode: {0}")]
+    Result(#[source] codec::Error),
+    /// The result names another record than the one that it came with.
+    #[error("the run's result is of another record")]
+    OtherRecord,
+    /// The signature is not the key's over this result on this chain.
+    #[error("the signature of the run's result is not valid")]
+    ResultSignature,
 }
 
 impl EventKind {
     /// The event that carries a record.
     pub fn record(record: &UsageRecord, signature: &AgentSignature) -> Self {
-        Self::Record { record: hex::encode(record.encode()), signature: hex::encode(signature) }
+        Self::Record {
+            record: hex::encode(record.encode()),
+            signature: hex::encode(signature),
+            run: None,
+        }
+    }
+
+    /// The event that carries a run's last record and its result.
+    pub fn run_ended(
+        record: &UsageRecord,
+        signature: &AgentSignature,
+        result: &RunResult,
+        result_signature: &AgentSignature,
+    ) -> Self {
+        Self::Record {
+            record: hex::encode(record.encode()),
+            signature: hex::encode(signature),
+            run: Some(RunEnd::new(result, result_signature)),
+        }
     }
 
     /// The event that carries a chunk of the log.
@@ -232,6 +281,48 @@ pub fn verify_record(
         &ed25519_dalek::Signature::from_bytes(signature),
     )
     .map_err(|_| EventError::Signature)
+}
+
+/// The result in a [`RunEnd`] that came with `record`, checked to be of that record and signed by
+/// `key` for the chain with `genesis_hash`.
+///
+/// # Errors
+/// Where it does not decode, is of another record, or the signature is not the key's.
+pub fn decode_result(
+    end: &RunEnd,
+    record: &UsageRecord,
+    key: &AgentPublicKey,
+    genesis_hash: &Hash256,
+) -> Result<(RunResult, AgentSignature), EventError> {
+    let mut signature: AgentSignature = [0; 64];
+    hex::decode_to_slice(&end.signature, &mut signature)
+        .map_err(|_| EventError::Hex("signature"))?;
+    let bytes = hex::decode(&end.result).map_err(|_| EventError::Hex("result"))?;
+    let result = RunResult::decode_all(&mut bytes.as_slice()).map_err(EventError::Result)?;
+    if !result.closes_with(record) {
+        return Err(EventError::OtherRecord);
+    }
+    verify_result(&result, &signature, key, genesis_hash)?;
+    Ok((result, signature))
+}
+
+/// Checks that `signature` is `key`'s over `result` on the chain with `genesis_hash`.
+///
+/// # Errors
+/// Where it is not.
+pub fn verify_result(
+    result: &RunResult,
+    signature: &AgentSignature,
+    key: &AgentPublicKey,
+    genesis_hash: &Hash256,
+) -> Result<(), EventError> {
+    let key =
+        ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| EventError::ResultSignature)?;
+    key.verify_strict(
+        &result.signing_payload(genesis_hash),
+        &ed25519_dalek::Signature::from_bytes(signature),
+    )
+    .map_err(|_| EventError::ResultSignature)
 }
 
 /// Reads a growing file of events from any line's start.

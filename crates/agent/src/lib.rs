@@ -1,7 +1,8 @@
 //! The agent: process 1 of every container of a pod (`docs/decisions/0001`).
 //!
 //! It starts the app, reaps, forwards signals, starts the app again by the restart policy, runs the
-//! probes, captures output, and (in the pod's first container) signs usage records. It talks to the
+//! probes, captures output, and (in the pod's first container) signs usage records; of a task it also
+//! signs how its run has ended. It talks to the
 //! host by one append-only stream of [`event`]s and reads one [`config`] file. Where the configuration
 //! asks for it, it serves evidence about itself over attested TLS, takes secrets that are sealed to
 //! its key and gives them to the app, and ends TLS for the app (`casemate-ra-tls`).
@@ -40,6 +41,7 @@ mod restart;
 mod signer;
 mod spawn;
 mod supervisor;
+mod task;
 mod tee;
 
 pub use restart::Backoff;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use casemate_logs::{ChunkWriter, RecipientError};
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, HostMeasured, LogHead, PodState, Quantities,
-    UnixSeconds, UsageRecord,
+    AgentPublicKey, AgentSignature, Hash256, HostMeasured, LeaseId, LogHead, PodState, Quantities,
+    ReplicaIndex, RunResult, UnixSeconds, UsageRecord,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -133,6 +133,16 @@ impl Signer {
     /// Chain that the records are for.
     pub fn genesis_hash(&self) -> &Hash256 {
         &self.config.genesis_hash
+    }
+
+    /// Which pod it signs for.
+    pub fn pod(&self) -> (LeaseId, ReplicaIndex) {
+        (self.config.lease, self.config.replica)
+    }
+
+    /// Signs how a run has ended.
+    pub fn sign_result(&self, result: &RunResult) -> AgentSignature {
+        self.key.sign(&result.signing_payload(&self.config.genesis_hash)).to_bytes()
     }
 
     /// An empty log of this key, sealed to `recipient`.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use casemate_primitives::PodState;
+use casemate_primitives::{AgentSignature, PodState, RunOutcome, UsageRecord};
 use nix::{
     sys::{
         prctl,
@@ -35,6 +35,7 @@ use crate::{
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
     relay::Relayed,
     spawn::{self, StartedWith},
+    task::{Hashed, Next, Run, StreamHash},
     tee::{Tee, TeeError},
 };
 
@@ -183,8 +184,9 @@ enum State {
     Paused {
         until: Instant,
     },
-    /// It has ended by itself and said so. Evidence is served until the host stops the pod: who was
-    /// quicker than its registration is paid, and ends its lease, too.
+    /// It has ended by itself and said so, or the run of a task has ended; nothing is metered any more.
+    /// Evidence is served until the host stops the pod: who was quicker than its registration is paid,
+    /// and ends its lease, too.
     Ended,
 }
 
@@ -204,6 +206,7 @@ struct Supervisor {
     meter: Option<Meter>,
     next_sample: Option<Instant>,
     backoff: Backoff,
+    run: Option<Run>,
     restarts: u32,
     generation: u64,
     ready: bool,
@@ -275,6 +278,7 @@ impl Supervisor {
         // its evidence too.
         output.emit(EventKind::Started { key: signer.as_ref().map(|_| hex::encode(agent_key)) });
         let tee = Tee::start(&config, agent_key, &output, sender)?;
+        let run = config.task.clone().map(Run::new);
         Ok(Self {
             config,
             output,
@@ -289,6 +293,7 @@ impl Supervisor {
             next_sample: meter.as_ref().and_then(|_| start.checked_add(SAMPLE)),
             meter,
             backoff: Backoff::default(),
+            run,
             restarts: 0,
             generation: 0,
             ready: false,
@@ -314,7 +319,10 @@ impl Supervisor {
             let due = [
                 self.next_record,
                 self.next_sample,
+                self.run.as_ref().and_then(Run::deadline),
                 match &state {
+                    // It was stopped while it ended.
+                    State::Ended if self.stopping => Some(Instant::now()),
                     State::Awaiting | State::Ended => None,
                     State::Running { kill_at, .. } => *kill_at,
                     State::Paused { until } => Some(*until),
@@ -358,6 +366,18 @@ impl Supervisor {
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
             let now = Instant::now();
+            if self.run.as_mut().is_some_and(|run| run.is_over(now)) {
+                match state {
+                    State::Running { .. } => {
+                        self.output.say("the run's time is over: the app is asked to end");
+                        self.end_app(&mut state);
+                    }
+                    State::Paused { .. } => {
+                        state = self.end_run(RunOutcome::DeadlineExceeded);
+                    }
+                    State::Awaiting | State::Ended => {}
+                }
+            }
             if self.next_record.is_some_and(|due| due <= now) {
                 self.output.report_dropped();
                 self.record();
@@ -398,6 +418,8 @@ impl Supervisor {
         self.generation += 1;
         self.is_disturbed = false;
         let since = Instant::now();
+        let hashes = self.run.as_mut().map(|run| run.starts(now_ms() / 1000, since));
+        let [of_stdout, of_stderr] = hashes.map_or([None, None], |hashes| hashes.map(Some));
         let mut command = spawn::command(&self.config.app, &self.config.app.command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.secrets.set(self.tee.as_ref().map(Tee::environment).unwrap_or_default());
@@ -421,10 +443,10 @@ impl Supervisor {
         };
         let mut readers = Vec::new();
         if let Some(stdout) = app.stdout.take() {
-            readers.extend(self.read(stdout, Stream::Stdout));
+            readers.extend(self.read(stdout, Stream::Stdout, of_stdout));
         }
         if let Some(stderr) = app.stderr.take() {
-            readers.extend(self.read(stderr, Stream::Stderr));
+            readers.extend(self.read(stderr, Stream::Stderr, of_stderr));
         }
         self.output.emit(EventKind::AppStarted { restarts: self.restarts });
         if self.has(ProbeKind::Startup) {
@@ -435,8 +457,14 @@ impl Supervisor {
         State::Running { app, since, readers, kill_at: None }
     }
 
-    fn read(&self, input: impl io::Read + Send + 'static, stream: Stream) -> Option<Receiver<()>> {
+    fn read(
+        &self,
+        input: impl io::Read + Send + 'static,
+        stream: Stream,
+        hash: Option<StreamHash>,
+    ) -> Option<Receiver<()>> {
         let output = Arc::clone(&self.output);
+        let input = Hashed::new(input, hash);
         let (done, receiver) = std::sync::mpsc::sync_channel(1);
         let reader = thread::Builder::new().spawn(move || {
             if let Err(err) = read_lines(input, |line, partial| output.log(stream, line, partial)) {
@@ -504,6 +532,15 @@ impl Supervisor {
         }
         self.output.report_dropped();
         self.set_ready(Err(format!("the app ended with exit code {code}")));
+        if let Some(run) = &self.run {
+            let next = run.next(code, self.stopping);
+            let last = matches!(next, Next::End(_));
+            self.output.emit(EventKind::AppExited { code, last });
+            return match next {
+                Next::Retry(delay) => Some(self.pause(code, delay)),
+                Next::End(outcome) => Some(self.end_run(outcome)),
+            };
+        }
         let last = self.stopping || !self.config.restart.restarts(code);
         self.output.emit(EventKind::AppExited { code, last });
         if last {
@@ -511,14 +548,44 @@ impl Supervisor {
             return None;
         }
         let delay = self.backoff.next(since.elapsed());
+        Some(self.pause(code, delay))
+    }
+
+    fn pause(&self, code: i32, delay: Duration) -> State {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.output.emit(EventKind::BackOff { code, delay_ms });
-        Some(State::Paused { until: Instant::now() + delay })
+        State::Paused { until: Instant::now() + delay }
+    }
+
+    /// Signs how the run has ended, with its last record. Nothing is metered or signed after it: the key
+    /// is wiped.
+    fn end_run(&mut self, outcome: RunOutcome) -> State {
+        self.set_ready(Err("the run has ended".into()));
+        self.output.report_dropped();
+        self.output.drain(DRAIN);
+        let ended_at = now_ms() / 1000;
+        let artefacts = self.run.as_ref().map(Run::artefacts).unwrap_or_default();
+        let signed = self.make_record();
+        if let (Some(run), Some(signer), Some((record, signature))) =
+            (self.run.take(), &self.signer, signed)
+        {
+            let log = record.log;
+            let result = run.result(signer, outcome, artefacts, &record, log, ended_at);
+            let of_result = signer.sign_result(&result);
+            self.output.emit(EventKind::run_ended(&record, &signature, &result, &of_result));
+        }
+        (self.signer, self.meter) = (None, None);
+        (self.next_record, self.next_sample) = (None, None);
+        State::Ended
     }
 
     /// The last record; what is left of the container ends with the agent.
     fn finish(mut self) -> i32 {
-        self.last_record();
+        if self.run.is_some() {
+            self.end_run(RunOutcome::Stopped);
+        } else {
+            self.last_record();
+        }
         self.code
     }
 
@@ -536,8 +603,16 @@ impl Supervisor {
     }
 
     fn record(&mut self) {
+        let Some((record, signature)) = self.make_record() else { return };
+        // Where the disk is full: the next record says all that this one says, and more.
+        self.output.emit(EventKind::record(&record, &signature));
+        let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
+        self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
+    }
+
+    fn make_record(&mut self) -> Option<(UsageRecord, AgentSignature)> {
         self.sample(Instant::now());
-        let Some(signer) = &mut self.signer else { return };
+        let signer = self.signer.as_mut()?;
         // Without evidence there is nobody who could be told apart from the host.
         let counts = self.tee.as_ref().map_or(Counts::Inside, |tee| Counts::of(tee.kind()));
         let observed = Observed {
@@ -547,11 +622,7 @@ impl Supervisor {
             log: self.output.log_head(),
             evidence: self.tee.as_ref().and_then(Tee::evidence).unwrap_or_default(),
         };
-        let (record, signature) = signer.record(now_ms() / 1000, self.start.elapsed(), &observed);
-        // Where the disk is full: the next record says all that this one says, and more.
-        self.output.emit(EventKind::record(&record, &signature));
-        let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
-        self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
+        Some(signer.record(now_ms() / 1000, self.start.elapsed(), &observed))
     }
 
     fn sample(&mut self, now: Instant) {

@@ -19,7 +19,7 @@ use casemate_client::{
 };
 use casemate_primitives::{
     Asset, Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo,
-    Resources, UnixSeconds,
+    Resources, Schedule, TaskTerms, UnixSeconds,
 };
 
 use tokio::sync::mpsc;
@@ -154,6 +154,7 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Proofs", "LeaseClosed") => {
             "its log can still be asked for: casemate challenge log LEASE --chunk INDEX"
         }
+        ("Proofs", "TaskRuns") => "ask for its log: casemate challenge log LEASE --chunk INDEX",
         ("Proofs", "NotAttested") => "ask again when its provider has attested it",
         ("Proofs", "IndexBeyondEnd") => {
             "count from 0; only what is under the newest claimed record, or in the batch, can be \
@@ -165,6 +166,10 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         }
         ("Proofs", "NotAnchored") => "wait until its provider has claimed: casemate status LEASE",
         ("Deployments", "Stopped") => "open another lease: casemate deploy",
+        ("Tasks", "NotFound" | "Stopped" | "NotPublisher") => {
+            "see which tasks you have: casemate task list"
+        }
+        ("Tasks", "RunsOpen") => "wait for the results of its runs: casemate task runs TASK",
         _ => "",
     }
 }
@@ -451,6 +456,21 @@ impl Chain {
         )
     }
 
+    /// The same for a lease's deposit, with so much native money besides.
+    async fn ensure_deposit(
+        &self,
+        signer: &Signer,
+        (deposit, unit): (Balance, &Unit),
+        besides: Balance,
+    ) -> anyhow::Result<()> {
+        let native = if *unit == Unit::Native { deposit } else { 0 };
+        self.ensure_funds_and(signer, "the deposit", native, besides).await?;
+        if native != deposit {
+            self.ensure_unit(signer, unit, "the deposit", deposit).await?;
+        }
+        Ok(())
+    }
+
     /// Creates a deployment and opens its lease.
     pub(crate) async fn deploy(
         &self,
@@ -462,11 +482,7 @@ impl Chain {
     ) -> anyhow::Result<Opened> {
         let deposits = self.client.deposits().await?;
         let besides = deposits.existential.saturating_add(deposits.deployment);
-        let native = if *unit == Unit::Native { deposit } else { 0 };
-        self.ensure_funds_and(signer, "the deposit", native, besides).await?;
-        if native != deposit {
-            self.ensure_unit(signer, unit, "the deposit", deposit).await?;
-        }
+        self.ensure_deposit(signer, (deposit, unit), besides).await?;
         let call = Call::Deploy {
             manifest,
             quote: quote.quote,
@@ -474,17 +490,72 @@ impl Chain {
             deposit,
             spend_rate_max,
         };
-        let included = self.submit(signer, call).await?;
-        let opened = included.events.iter().find_map(|event| match event {
-            ChainEvent::LeaseOpened { lease, deployment, .. } => Some((*lease, *deployment)),
+        opened(&self.submit(signer, call).await?)
+    }
+
+    /// The client underneath, to read what is only shown.
+    pub(crate) fn client(&self) -> &ChainClient {
+        &self.client
+    }
+
+    /// Creates a task, with its deployment.
+    pub(crate) async fn create_task(
+        &self,
+        signer: &Signer,
+        manifest: ManifestRef,
+        schedule: Schedule,
+        terms: TaskTerms,
+        (deposit, unit): (Balance, &Unit),
+    ) -> anyhow::Result<DeploymentId> {
+        let deposits = self.client.deposits().await?;
+        let besides = [deposits.deployment, deposits.task]
+            .into_iter()
+            .fold(deposits.existential, Balance::saturating_add);
+        // Before the first of two transactions: a task without a lease runs nowhere.
+        self.ensure_deposit(signer, (deposit, unit), besides).await?;
+        let included = self.submit(signer, Call::CreateTask { manifest, schedule, terms }).await?;
+        let created = included.events.iter().find_map(|event| match event {
+            ChainEvent::TaskCreated { task } => Some(*task),
             _ => None,
         });
-        let block = block_text(&included);
-        let (lease, deployment) = opened.or_fail(|| {
-            Failure::new(format!("block {block} took the deployment, but names no new lease"))
-                .hint("look whether it is there: casemate list")
-        })?;
-        Ok(Opened { lease, deployment, block })
+        created.or_fail(|| {
+            let block = block_text(&included);
+            Failure::new(format!("block {block} took the task, but names no new one"))
+                .hint("look whether it is there: casemate task list")
+        })
+    }
+
+    /// Opens a lease for a deployment that is there.
+    pub(crate) async fn open_lease(
+        &self,
+        signer: &Signer,
+        deployment: DeploymentId,
+        quote: &SignedQuote,
+        (deposit, unit): (Balance, &Unit),
+        spend_rate_max: Balance,
+    ) -> anyhow::Result<Opened> {
+        self.ensure_unit(signer, unit, "the deposit", deposit).await?;
+        let call = Call::OpenLease {
+            deployment,
+            quote: quote.quote,
+            signature: quote.signature,
+            deposit,
+            spend_rate_max,
+        };
+        opened(&self.submit(signer, call).await?)
+    }
+
+    /// Puts money into a task's lease.
+    pub(crate) async fn recharge(
+        &self,
+        signer: &Signer,
+        task: DeploymentId,
+        lease: LeaseId,
+        amount: Balance,
+        unit: &Unit,
+    ) -> anyhow::Result<String> {
+        self.ensure_unit(signer, unit, "the amount", amount).await?;
+        self.call(signer, Call::Recharge { task, lease, amount }).await
     }
 
     /// Puts money into a lease.
@@ -621,7 +692,7 @@ impl Chain {
         self.call(signer, Call::Retire).await
     }
 
-    async fn call(&self, signer: &Signer, call: Call) -> anyhow::Result<String> {
+    pub(crate) async fn call(&self, signer: &Signer, call: Call) -> anyhow::Result<String> {
         Ok(block_text(&self.submit(signer, call).await?))
     }
 
@@ -631,6 +702,19 @@ impl Chain {
             Failure::new(format!("the transaction of account {} was not done", signer.address))
         })
     }
+}
+
+fn opened(included: &Included) -> anyhow::Result<Opened> {
+    let opened = included.events.iter().find_map(|event| match event {
+        ChainEvent::LeaseOpened { lease, deployment, .. } => Some((*lease, *deployment)),
+        _ => None,
+    });
+    let block = block_text(included);
+    let (lease, deployment) = opened.or_fail(|| {
+        Failure::new(format!("block {block} took the deployment, but names no new lease"))
+            .hint("look whether it is there: casemate list")
+    })?;
+    Ok(Opened { lease, deployment, block })
 }
 
 impl Watch {

@@ -8,6 +8,7 @@ mod image;
 mod lease;
 mod provider;
 mod secret;
+mod task;
 mod vault;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(crate) use lease::{
 };
 pub(crate) use provider::{ProfileArgs, ProviderCommand};
 pub(crate) use secret::{SecretCommand, SecretReleaseArgs, SecretSetArgs};
+pub(crate) use task::{SetScheduleArgs, TaskCommand, TaskResultArgs, TaskRunArgs};
 pub(crate) use vault::{VaultCommand, VaultGrantArgs, VaultInitArgs};
 
 use crate::{address::Address, asset::AnyAmount, settings::GlobalArgs};
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     Update(UpdateArgs),
     /// End a lease and get the unspent money back
     Stop(StopArgs),
+    /// Tasks: run them, their schedules, runs and results
+    #[command(subcommand)]
+    Task(TaskCommand),
     /// Check what runs where: connect to an app and appraise its TEE, or evidence from files
     ///
     /// Exit status: 0 accepted, 1 refused, 2 not readable or not reached.

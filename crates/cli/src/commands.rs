@@ -45,6 +45,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<(
         Command::Fund(args) => lease::change::fund(context, &args).await,
         Command::Update(args) => lease::change::update(context, &args).await,
         Command::Stop(args) => lease::change::stop(context, &args).await,
+        Command::Task(command) => lease::task::run(context, command).await,
         Command::Attest(args) => attest::run(context, args).await,
         Command::Challenge(command) => challenge::run(context, command).await,
         Command::Secret(command) => secret::run(context, command).await,

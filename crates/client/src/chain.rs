@@ -18,6 +18,7 @@ mod read;
 mod reputation;
 mod runtime;
 mod submit;
+mod tasks;
 mod types;
 mod watch;
 
@@ -36,6 +37,7 @@ pub use proofs::{
 };
 pub use reputation::{ComplaintView, ReputationView};
 pub use submit::{Call, ChainEvent, EventStream, Included};
+pub use tasks::{LeaseTask, OpenRunView, RunEntry, TaskView};
 pub use types::{
     AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,
     LeaseView, PeriodView, ProviderView, UnbondingView,

@@ -5,7 +5,9 @@
 //! is decided by.
 
 pub use casemate_primitives::Contradiction;
-use casemate_primitives::{AgentPublicKey, AgentSignature, Hash256, LeaseId, UsageRecord};
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, Hash256, LeaseId, RunResult, UsageRecord,
+};
 use codec::DecodeAll as _;
 
 use crate::api::{Hex, RecordEntry};
@@ -16,6 +18,22 @@ pub struct SignedRecord {
     record: UsageRecord,
     key: AgentPublicKey,
     signature: AgentSignature,
+}
+
+/// Checks that `key` has signed how a task's run has ended, on the chain with `genesis_hash`.
+///
+/// # Errors
+/// It has not.
+pub fn verify_result(
+    result: &RunResult,
+    signature: &AgentSignature,
+    key: &AgentPublicKey,
+    genesis_hash: &Hash256,
+) -> Result<(), RecordError> {
+    let by = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| RecordError::Signature)?;
+    let signed = ed25519_dalek::Signature::from_bytes(signature);
+    by.verify_strict(&result.signing_payload(genesis_hash), &signed)
+        .map_err(|_| RecordError::Signature)
 }
 
 /// Why something is no record of a lease.

@@ -21,6 +21,7 @@ mod quantity;
 mod resources;
 mod schema;
 mod secrets;
+mod task;
 mod tree;
 mod types;
 mod validate;
@@ -34,6 +35,7 @@ pub use quantity::{CpuMillicores, InvalidQuantity, Mebibytes};
 pub use resources::{PodResources, TcpHostPort};
 pub use schema::json_schema;
 pub use secrets::{InvalidReleaseKey, ReleaseKey, SECRETS_DIR, SECRETS_SOCKET};
+pub use task::{InvalidRunBudget, RunBudget, ScheduleSpec, TaskSpec};
 pub use types::{
     ApiVersion, Container, ContainerPort, ContainerResources, EmptyVolume, EnvVar, EnvVarSource,
     ExecAction, HttpGetAction, Kind, Manifest, Metadata, PersistentVolume, Probe, ProbeAction,

@@ -45,7 +45,6 @@ impl Manifest {
     }
 
     fn from_tree(root: &tree::Node) -> Result<Self, ManifestError> {
-        refuse_tasks(root)?;
         let manifest: Self = tree::from_node(root)?;
         manifest.validate_at(Some(root))?;
         Ok(manifest)
@@ -85,21 +84,6 @@ fn refuse_huge(bytes: usize) -> Result<(), ManifestError> {
         allowed: format!("at most {MANIFEST_BYTES_MAX} bytes; large data belongs into the image"),
     }
     .into())
-}
-
-/// A task's spec has other fields, so its kind is refused before they are read.
-fn refuse_tasks(root: &tree::Node) -> Result<(), ManifestError> {
-    match root.get("kind") {
-        Some(node) if node.value == tree::Value::Text("Task".to_owned()) => Err(Violation {
-            path: "kind".to_owned(),
-            line: node.at.map(|at| at.line),
-            column: node.at.map(|at| at.column),
-            found: crate::validate::TASK_FOUND.to_owned(),
-            allowed: crate::validate::KIND_ALLOWED.to_owned(),
-        }
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! The doc comments become the descriptions in the JSON Schema, which editors show.
 
-use crate::{CpuMillicores, ImageReference, Logs, Mebibytes, Placement, ReleaseKey};
+use crate::{CpuMillicores, ImageReference, Logs, Mebibytes, Placement, ReleaseKey, TaskSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,9 +34,7 @@ pub enum ApiVersion {
 pub enum Kind {
     /// Runs until it is stopped.
     Service,
-    /// Runs once or on a schedule. Known, but refused by [`Manifest::validate`]: a chain takes no
-    /// tasks yet.
-    #[schemars(skip)]
+    /// Runs to an end, once or on a schedule; `spec.task` says when.
     Task,
 }
 
@@ -59,11 +57,14 @@ pub struct Metadata {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// How many pods.
+    /// How many pods; of a task, how many of its runs at a time.
     #[serde(default = "one_replica")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: u16,
-    /// When an app that ended is started again.
+    /// When and how a task runs; of a task only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskSpec>,
+    /// When an app that ended is started again. Not of a task: `task.retries` says it.
     #[serde(default)]
     pub restart_policy: RestartPolicy,
     /// How long an app may take to end after SIGTERM, before SIGKILL.

@@ -9,13 +9,11 @@ mod placement;
 mod ports;
 mod probe;
 mod secrets;
+mod task;
 
-use crate::{Kind, Manifest, Volume, VolumeSource, error::shown, path::Path};
+use crate::{Manifest, Volume, VolumeSource, error::shown, path::Path};
 use limits::*;
 use std::collections::BTreeSet;
-
-pub(crate) const TASK_FOUND: &str = "`Task` is known, but not supported yet";
-pub(crate) const KIND_ALLOWED: &str = "`Service`, which runs until it is stopped";
 
 /// Something wrong, and where.
 pub(crate) struct Fault {
@@ -70,9 +68,6 @@ impl Faults {
 pub(crate) fn faults(manifest: &Manifest) -> Vec<Fault> {
     let mut faults = Faults::default();
     let root = Path::default();
-    if manifest.kind == Kind::Task {
-        faults.add(root.at("kind"), TASK_FOUND, KIND_ALLOWED);
-    }
     metadata(manifest, &root.at("metadata"), &mut faults);
 
     let at = root.at("spec");
@@ -87,6 +82,7 @@ pub(crate) fn faults(manifest: &Manifest) -> Vec<Fault> {
     volumes(&spec.volumes, &at.at("volumes"), &mut faults);
     containers(manifest, &at.at("containers"), &mut faults);
     secrets::check(manifest, &at, &mut faults);
+    task::check(manifest, &at, &mut faults);
     placement::check(&spec.placement, &at.at("placement"), &mut faults);
     if manifest.checked_pod_resources().is_none() {
         let allowed = "containers and volumes together less than 4294968 cores and 4096Ti";

@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use casemate_manifest::Manifest;
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Hash256, LeaseId, LogChunk, ReplicaIndex, TeeKind, UnixSeconds,
-    UsageRecord,
+    AgentPublicKey, AgentSignature, Hash256, LeaseId, LogChunk, ReplicaIndex, RunId, RunResult,
+    TeeKind, UnixSeconds, UsageRecord,
 };
 
 /// A pod: one replica of a lease at one version of its manifest.
@@ -18,7 +18,8 @@ pub struct PodId {
     pub lease: LeaseId,
     /// Which replica.
     pub replica: ReplicaIndex,
-    /// Version of the deployment's manifest, counted by the chain from 1.
+    /// Version of the deployment's manifest, counted by the chain from 1; of a task's pod the number of
+    /// its run, so that no two runs share a pod.
     pub version: u32,
 }
 
@@ -63,6 +64,17 @@ pub struct Pod {
     pub manifest: Arc<Manifest>,
     /// How often the signer makes a record.
     pub record_interval: Duration,
+    /// The run of a task that it is.
+    pub run: Option<PodRun>,
+}
+
+/// Which run of a task a pod is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PodRun {
+    /// Its number on chain.
+    pub run: RunId,
+    /// For when it was scheduled.
+    pub scheduled_at: UnixSeconds,
 }
 
 /// Where a pod stands.
@@ -178,6 +190,17 @@ pub struct SignedUsageRecord {
     /// Key that signed it.
     pub key: AgentPublicKey,
     /// Over [`UsageRecord::signing_payload`].
+    pub signature: AgentSignature,
+    /// How the run of a task has ended that this is the last record of.
+    pub run: Option<SignedRunResult>,
+}
+
+/// A result and the agent's signature over its signing payload. The key is that of its record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SignedRunResult {
+    /// How the run ended.
+    pub result: RunResult,
+    /// Over [`RunResult::signing_payload`].
     pub signature: AgentSignature,
 }
 

@@ -123,7 +123,7 @@ fn pod_id(lease: u64, version: u32) -> PodId {
 
 fn pod(id: PodId, manifest: Manifest) -> Pod {
     let record_interval = Duration::from_secs(1);
-    Pod { id, genesis_hash: GENESIS, manifest: Arc::new(manifest), record_interval }
+    Pod { id, genesis_hash: GENESIS, manifest: Arc::new(manifest), record_interval, run: None }
 }
 
 fn simple<H: Harness>(harness: &H, id: PodId, behaviour: Behaviour, policy: &str) -> Pod {

@@ -12,7 +12,7 @@ pub mod plan;
 
 pub use backend::{
     Attestation, AttestationEndpoint, Backend, BackendError, ContainerState, ContainerStatus,
-    LOG_BATCH_BYTES, LogBatch, LogLine, LogMark, LogQuery, LogStream, Pod, PodId, PodPhase,
-    PodStatus, SignedUsageRecord,
+    LOG_BATCH_BYTES, LogBatch, LogLine, LogMark, LogQuery, LogStream, Pod, PodId, PodPhase, PodRun,
+    PodStatus, SignedRunResult, SignedUsageRecord,
 };
 pub use memory::MemoryBackend;

@@ -219,7 +219,8 @@ impl MemoryPod {
             let log = self.writer.as_ref().map(ChunkWriter::head).unwrap_or_default();
             let observed = Observed { log, state: self.state, ..Observed::default() };
             let (record, signature) = signer.record(now, elapsed, &observed);
-            self.last = Some(SignedUsageRecord { record, key: signer.public_key(), signature });
+            let key = signer.public_key();
+            self.last = Some(SignedUsageRecord { record, key, signature, run: None });
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct DesiredLease {
     pub wanted: Wanted,
     /// Whether a pod that failed is tried again. One whose app has ended by itself never is.
     pub retry_failed: bool,
+    /// Whether it is a task: its replicas are slots, and only [`Input::runs`] run in them.
+    pub is_task: bool,
 }
 
 /// Whether a lease's pods are to run.
@@ -64,7 +66,8 @@ impl History {
         }
         let seen: BTreeSet<PodId> = pods.iter().map(|pod| pod.id).collect();
         let current = |id: &PodId| {
-            seen.contains(id) || leases.get(&id.lease).is_some_and(|l| l.version == id.version)
+            seen.contains(id)
+                || leases.get(&id.lease).is_some_and(|l| l.is_task || l.version == id.version)
         };
         self.since.retain(|id, _| current(id));
         self.given_up.retain(|id| current(id));
@@ -81,6 +84,8 @@ pub enum DeleteReason {
     RolledBack,
     /// It failed and is started afresh.
     Retried,
+    /// The run of a task that it was is over.
+    RunOver,
     /// Its lease is closing.
     LeaseClosing,
     /// No lease asks for it.
@@ -112,6 +117,8 @@ pub struct Plan {
 pub struct Input<'a> {
     /// What should run; `None` while no finalised block has been read.
     pub leases: Option<&'a BTreeMap<LeaseId, DesiredLease>>,
+    /// The open runs of tasks: which pod each is.
+    pub runs: &'a BTreeSet<PodId>,
     /// What runs.
     pub pods: &'a [PodStatus],
     /// Leases that had pods here: their volumes may still be here.
@@ -148,10 +155,18 @@ pub fn plan(input: &Input<'_>) -> Plan {
                 plan.delete_all(pods, DeleteReason::LeaseClosing);
             }
             Some(l) if *replica >= l.replicas => plan.delete_all(pods, DeleteReason::Unknown),
+            Some(l) if l.is_task => plan_slot(input, l, pods, &mut plan),
             Some(l) => plan_replica(input, l, *key, pods, &mut plan),
         }
     }
-    for (id, lease) in leases.iter().filter(|(_, l)| l.wanted == Wanted::Run) {
+    for run in input.runs {
+        let wanted = leases.get(&run.lease).map(|lease| lease.wanted);
+        let is_there = input.pods.iter().any(|pod| pod.id == *run);
+        if wanted == Some(Wanted::Run) && !is_there && is_due(input, run) {
+            plan.actions.push(Action::Apply(*run));
+        }
+    }
+    for (id, lease) in leases.iter().filter(|(_, l)| l.wanted == Wanted::Run && !l.is_task) {
         for replica in 0..lease.replicas {
             if !by_replica.contains_key(&(*id, replica)) {
                 plan_replica(input, lease, (*id, replica), &[], &mut plan);
@@ -165,6 +180,26 @@ pub fn plan(input: &Input<'_>) -> Plan {
         }
     }
     plan
+}
+
+/// A pod of a run that is not open (any more) goes; one that was lost is started again, under the same
+/// number.
+fn plan_slot(input: &Input<'_>, lease: &DesiredLease, pods: &[&PodStatus], plan: &mut Plan) {
+    for pod in pods {
+        if !input.runs.contains(&pod.id) {
+            plan.actions.push(Action::Delete(pod.id, DeleteReason::RunOver));
+        } else if is_failed(pod)
+            && lease.wanted == Wanted::Run
+            && input.history.retry_at.contains_key(&pod.id)
+            && is_due(input, &pod.id)
+        {
+            plan.actions.push(Action::Delete(pod.id, DeleteReason::Retried));
+        }
+    }
+}
+
+fn is_due(input: &Input<'_>, pod: &PodId) -> bool {
+    input.history.retry_at.get(pod).is_none_or(|at| *at <= input.now)
 }
 
 /// `pods` has the newest version first.
@@ -186,7 +221,7 @@ fn plan_replica(
         .find(|pod| is_ready(pod))
         .or_else(|| others.iter().find(|pod| !is_over(pod)))
         .copied();
-    let due = |id: &PodId| history.retry_at.get(id).is_none_or(|at| *at <= input.now);
+    let due = |id: &PodId| is_due(input, id);
 
     if let Some(target) = target.filter(|target| is_ready(target)) {
         plan.route(key, Some(target));

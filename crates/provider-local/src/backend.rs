@@ -437,7 +437,10 @@ impl Inner {
         let phase = match lock(&entry.failed).clone().or(refused) {
             Some(reason) => PodPhase::Failed(reason),
             None if !started => PodPhase::Starting,
-            None => phase(&statuses, &lives, fold.has_ended(&entry.record.genesis_hash)),
+            None => {
+                let has_ended = fold.has_ended(&entry.record.genesis_hash);
+                phase(&statuses, &lives, has_ended, entry.record.run.is_some())
+            }
         };
         // An agent whose app has ended serves its evidence until it is stopped.
         let runs = match phase {

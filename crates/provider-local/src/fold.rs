@@ -14,11 +14,15 @@ use std::{
 
 use casemate_agent::{
     config::PreviousRecord,
-    event::{Decoder, Event, EventKind, LINE_BYTES_MAX, Stream, decode_key, decode_record},
+    event::{
+        Decoder, Event, EventKind, LINE_BYTES_MAX, RunEnd, Stream, decode_key, decode_record,
+        decode_result,
+    },
 };
 use casemate_primitives::{AgentPublicKey, Hash256, TeeKind};
 use casemate_provider_core::{
-    Attestation, AttestationEndpoint, LogLine, LogQuery, LogStream, SignedUsageRecord,
+    Attestation, AttestationEndpoint, LogLine, LogQuery, LogStream, SignedRunResult,
+    SignedUsageRecord,
 };
 use codec::Encode as _;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -104,6 +108,9 @@ pub(crate) struct StoredRecord {
     pub(crate) key: String,
     record: String,
     signature: String,
+    /// How the run has ended that it is the last record of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunEnd>,
 }
 
 impl StoredRecord {
@@ -112,6 +119,7 @@ impl StoredRecord {
             key: hex::encode(signed.key),
             record: hex::encode(signed.record.encode()),
             signature: hex::encode(signed.signature),
+            run: signed.run.as_ref().map(|run| RunEnd::new(&run.result, &run.signature)),
         }
     }
 
@@ -125,7 +133,12 @@ impl StoredRecord {
         let key = decode_key(&self.key).ok()?;
         let (record, signature) =
             decode_record(&self.record, &self.signature, &key, genesis_hash).ok()?;
-        Some(SignedUsageRecord { record, key, signature })
+        // A result that is not signed makes no record worthless: it is as if there were none.
+        let run = self.run.as_ref().and_then(|run| {
+            let (result, signature) = decode_result(run, &record, &key, genesis_hash).ok()?;
+            Some(SignedRunResult { result, signature })
+        });
+        Some(SignedUsageRecord { record, key, signature, run })
     }
 }
 
@@ -304,12 +317,12 @@ impl Fold {
         self.records.iter().filter_map(|record| record.checked(genesis_hash)).collect()
     }
 
-    /// Whether the newest agent has signed that its app has ended by itself.
+    /// Whether the newest agent has signed that its app has ended by itself, or how its run has ended.
     pub(crate) fn has_ended(&self, genesis_hash: &Hash256) -> bool {
         let newest = self.records.last().filter(|last| Some(&last.key) == self.key.as_ref());
         newest
             .and_then(|last| last.checked(genesis_hash))
-            .is_some_and(|signed| signed.record.state.has_ended())
+            .is_some_and(|signed| signed.run.is_some() || signed.record.state.has_ended())
     }
 
     /// Where the signer's evidence is, as far as it has said so; without the app's TLS port.
@@ -362,9 +375,9 @@ impl Fold {
             EventKind::AwaitingSecrets { names } => container.awaits = Some(names),
             EventKind::Ready => container.ready = true,
             EventKind::Unready { .. } => container.ready = false,
-            EventKind::Record { record, signature } if is_signer => {
+            EventKind::Record { record, signature, run } if is_signer => {
                 let Some(key) = self.key.clone() else { return };
-                let record = StoredRecord { key, record, signature };
+                let record = StoredRecord { key, record, signature, run };
                 // One that does not verify is worth nothing, and must not replace one that does.
                 if record.checked(genesis_hash).is_none() {
                     tracing::warn!("a usage record that its agent has not signed");

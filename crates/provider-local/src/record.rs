@@ -4,14 +4,15 @@ use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use casemate_agent::{
     config::{
-        AttestationConfig, Config, LogLimits, RELAY_SOCKET, RelayedLogs, SignerConfig, TlsConfig,
+        AttestationConfig, Config, LogLimits, RELAY_SOCKET, RelayedLogs, SignerConfig, TaskConfig,
+        TlsConfig,
     },
     derive::{self, USERS_BYTES_MAX, Users},
 };
 use casemate_image::{ImageConfig, read_in_root};
 use casemate_manifest::{Container, Manifest};
-use casemate_primitives::Hash256;
-use casemate_provider_core::{Pod, PodId};
+use casemate_primitives::{Hash256, RunId};
+use casemate_provider_core::{Pod, PodId, PodRun};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -30,6 +31,7 @@ pub(crate) struct PodRecord {
     pub(crate) genesis_hash: Hash256,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) record_interval: Duration,
+    pub(crate) run: Option<PodRun>,
     pub(crate) address: Ipv4Addr,
     /// Where its signer serves evidence; `None` where it was accepted without a TEE.
     pub(crate) tee: Option<tee::Ports>,
@@ -41,6 +43,9 @@ struct File {
     genesis_hash: String,
     manifest: serde_json::Value,
     record_interval_ms: u64,
+    /// Number and scheduled time of the run that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<(u64, u64)>,
     address: Ipv4Addr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tee: Option<tee::Ports>,
@@ -53,6 +58,7 @@ impl PodRecord {
             genesis_hash: pod.genesis_hash,
             manifest: Arc::clone(&pod.manifest),
             record_interval: pod.record_interval,
+            run: pod.run,
             address,
             tee: has_tee.then(|| tee::ports(&pod.manifest)).flatten(),
         }
@@ -66,6 +72,7 @@ impl PodRecord {
             manifest: manifest
                 .map_err(|err| engine("write the pod's manifest", err.to_string()))?,
             record_interval_ms: u64::try_from(interval_ms).unwrap_or(u64::MAX),
+            run: self.run.map(|run| (run.run.0, run.scheduled_at)),
             address: self.address,
             tee: self.tee,
         };
@@ -89,6 +96,7 @@ impl PodRecord {
             genesis_hash,
             manifest: Arc::new(manifest),
             record_interval: Duration::from_millis(file.record_interval_ms),
+            run: file.run.map(|(run, scheduled_at)| PodRun { run: RunId(run), scheduled_at }),
             address: file.address,
             tee: file.tee,
         }))
@@ -157,6 +165,16 @@ impl PodRecord {
             record_interval_ms: interval_ms.max(100),
             previous: None,
         });
+        let task = match (terms.run, self.run) {
+            (Some(limits), Some(PodRun { run, scheduled_at })) => {
+                Some(TaskConfig { run, scheduled_at, limits })
+            }
+            (Some(_), None) => {
+                let reason = "it is a task's, and nobody has said which run it is".to_owned();
+                return Err(engine("start the pod", reason));
+            }
+            (None, _) => None,
+        };
         // Only where there is evidence: its certificate carries it.
         let app_tls = self.tee.filter(|_| attestation.is_some()).and_then(|tee| tee.app_tls);
         let config = Config {
@@ -164,6 +182,7 @@ impl PodRecord {
             signer,
             app,
             restart: terms.restart,
+            task,
             probes: terms.probes,
             grace_ms: terms.grace_ms,
             // Without a provider nobody shortens the file: four times what is kept must do.

@@ -31,8 +31,14 @@ pub(crate) fn refusal(name: &str, fold: &ContainerFold) -> Option<String> {
 }
 
 /// Of a pod whose containers were all started. `has_ended` says whether the signer has signed that its
-/// app has ended by itself.
-pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool], has_ended: bool) -> PodPhase {
+/// app, or the run that it `is_run`, has ended. The agent of a run lives on after that, so that its
+/// evidence can be had.
+pub(crate) fn phase(
+    containers: &[ContainerStatus],
+    lives: &[bool],
+    has_ended: bool,
+    is_run: bool,
+) -> PodPhase {
     let ended = |c: &ContainerStatus| match c.state {
         ContainerState::Exited { exit_code } => Some(exit_code),
         _ => None,
@@ -41,6 +47,7 @@ pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool], has_ended: b
         |c: &ContainerStatus, code| format!("container `{}` ended with exit code {code}", c.name);
     for (index, (container, lives)) in containers.iter().zip(lives).enumerate() {
         match ended(container) {
+            Some(_) if is_run && *lives => {}
             // The first one's agent signs: without it nothing is paid any more.
             Some(code) if index == 0 && !has_ended => {
                 return PodPhase::Failed(format!(
@@ -63,7 +70,7 @@ pub(crate) fn phase(containers: &[ContainerStatus], lives: &[bool], has_ended: b
         }
     }
     // A container that has done its work and ended does not keep traffic from the others.
-    let ready = containers.iter().all(|c| c.ready || ended(c) == Some(0));
+    let ready = containers.iter().all(|c| c.ready || (ended(c) == Some(0) && !is_run));
     PodPhase::Running { ready }
 }
 

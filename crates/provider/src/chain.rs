@@ -9,7 +9,9 @@ use casemate_client::chain::{
     AttestedKeys, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement, OpenChallenges,
     ProviderView, Submission,
 };
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_primitives::{
+    AccountBytes, DeploymentId, Hash256, LeaseId, ReplicaIndex, UnixSeconds,
+};
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
 
@@ -65,6 +67,9 @@ pub trait Chain: Send + Sync + 'static {
         signed: SignedUsageRecord,
     ) -> impl Future<Output = Result<(), ChainError>> + Send;
 
+    /// Begins, ends or gives up a run of a task.
+    fn run(&self, call: RunCall) -> impl Future<Output = Result<(), ChainError>> + Send;
+
     /// Says that no more records come for a closing lease.
     fn settle(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
 
@@ -92,6 +97,36 @@ pub trait Chain: Send + Sync + 'static {
 
     /// Closes a lease.
     fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
+}
+
+/// What is said of a task's runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RunCall {
+    /// The run of a scheduled time begins in a slot.
+    Begin {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+        /// For when it was scheduled.
+        scheduled_at: UnixSeconds,
+    },
+    /// A run has ended: its last record, with the result.
+    Submit(Box<SignedUsageRecord>),
+    /// Nothing was begun at scheduled times.
+    Missed {
+        /// Of which task.
+        task: DeploymentId,
+        /// Which, of a cron.
+        scheduled_at: Option<UnixSeconds>,
+    },
+    /// A run can have no result any more.
+    Lost {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+    },
 }
 
 /// Why a call had no effect.

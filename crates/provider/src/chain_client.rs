@@ -13,13 +13,13 @@ use casemate_primitives::{
     AccountBytes, Asset, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256,
 };
 use casemate_provider::{
-    Chain, ChainError, Clock, Config,
+    Chain, ChainError, Clock, Config, RunCall,
     attestation::{CollateralFrom, ControlPlane, Machine, PodAttestor, SoftwareGuest},
     config,
     courier::{PodCarrier, Reach},
     front::Attempt,
 };
-use casemate_provider_core::SignedUsageRecord;
+use casemate_provider_core::{SignedRunResult, SignedUsageRecord};
 use casemate_provider_local::{LocalBackend, LocalConfig, TeeConfig};
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::watch;
@@ -216,6 +216,24 @@ impl Chain for NodeChain {
     async fn claim(&self, signed: SignedUsageRecord) -> Result<(), ChainError> {
         let SignedUsageRecord { record, signature, .. } = signed;
         self.submit(Call::Claim { record, signature }).await
+    }
+
+    async fn run(&self, call: RunCall) -> Result<(), ChainError> {
+        let call = match call {
+            RunCall::Begin { lease, replica, scheduled_at } => {
+                Call::BeginRun { lease, replica, scheduled_at }
+            }
+            RunCall::Submit(signed) => {
+                let SignedUsageRecord { record, signature: record_signature, run, .. } = *signed;
+                // A record without a result ends no run.
+                let Some(SignedRunResult { result, signature }) = run else { return Ok(()) };
+                let (result, record) = (Box::new(result), Box::new(record));
+                Call::SubmitResult { result, signature, record, record_signature }
+            }
+            RunCall::Missed { task, scheduled_at } => Call::RecordMissed { task, scheduled_at },
+            RunCall::Lost { lease, replica } => Call::RecordLost { lease, replica },
+        };
+        self.submit(call).await
     }
 
     async fn settle(&self, lease: LeaseId) -> Result<(), ChainError> {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use casemate_manifest::{Manifest, Protocol, TcpHostPort};
+use casemate_manifest::{Kind, Manifest, Protocol, TcpHostPort};
 use casemate_primitives::{Hash256, Resources};
 
 use crate::manifests::ManifestStore;
@@ -36,6 +36,8 @@ pub struct Facts {
     pub http: Vec<HttpRoute>,
     /// TCP ports.
     pub tcp: Vec<TcpHostPort>,
+    /// Whether it runs to an end.
+    pub is_task: bool,
     /// How long its apps may take to end.
     pub grace: Duration,
     /// Addresses of vaults that release its secrets, in the order in which they are tried.
@@ -78,6 +80,7 @@ impl Facts {
             replicas: manifest.spec.replicas,
             http: http.collect(),
             tcp: manifest.tcp_host_ports().collect(),
+            is_task: manifest.kind == Kind::Task,
             grace: Duration::from_secs(u64::from(manifest.spec.termination_grace_period_seconds)),
             vaults: manifest
                 .metadata

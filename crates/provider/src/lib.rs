@@ -41,7 +41,7 @@ pub mod spool;
 pub mod world;
 
 pub use app::App;
-pub use chain::{Chain, ChainError};
+pub use chain::{Chain, ChainError, RunCall};
 pub use config::Config;
 
 use std::sync::Arc;

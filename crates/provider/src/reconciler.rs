@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-use casemate_client::chain::{ChainSnapshot, LeaseState};
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, UnixSeconds};
+use casemate_client::chain::{ChainSnapshot, LeaseState, LeaseView, OpenRunView};
+use casemate_primitives::{AccountBytes, Hash256, LeaseId, RunId, UnixSeconds};
 use casemate_provider_core::{
     Backend, PodId, PodStatus,
     plan::{self, DesiredLease, History, Wanted},
@@ -106,6 +106,7 @@ pub struct Reconciler<B> {
     manifests: BTreeMap<PodId, Hash256>,
     had_pods: BTreeSet<LeaseId>,
     newest: HashMap<RecordKey, (u64, UnixSeconds)>,
+    ended_runs: HashMap<RecordKey, RunId>,
     host_owners: HashMap<Box<str>, AccountBytes>,
     tcp_ports: BTreeMap<(LeaseId, String, u16), u16>,
     port_problems: BTreeMap<u16, String>,
@@ -133,6 +134,7 @@ impl<B: Backend> Reconciler<B> {
         let newest_block = spool.newest_block().await?;
         let (manifests, had_pods) = spool.pods().await?;
         let newest = spool.newest_records().await?;
+        let ended_runs = spool.ended_runs().await?;
         let tcp_ports = spool.tcp_ports().await?;
         Ok(Self {
             settings,
@@ -151,6 +153,7 @@ impl<B: Backend> Reconciler<B> {
             manifests,
             had_pods,
             newest,
+            ended_runs,
             host_owners: HashMap::new(),
             tcp_ports,
             port_problems: BTreeMap::new(),
@@ -228,8 +231,10 @@ impl<B: Backend> Reconciler<B> {
             self.meet_new_leases(now).await;
         }
         self.give_out_ports(now).await;
+        let runs = self.open_runs();
         let plan = plan::plan(&plan::Input {
             leases: desired.as_ref(),
+            runs: &runs,
             pods: &pods,
             had_pods: &self.had_pods,
             history: &self.history,
@@ -296,6 +301,14 @@ impl<B: Backend> Reconciler<B> {
             let retry_failed = true;
             let wanted = match (&lease.state, &facts) {
                 (LeaseState::Closing { .. }, _) => Wanted::Stop,
+                _ if is_stopped_task(lease) => Wanted::Stop,
+                (_, Some(facts)) if facts.is_task != lease.is_task => {
+                    self.problem(
+                        *id,
+                        "the manifest's kind is not the deployment's: nothing of it would be paid",
+                    );
+                    Wanted::Wait
+                }
                 (_, None) => {
                     self.problem(*id, "the manifest is not here: hand it over again");
                     Wanted::Wait
@@ -314,9 +327,17 @@ impl<B: Backend> Reconciler<B> {
                 _ => Wanted::Run,
             };
             let (version, replicas) = (lease.version, lease.replicas);
-            desired.insert(*id, DesiredLease { version, replicas, wanted, retry_failed });
+            let is_task = lease.is_task;
+            let lease = DesiredLease { version, replicas, wanted, retry_failed, is_task };
+            desired.insert(*id, lease);
         }
         Some(desired)
+    }
+
+    /// The pods of the runs that the chain says are open.
+    fn open_runs(&self) -> BTreeSet<PodId> {
+        let tasks = self.snapshot.leases.values().filter_map(|lease| lease.task.as_ref());
+        tasks.flat_map(|task| &task.open).filter_map(run_pod).collect()
     }
 
     /// Leases that are seen for the first time use up the offer that they were opened with.
@@ -377,6 +398,7 @@ impl<B: Backend> Reconciler<B> {
             pods: Arc::new(pods),
             manifests: Arc::new(self.manifests.clone()),
             newest: Arc::new(self.newest.clone()),
+            ended_runs: Arc::new(self.ended_runs.clone()),
             problems: Arc::new(self.problems.clone()),
             tcp_ports: Arc::new(self.tcp_ports.clone()),
             is_ready: self.is_ready,
@@ -434,6 +456,18 @@ impl<B: Backend> Reconciler<B> {
         tracing::info!(%lease, pod = pod.map(tracing::field::display), kind, "{message}");
         self.events.push(NewEvent { lease, time, kind, pod, message });
     }
+}
+
+/// A task that its publisher has stopped, before its lease.
+fn is_stopped_task(lease: &LeaseView) -> bool {
+    lease.task.as_ref().is_some_and(|task| task.task.stopped_at.is_some())
+}
+
+/// The pod of an open run: its number is the pod's version. After more runs than a version can count
+/// there is none, and the run is lost.
+pub(crate) fn run_pod(run: &OpenRunView) -> Option<PodId> {
+    let version = u32::try_from(run.run.0).ok()?;
+    Some(PodId { lease: run.lease, replica: run.replica, version })
 }
 
 /// A lease's state as one word.

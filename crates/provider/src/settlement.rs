@@ -15,11 +15,13 @@
 //! 5. The last record of an app that ended by itself is claimed at once. When all replicas of a lease
 //!    have ended so, the lease is closed. So is one of which nothing could be started, before the
 //!    agreed silence is over: no manifest may cost the provider its stake.
-//! 6. When the provider has given notice (`casemate provider notice`), the lease is closed once that
+//! 6. Of a task's lease nothing is claimed: its runs are begun, attested and ended, see [`runs`].
+//! 7. When the provider has given notice (`casemate provider notice`), the lease is closed once that
 //!    is over.
-//! 7. When the lease closes, pods are stopped, the last record that ends before the closing is
+//! 8. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
+mod runs;
 mod step;
 
 pub use step::{CloseReason, PodView, ReplicaView, Step, next_steps};
@@ -41,7 +43,7 @@ use tokio::{
 };
 
 use crate::{
-    Chain, ChainError, Clock,
+    Chain, ChainError, Clock, RunCall,
     attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted},
     chain_of,
     metrics::{Kind, Metrics},
@@ -215,7 +217,12 @@ impl<C: Chain> Settler<C> {
             for replica in 0..lease.replicas {
                 let view = self.replica_view(world, lease, replica);
                 let claim_seconds = self.parts.claim_interval.as_secs();
-                let steps = next_steps(lease, &view, claim_seconds, world.snapshot.time);
+                let now = world.snapshot.time;
+                let steps = match &lease.task {
+                    Some(task) => runs::slot_steps(lease, task, &view, now),
+                    None if lease.is_task => Vec::new(),
+                    None => next_steps(lease, &view, claim_seconds, now),
+                };
                 is_done &= steps.is_empty() && view.pods.is_empty();
                 for step in steps {
                     if self.start(step, world) {
@@ -226,7 +233,7 @@ impl<C: Chain> Settler<C> {
             let step = match lease.state {
                 LeaseState::Closing { .. } if is_done => Some(Step::Settle(lease.id)),
                 LeaseState::Closing { .. } => None,
-                _ if lease.has_ended() => Some(Step::Close(lease.id, CloseReason::AppEnded)),
+                _ if !lease.is_task && lease.has_ended() => Some(Step::Close(lease.id, CloseReason::AppEnded)),
                 _ if is_hopeless(lease, world.snapshot.time) => {
                     Some(Step::Close(lease.id, CloseReason::NeverStarted))
                 }
@@ -235,6 +242,10 @@ impl<C: Chain> Settler<C> {
                     reclaim.or_else(|| self.overdue(lease, world.snapshot.time))
                 }
             };
+            let step = step.or_else(|| {
+                let is_free = |replica| runs::is_free(world, lease.id, replica);
+                runs::next_run(lease, &is_free, world.snapshot.time)
+            });
             let due = lease.due_at(world.snapshot.time);
             if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
                 self.start(step, world);
@@ -310,7 +321,12 @@ impl<C: Chain> Settler<C> {
             }
             world.newest.get(&key).copied()
         });
-        ReplicaView { replica, agent: agent.cloned(), pods, newest }
+        let ended_run = agent.and_then(|agent| {
+            let key = (lease.id, replica, agent.key);
+            let is_given_up = progress.is_some_and(|p| p.given_up == Some(key));
+            world.ended_runs.get(&key).filter(|_| !is_given_up).copied()
+        });
+        ReplicaView { replica, agent: agent.cloned(), pods, newest, ended_run }
     }
 
     /// A lease without money is closed when its grace is over.
@@ -471,6 +487,23 @@ impl<C: Chain> Carrier<C> {
             Step::Close(lease, _) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
+            Step::Begin { lease, replica, scheduled_at } => {
+                let (lease, replica, scheduled_at) = (*lease, *replica, *scheduled_at);
+                self.chain.run(RunCall::Begin { lease, replica, scheduled_at }).await?;
+            }
+            Step::Missed { task, scheduled_at, .. } => {
+                let (task, scheduled_at) = (*task, *scheduled_at);
+                self.chain.run(RunCall::Missed { task, scheduled_at }).await?;
+            }
+            Step::Lost { lease, replica } => {
+                self.chain.run(RunCall::Lost { lease: *lease, replica: *replica }).await?;
+            }
+            Step::Submit { key } => {
+                let Some(signed) = self.spool.run_result(*key).await? else {
+                    return Ok(Claimed::NothingLeft);
+                };
+                self.chain.run(RunCall::Submit(Box::new(signed))).await?;
+            }
             Step::Claim { key, after, until, .. } => {
                 let Some(signed) = self.spool.claimable(*key, *after, *until).await? else {
                     return Ok(Claimed::NothingLeft);
@@ -511,7 +544,9 @@ impl<C: Chain> Carrier<C> {
 fn is_hopeless(lease: &LeaseView, now: UnixSeconds) -> bool {
     let silence = u64::from(lease.terms.silence_seconds);
     let patience = silence.saturating_mul(3) / 4;
+    // Of a task nothing runs, and nothing is owed, before its first time.
     lease.state == LeaseState::Pending
+        && !lease.is_task
         && silence > 0
         && now >= lease.opened_at.saturating_add(patience)
 }

@@ -17,9 +17,10 @@ use std::{
 
 use casemate_client::api::EventEntry;
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord,
+    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, RunId, RunResult, UnixSeconds,
+    UsageRecord,
 };
-use casemate_provider_core::{PodId, SignedUsageRecord};
+use casemate_provider_core::{PodId, SignedRunResult, SignedUsageRecord};
 use codec::{DecodeAll, Encode};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -236,7 +237,7 @@ impl Spool {
         self.run(move |db| {
             let tx = db.transaction()?;
             logs::keep_last_records(&tx, lease, None)?;
-            for table in ["pods", "records", "events", "tcp_ports", "uploads"] {
+            for table in ["pods", "records", "results", "events", "tcp_ports", "uploads"] {
                 let sql = format!("DELETE FROM {table} WHERE lease = ?");
                 tx.execute(&sql, [signed(lease.0)])?;
             }
@@ -270,6 +271,22 @@ impl Spool {
                     record.encode(),
                     signed_record.signature.as_slice(),
                 ])?;
+                if let Some(run) = &signed_record.run {
+                    tx.prepare_cached(
+                        "INSERT OR REPLACE INTO results
+                         (lease, replica, key, record, record_signature, result, signature)
+                         VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    )?
+                    .execute(params![
+                        lease,
+                        record.replica,
+                        key.as_slice(),
+                        record.encode(),
+                        signed_record.signature.as_slice(),
+                        run.result.encode(),
+                        run.signature.as_slice(),
+                    ])?;
+                }
                 tx.prepare_cached(
                     "DELETE FROM records
                      WHERE lease = ? AND replica = ? AND key = ? AND sequence <= ?",
@@ -327,7 +344,60 @@ impl Spool {
             );
             let Some((record, signature)) = row.optional()? else { return Ok(None) };
             let record = UsageRecord::decode_all(&mut record.as_slice()).ok();
-            Ok(record.map(|record| SignedUsageRecord { record, key: key.2, signature }))
+            Ok(record.map(|record| SignedUsageRecord { record, key: key.2, signature, run: None }))
+        })
+        .await
+    }
+
+    /// The runs whose results are here, by their agents.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn ended_runs(&self) -> Result<HashMap<RecordKey, RunId>, SpoolError> {
+        self.run(|db| {
+            let mut query = db.prepare("SELECT lease, replica, key, result FROM results")?;
+            let rows = query.query_map([], |row| {
+                let key: RecordKey = (LeaseId(unsigned(row.get(0)?)), row.get(1)?, row.get(2)?);
+                Ok((key, row.get::<_, Vec<u8>>(3)?))
+            })?;
+            let mut runs = HashMap::new();
+            for row in rows {
+                let (key, result) = row?;
+                let result = RunResult::decode_all(&mut result.as_slice()).ok();
+                runs.extend(result.map(|result| (key, result.run)));
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
+    /// How an agent's run has ended, with its last record.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn run_result(
+        &self,
+        key: RecordKey,
+    ) -> Result<Option<SignedUsageRecord>, SpoolError> {
+        self.run(move |db| {
+            let row = db.query_row(
+                "SELECT record, record_signature, result, signature FROM results
+                 WHERE lease = ? AND replica = ? AND key = ?",
+                params![signed(key.0.0), key.1, key.2.as_slice()],
+                |row| {
+                    let record = (row.get::<_, Vec<u8>>(0)?, row.get::<_, [u8; 64]>(1)?);
+                    Ok((record, (row.get::<_, Vec<u8>>(2)?, row.get::<_, [u8; 64]>(3)?)))
+                },
+            );
+            let Some(((record, signature), (result, of_result))) = row.optional()? else {
+                return Ok(None);
+            };
+            let record = UsageRecord::decode_all(&mut record.as_slice()).ok();
+            let result = RunResult::decode_all(&mut result.as_slice()).ok();
+            Ok(record.zip(result).map(|(record, result)| {
+                let run = Some(SignedRunResult { result, signature: of_result });
+                SignedUsageRecord { record, key: key.2, signature, run }
+            }))
         })
         .await
     }
@@ -357,10 +427,11 @@ impl Spool {
         self.run(move |db| {
             let tx = db.transaction()?;
             logs::keep_last_records(&tx, key.0, Some((key.1, key.2)))?;
-            tx.execute(
-                "DELETE FROM records WHERE lease = ? AND replica = ? AND key = ?",
-                params![signed(key.0.0), key.1, key.2.as_slice()],
-            )?;
+            for table in ["records", "results"] {
+                let sql =
+                    format!("DELETE FROM {table} WHERE lease = ? AND replica = ? AND key = ?");
+                tx.execute(&sql, params![signed(key.0.0), key.1, key.2.as_slice()])?;
+            }
             tx.commit()
         })
         .await

@@ -6,7 +6,7 @@ use std::{
 };
 
 use casemate_client::chain::ChainSnapshot;
-use casemate_primitives::{Hash256, LeaseId, UnixSeconds};
+use casemate_primitives::{Hash256, LeaseId, RunId, UnixSeconds};
 use casemate_provider_core::{PodId, PodStatus};
 
 use crate::spool::RecordKey;
@@ -22,6 +22,8 @@ pub struct World {
     pub manifests: Arc<BTreeMap<PodId, Hash256>>,
     /// Sequence and end of the newest spooled record of each agent.
     pub newest: Arc<HashMap<RecordKey, (u64, UnixSeconds)>>,
+    /// The runs of tasks whose results are spooled, by their agents.
+    pub ended_runs: Arc<HashMap<RecordKey, RunId>>,
     /// What keeps leases from being as they should.
     pub problems: Arc<BTreeMap<LeaseId, Vec<String>>>,
     /// TCP ports that were given out, by lease, container and port in it.

@@ -13,7 +13,6 @@ impl<T: Config> Pallet<T> {
         kind: DeploymentKind,
         manifest: ManifestRef,
     ) -> Result<DeploymentId, DispatchError> {
-        ensure!(kind == DeploymentKind::Service, Error::<T>::TaskNotSupported);
         Self::ensure_manifest(&manifest)?;
         let deposit = T::Deposit::get();
         T::Currency::hold(&HoldReason::Deployment.into(), &publisher, deposit)?;
@@ -110,6 +109,10 @@ impl<T: Config> DeploymentRegistry<T::AccountId> for Pallet<T> {
 
     fn version(id: DeploymentId) -> Option<u32> {
         Deployments::<T>::get(id).map(|deployment| deployment.version)
+    }
+
+    fn kind(id: DeploymentId) -> Option<DeploymentKind> {
+        Deployments::<T>::get(id).map(|deployment| deployment.kind)
     }
 
     fn lease_opened(id: DeploymentId) -> DispatchResult {

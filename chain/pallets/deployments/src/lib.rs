@@ -108,8 +108,6 @@ pub mod pallet {
         NotOwner,
         /// The deployment was stopped: create a new one.
         Stopped,
-        /// Tasks can't be deployed yet: use a service.
-        TaskNotSupported,
         /// The manifest's size is zero or above the chain's limit.
         ManifestSize,
         /// The new manifest is the current one.
@@ -123,7 +121,7 @@ pub mod pallet {
         /// Create a deployment, without a lease yet.
         ///
         /// - `origin`: Signed by the publisher, which pays the deposit.
-        /// - `kind`: A service; a task is refused until its results can be proved.
+        /// - `kind`: A service; a task's deployment is created with its schedule (`pallet-tasks`).
         /// - `manifest`: Hash and size; the content never comes on chain.
         #[pallet::call_index(0)]
         pub fn create(

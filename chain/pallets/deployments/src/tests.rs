@@ -35,7 +35,7 @@ fn the_deposit_is_held_until_the_end() {
 }
 
 #[test]
-fn bad_manifests_and_tasks_are_refused() {
+fn bad_manifests_are_refused() {
     build_and_execute(|| {
         for size in [0, MANIFEST_SIZE_MAX + 1] {
             let manifest = ManifestRef { hash: [1; 32], size };
@@ -45,13 +45,20 @@ fn bad_manifests_and_tasks_are_refused() {
             );
         }
         assert_noop!(
-            Registry::create(origin(1), DeploymentKind::Task, manifest(1)),
-            Error::<Test>::TaskNotSupported
-        );
-        assert_noop!(
             Registry::create(origin(99), DeploymentKind::Service, manifest(1)),
             sp_runtime::TokenError::FundsUnavailable
         );
+    });
+}
+
+#[test]
+fn each_has_its_kind() {
+    build_and_execute(|| {
+        assert_eq!(Registry::kind(FIRST), None);
+        assert_ok!(Registry::create(origin(1), DeploymentKind::Task, manifest(1)));
+        assert_ok!(Registry::create(origin(1), DeploymentKind::Service, manifest(1)));
+        assert_eq!(Registry::kind(FIRST), Some(DeploymentKind::Task));
+        assert_eq!(Registry::kind(DeploymentId(1)), Some(DeploymentKind::Service));
     });
 }
 

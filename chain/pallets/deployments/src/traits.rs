@@ -27,6 +27,9 @@ pub trait DeploymentRegistry<AccountId> {
     /// The version of the current manifest; `None` when there is no such deployment.
     fn version(deployment: DeploymentId) -> Option<u32>;
 
+    /// Service or task; `None` where there is no such deployment (any more).
+    fn kind(deployment: DeploymentId) -> Option<DeploymentKind>;
+
     /// Count one more lease.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use frame_benchmarking::v2::*;
 use frame_support::{
     storage::{storage_prefix, unhashed},
     traits::{
-        fungibles::{Inspect, Unbalanced},
+        fungibles::{hold::Mutate as _, Inspect, Unbalanced},
         tokens::Precision,
         Get,
     },
@@ -184,6 +184,7 @@ fn lease_between<T: Config>(
 ) -> Lease {
     Lease {
         deployment,
+        kind: DeploymentKind::Service,
         publisher,
         provider,
         resources: RESOURCES,
@@ -253,6 +254,33 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         has_ended: false,
     };
     Agents::<T>::insert(id, replica, agent);
+}
+
+/// A task's lease whose money is held and whose last replica has an agent that evidence stands for.
+pub(crate) fn run_lease<T: Config>(
+    publisher: &AccountId32,
+    provider: &AccountId32,
+    deployment: DeploymentId,
+    key: casemate_primitives::AgentPublicKey,
+) -> (LeaseId, ReplicaIndex) {
+    let (id, replica) = (LeaseId(u64::from(u32::MAX)), REPLICAS_MAX - 1);
+    lease_with_many_agents::<T>(provider, id, replica, [7; 32]);
+    endow::<T>(ASSET, publisher, 1_000 * CASE);
+    let held = T::Assets::hold(ASSET, &HoldReason::Escrow.into(), publisher, DEPOSIT);
+    held.expect("the publisher has the deposit");
+    Leases::<T>::mutate(id, |slot| {
+        if let Some(lease) = slot {
+            lease.publisher = publisher.clone();
+            (lease.deployment, lease.kind) = (deployment, DeploymentKind::Task);
+        }
+    });
+    Agents::<T>::mutate(id, replica, |slot| {
+        if let Some(agent) = slot {
+            agent.key = key;
+        }
+    });
+    T::Attestation::benchmark_attest(id, replica, key);
+    (id, replica)
 }
 
 fn terms<T: Config>() -> LeaseTerms {

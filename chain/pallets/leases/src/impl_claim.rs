@@ -2,8 +2,8 @@
 
 use crate::*;
 use casemate_primitives::{
-    AgentSignature, Balance, EndReason, HostMeasured, PodState, Prices, Quantities, UnixSeconds,
-    UsageRecord,
+    AgentSignature, Balance, DeploymentKind, EndReason, HostMeasured, PodState, Prices, Quantities,
+    UnixSeconds, UsageRecord,
 };
 use frame_support::ensure;
 use pallet_attestation::{genesis_hash, AttestedKeys};
@@ -17,6 +17,17 @@ impl<T: Config> Pallet<T> {
         signature: AgentSignature,
         as_of: Option<UnixSeconds>,
     ) -> DispatchResult {
+        Self::claim_with(who, record, signature, as_of, None).map(drop)
+    }
+
+    /// The claim of a service's record, or of the one that ends a task's run. Returns what was paid.
+    pub(crate) fn claim_with(
+        who: AccountId32,
+        record: UsageRecord,
+        signature: AgentSignature,
+        as_of: Option<UnixSeconds>,
+        run: Option<RunClaim>,
+    ) -> Result<Balance, DispatchError> {
         let now = Self::now();
         let as_of = as_of.map_or(now, |as_of| as_of.min(now));
         let mut lease = Leases::<T>::get(record.lease).ok_or(Error::<T>::NotFound)?;
@@ -27,7 +38,13 @@ impl<T: Config> Pallet<T> {
         ensure!(!is_refused, Error::<T>::NoRecordsAfterMisconduct);
         let mut agent =
             Agents::<T>::get(record.lease, record.replica).ok_or(Error::<T>::NotActivated)?;
+        ensure!((lease.kind == DeploymentKind::Task) == run.is_some(), Error::<T>::PaidByRun);
         ensure!(!agent.has_ended, Error::<T>::AppEnded);
+        if let Some(run) = &run {
+            // An agent ends one run, and is paid for no time before that was begun.
+            ensure!(agent.sequence == 0, Error::<T>::KeyUsedBefore);
+            agent.claimed_to = agent.claimed_to.max(run.since);
+        }
         let payload = record.signing_payload(&genesis_hash::<T>());
         let (key, signature) =
             (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
@@ -98,7 +115,8 @@ impl<T: Config> Pallet<T> {
             agent.allowance
         };
         let after_close = seconds == 0 && record.to > end;
-        let cap = if after_close { 0 } else { allowance }.min(lease.escrow);
+        let budget = run.as_ref().map_or(Balance::MAX, |run| run.budget);
+        let cap = if after_close { 0 } else { allowance }.min(lease.escrow).min(budget);
         let mut claimed_total = record.total;
         let paid = if seconds > 0 {
             due.min(cap)
@@ -135,8 +153,13 @@ impl<T: Config> Pallet<T> {
         agent.log = record.log;
         agent.evidence = record.evidence;
         agent.allowance = allowance.saturating_sub(paid);
-        let UsageRecord { replica, sequence, state, .. } = record;
-        if state.has_ended() {
+        let UsageRecord { replica, sequence, .. } = record;
+        // The end of a task's run says nothing of the next one.
+        let ended = match record.state {
+            PodState::Ended { code } if run.is_none() => Some(code),
+            _ => None,
+        };
+        if ended.is_some() {
             lease.count_ended(&mut agent);
         }
         Agents::<T>::insert(record.lease, replica, agent);
@@ -144,7 +167,7 @@ impl<T: Config> Pallet<T> {
 
         let lease = record.lease;
         Self::deposit_event(Event::Claimed { lease, replica, sequence, paid, due });
-        if let PodState::Ended { code } = state {
+        if let Some(code) = ended {
             Self::deposit_event(Event::AppEnded { lease, replica, code });
         }
         if exhausted {
@@ -152,7 +175,7 @@ impl<T: Config> Pallet<T> {
         } else if is_low {
             Self::deposit_event(Event::FundsLow { lease, seconds_left });
         }
-        Ok(())
+        Ok(paid)
     }
 
     /// The prices that hold for a record, and what it costs; `None` on overflow.

@@ -51,6 +51,7 @@ impl<T: Config> Pallet<T> {
 
         let lease = Lease {
             deployment,
+            kind: T::Deployments::kind(deployment).unwrap_or_default(),
             publisher: publisher.clone(),
             provider: provider.clone(),
             resources: quote.resources,

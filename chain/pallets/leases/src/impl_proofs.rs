@@ -2,7 +2,7 @@
 
 use crate::*;
 use casemate_primitives::{
-    AgentSignature, Balance, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord,
+    AgentSignature, Balance, DeploymentKind, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord,
 };
 use sp_runtime::AccountId32;
 
@@ -10,6 +10,7 @@ impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
     fn parties(id: LeaseId) -> Option<Parties<AccountId32>> {
         let lease = Leases::<T>::get(id)?;
         let is_live = !lease.is_over();
+        let is_task = lease.kind == DeploymentKind::Task;
         let logs_until = match lease.state {
             LeaseState::Closing { at, .. } | LeaseState::Ended { at, .. } => {
                 Some(at.saturating_add(lease.terms.retention_seconds.into()))
@@ -17,7 +18,7 @@ impl<T: Config> LeaseProofs<AccountId32> for Pallet<T> {
             LeaseState::Pending | LeaseState::Active => None,
         };
         let Lease { publisher, provider, .. } = lease;
-        Some(Parties { publisher, provider, is_live, logs_until })
+        Some(Parties { publisher, provider, is_live, is_task, logs_until })
     }
 
     fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {

@@ -17,6 +17,7 @@ mod impl_ended;
 mod impl_open;
 mod impl_periods;
 mod impl_proofs;
+mod impl_runs;
 mod line;
 #[cfg(test)]
 mod mock;
@@ -29,7 +30,7 @@ pub mod weights;
 
 pub use line::{Line, Part, OTHERS_MAX};
 pub use pallet::*;
-pub use traits::{Anchor, LeaseObserver, LeaseProofs, Parties};
+pub use traits::{Anchor, LeaseObserver, LeaseProofs, LeaseRuns, Parties, RunClaim, RunLease};
 pub use types::{
     Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore, Spender,
     SPENDERS_MAX,
@@ -515,6 +516,8 @@ pub mod pallet {
         ShareTooLarge,
         /// The replica's app has ended by itself: it is paid again after an update of the manifest.
         AppEnded,
+        /// A task's lease is paid by the results of its runs (`tasks.submit_result`), nothing else.
+        PaidByRun,
     }
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]

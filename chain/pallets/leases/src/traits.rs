@@ -1,8 +1,8 @@
 //! What other pallets ask of leases, and are told of them.
 
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Asset, Balance, EndReason, Hash256, LeaseId, LogHead,
-    ReplicaIndex, UnixSeconds, UsageRecord,
+    AgentPublicKey, AgentSignature, Asset, Balance, DeploymentId, EndReason, Hash256, LeaseId,
+    LogHead, ReplicaIndex, UnixSeconds, UsageRecord,
 };
 use sp_runtime::{DispatchError, DispatchResult};
 
@@ -15,6 +15,8 @@ pub struct Parties<AccountId> {
     pub provider: AccountId,
     /// Whether it has not been closed.
     pub is_live: bool,
+    /// Whether it runs a task, which owes a pod only while a run is open.
+    pub is_task: bool,
     /// First second at which its logs need not be kept any more, once it was closed.
     pub logs_until: Option<UnixSeconds>,
 }
@@ -86,4 +88,67 @@ impl<AccountId> LeaseObserver<AccountId> for () {
     fn paid(_: &AccountId, _: &AccountId, _: Asset, _: Balance, _: Balance) {}
     fn ended(_: &AccountId, _: &AccountId, _: EndReason, _: u64) {}
     fn contested(_: &AccountId, _: &AccountId, _: bool) {}
+}
+
+/// A task's lease, as its runs need it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RunLease<AccountId> {
+    /// The task.
+    pub deployment: DeploymentId,
+    /// Who pays.
+    pub publisher: AccountId,
+    /// Who is paid.
+    pub provider: AccountId,
+    /// How many runs it has room for at a time.
+    pub replicas: u16,
+    /// Unspent money.
+    pub escrow: Balance,
+    /// When and why it was closed, if it was.
+    pub closed: Option<(UnixSeconds, EndReason)>,
+    /// Whether nothing more can be claimed.
+    pub is_ended: bool,
+}
+
+/// What bounds the payment of one run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunClaim {
+    /// No second before this one is paid.
+    pub since: UnixSeconds,
+    /// Most that is paid.
+    pub budget: Balance,
+}
+
+/// What tasks need of leases.
+pub trait LeaseRuns<AccountId> {
+    /// A task's lease that is still known; `None` for a service's, too.
+    fn run_lease(lease: LeaseId) -> Option<RunLease<AccountId>>;
+
+    /// The key of a replica's activated agent.
+    fn agent_key(lease: LeaseId, replica: ReplicaIndex) -> Option<AgentPublicKey>;
+
+    /// Pays for a run by its agent's last record, whatever signed `claim`s say. Returns how much.
+    ///
+    /// # Errors
+    /// All that a claim can be refused for, and a key that was paid before.
+    fn claim_run(
+        provider: AccountId,
+        record: UsageRecord,
+        signature: AgentSignature,
+        run: RunClaim,
+    ) -> Result<Balance, DispatchError>;
+
+    /// Locks more of the publisher's money for a lease.
+    ///
+    /// # Errors
+    /// All that `fund` can be refused for.
+    fn fund(publisher: AccountId, lease: LeaseId, amount: Balance) -> DispatchResult;
+
+    /// A task's lease with an agent for its last replica, whose key is this one.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn benchmark_run_lease(
+        publisher: &AccountId,
+        provider: &AccountId,
+        deployment: DeploymentId,
+        key: AgentPublicKey,
+    ) -> (LeaseId, ReplicaIndex);
 }

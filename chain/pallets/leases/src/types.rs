@@ -1,8 +1,8 @@
 //! What the chain keeps of a lease.
 
 use casemate_primitives::{
-    AgentPublicKey, Balance, DeploymentId, EndReason, Hash256, LeaseTerms, LogHead, Prices,
-    Quantities, Resources, UnixSeconds,
+    AgentPublicKey, Balance, DeploymentId, DeploymentKind, EndReason, Hash256, LeaseTerms, LogHead,
+    Prices, Quantities, Resources, UnixSeconds,
 };
 use frame_support::pallet_prelude::*;
 use sp_runtime::{AccountId32, Permill};
@@ -91,6 +91,8 @@ pub struct Spender {
 pub struct Lease {
     /// What it runs.
     pub deployment: DeploymentId,
+    /// Service or task.
+    pub kind: DeploymentKind,
     /// Who pays.
     pub publisher: AccountId32,
     /// Who is paid.
@@ -241,6 +243,10 @@ impl Lease {
         if let Some(at) = self.exhausted_at {
             return now > at.saturating_add(grace);
         }
+        // A task's money lasts while nothing runs.
+        if self.kind == DeploymentKind::Task {
+            return false;
+        }
         let Some(price) = self.price_per_second().filter(|price| *price > 0) else { return false };
         let seconds = self.escrow.saturating_add(self.earned()) / price;
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
@@ -250,7 +256,10 @@ impl Lease {
     /// Whether the provider has proved nothing for longer than agreed.
     pub fn is_silent(&self, now: UnixSeconds) -> bool {
         let allowed = u64::from(self.terms.silence_seconds);
-        allowed > 0 && now > self.claimed_at.saturating_add(allowed)
+        // Of a task nothing is heard between its runs.
+        self.kind == DeploymentKind::Service
+            && allowed > 0
+            && now > self.claimed_at.saturating_add(allowed)
     }
 
     /// Adds a claim: to the present period, whenever its record was signed or put into a batch, so that

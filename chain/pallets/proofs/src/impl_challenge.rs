@@ -92,13 +92,15 @@ impl<T: Config> Pallet<T> {
     /// made, and again before its silence is held against it. A lease that was closed is not run, and an
     /// agent whose standing has ended (expired, or because its platform or workload is accepted no more)
     /// has no evidence that would be accepted. Where the agent has signed that its app has ended, no pod
-    /// has to run. What else excuses a pod from running belongs here.
+    /// has to run. A task's pod runs only from the beginning of a run to its end, and a run without a
+    /// result is paid nothing. What else excuses a pod from running belongs here.
     pub(crate) fn ensure_owes_evidence(
         lease: LeaseId,
         replica: ReplicaIndex,
     ) -> Result<Parties<T::AccountId>, DispatchError> {
         let parties = T::Leases::parties(lease).ok_or(Error::<T>::LeaseUnknown)?;
         ensure!(parties.is_live, Error::<T>::LeaseClosed);
+        ensure!(!parties.is_task, Error::<T>::TaskRuns);
         ensure!(T::Evidence::is_standing(lease, replica), Error::<T>::NotAttested);
         let has_ended = T::Leases::anchor(lease, replica).is_some_and(|anchor| anchor.has_ended);
         ensure!(!has_ended, Error::<T>::AppEnded);

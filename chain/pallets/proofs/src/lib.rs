@@ -269,6 +269,9 @@ pub mod pallet {
         NotAttested,
         /// The replica's agent has signed that its app has ended by itself: no pod has to run.
         AppEnded,
+        /// The lease runs a task: a pod runs only from the beginning of a run to its end, and a run
+        /// that has no result is paid nothing. Its log can be asked for.
+        TaskRuns,
         /// No record of this replica was claimed: its log is under no head yet.
         NotAnchored,
         /// The log under the newest claimed record, or the batch, has no such index.

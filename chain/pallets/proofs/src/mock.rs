@@ -130,6 +130,7 @@ pub struct Known {
     pub publisher: u64,
     pub provider: u64,
     pub is_live: bool,
+    pub is_task: bool,
     pub logs_until: Option<UnixSeconds>,
     /// In open periods.
     pub open: Balance,
@@ -158,9 +159,9 @@ pub struct Leases;
 
 impl pallet_leases::LeaseProofs<u64> for Leases {
     fn parties(id: LeaseId) -> Option<Parties<u64>> {
-        let Known { publisher, provider, is_live, logs_until, .. } =
+        let Known { publisher, provider, is_live, is_task, logs_until, .. } =
             KnownLeases::get().remove(&id.0)?;
-        Some(Parties { publisher, provider, is_live, logs_until })
+        Some(Parties { publisher, provider, is_live, is_task, logs_until })
     }
 
     fn anchor(id: LeaseId, replica: ReplicaIndex) -> Option<Anchor> {
@@ -305,6 +306,7 @@ impl pallet_proofs::BenchmarkHelper<u64> for Leases {
             publisher: PUBLISHER,
             provider: *provider,
             is_live: true,
+            is_task: false,
             logs_until: None,
             open: CASE,
             anchors: [(0, anchor)].into(),

@@ -101,6 +101,7 @@ fn set_up() {
             publisher,
             provider,
             is_live: true,
+            is_task: false,
             logs_until: None,
             open: 500,
             anchors: [(0, anchor(3, Now::get(), log()))].into(),

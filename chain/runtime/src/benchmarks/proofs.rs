@@ -86,6 +86,7 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
         let open = [period - 1, period].map(|number| Period { number, amount: CASE });
         let lease = Lease {
             deployment: DeploymentId(0),
+            kind: DeploymentKind::Service,
             publisher: publisher.clone(),
             provider: provider.clone(),
             resources: RESOURCES,
@@ -111,6 +112,7 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
             exhausted_at: None,
             reclaim_at: None,
             warned: 0,
+            ended: None,
         };
         Balances::set_balance(&publisher, lease.held().saturating_mul(4));
         let reason = pallet_leases::HoldReason::Escrow.into();

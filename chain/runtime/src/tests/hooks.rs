@@ -14,6 +14,7 @@ const SLOT: u64 = 900_000_000;
 fn lease(opened_at: UnixSeconds) -> Lease {
     Lease {
         deployment: DeploymentId(0),
+        kind: Default::default(),
         publisher: Sr25519Keyring::Alice.to_account_id(),
         provider: Sr25519Keyring::Bob.to_account_id(),
         resources: Resources { cpu_millicores: 100, memory_mib: 100, ..Default::default() },

@@ -1,9 +1,10 @@
-use casemate_primitives::{LeaseId, Resources};
+use casemate_primitives::{LeaseId, Resources, RunId};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{
-    LogLimits, Probe, ProbeAction, RestartPolicy, SecretItem, SignerConfig, TlsConfig, User,
+    LogLimits, Probe, ProbeAction, RestartPolicy, RunLimits, SecretItem, SignerConfig, TaskConfig,
+    TlsConfig, User,
 };
 
 const SENDER: [u8; 32] = [7; 32];
@@ -99,6 +100,7 @@ fn pod_of(manifest: &Manifest, documents: Documents) -> Pod {
         }),
         app: derive::app(container, &image, &users, "l5-r2-v3").unwrap(),
         restart: terms.restart,
+        task: terms.run.map(|limits| TaskConfig { run: RunId(1), scheduled_at: 1000, limits }),
         probes: terms.probes,
         grace_ms: terms.grace_ms,
         log: LogLimits::default(),
@@ -213,6 +215,41 @@ fn every_change_by_the_host_is_refused_for_what_it_changes() {
         let refusal = Pod::refused(|pod| change(&mut pod.config));
         assert_eq!(refusal.field, field, "{what}: {refusal}");
     }
+}
+
+/// Which run it is, is the host's to say; how long it may take, how often it is tried and what it has to
+/// leave is not.
+#[test]
+fn a_runs_limits_are_the_manifests() {
+    let documents = image_documents("/app");
+    let digest = Digest::of(documents.index.as_ref().unwrap());
+    let mut value = manifest_json(&format!("registry.example/app@{digest}"));
+    value["kind"] = json!("Task");
+    value["spec"]["task"] = json!({
+        "deadlineSeconds": 60, "runBudget": "1", "retries": 2, "artefacts": ["/out"],
+    });
+    let container = value["spec"]["containers"][0].as_object_mut().unwrap();
+    container.remove("ports");
+    container.remove("livenessProbe");
+    let mut pod = pod_of(&parsed(&value), documents);
+    pod.config.tls = None;
+    pod.check().unwrap();
+    pod.config.task.as_mut().unwrap().run = RunId(9);
+    pod.check().unwrap();
+    let changes: [fn(&mut RunLimits); 4] = [
+        |limits| limits.deadline_ms += 1,
+        |limits| limits.retries = 0,
+        |limits| limits.backoff_ms = 0,
+        |limits| limits.artefacts.clear(),
+    ];
+    for change in changes {
+        let mut config = pod.config.clone();
+        change(&mut config.task.as_mut().unwrap().limits);
+        let refusal = check(&config, &pod.given, &pod.users).unwrap_err();
+        assert_eq!(refusal.field, Field::Run, "{refusal}");
+    }
+    pod.config.task = None;
+    assert_eq!(check(&pod.config, &pod.given, &pod.users).unwrap_err().field, Field::Run);
 }
 
 #[test]

@@ -197,7 +197,7 @@ proptest! {
             observed.state = if sleeps { PodState::Sleeping } else { PodState::Running };
             let (record, signature) =
                 signer.record(now.into(), Duration::from_secs(elapsed), &observed);
-            let EventKind::Record { record: r, signature: s } =
+            let EventKind::Record { record: r, signature: s, .. } =
                 EventKind::record(&record, &signature) else { unreachable!() };
             prop_assert_eq!(decode_record(&r, &s, &key, &[9; 32]).unwrap().0, record);
             prop_assert!(decode_record(&r, &s, &key, &[8; 32]).is_err());

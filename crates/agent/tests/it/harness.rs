@@ -45,6 +45,7 @@ pub(crate) fn config(command: Vec<String>) -> Config {
             user: None,
         },
         restart: RestartPolicy::Never,
+        task: None,
         probes: Probes::default(),
         grace_ms: 30_000,
         log: LogLimits::default(),

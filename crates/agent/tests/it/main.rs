@@ -7,6 +7,7 @@ mod pod;
 mod refused;
 mod relay;
 mod software_tee;
+mod task;
 mod tee;
 mod tee_fake;
 mod vault;
@@ -30,7 +31,7 @@ fn checked_records(agent: &Agent) -> Vec<casemate_primitives::UsageRecord> {
         .expect("the agent has told its key");
     let mut records: Vec<casemate_primitives::UsageRecord> = Vec::new();
     for event in &events {
-        if let EventKind::Record { record, signature } = &event.kind {
+        if let EventKind::Record { record, signature, .. } = &event.kind {
             let (record, _) = decode_record(record, signature, &key, &GENESIS).unwrap();
             if let Some(last) = records.last() {
                 assert!(last.is_followed_by(&record), "{last:?} {record:?}");

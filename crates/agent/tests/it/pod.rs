@@ -89,6 +89,7 @@ pub(crate) fn pod_released_by(
         }),
         app: derive::app(container, &configured, &users, "l5-r0-v1").unwrap(),
         restart: terms.restart,
+        task: None,
         probes: terms.probes,
         grace_ms: terms.grace_ms,
         attestation: Some(AttestationConfig {

@@ -314,7 +314,7 @@ fn records_are_signed_by_the_key_that_the_evidence_covers() {
         |k| matches!(k, EventKind::Started { key: Some(k) } if decode_key(k).unwrap() == key),
     );
     agent.expect(|k| {
-        matches!(k, EventKind::Record { record, signature }
+        matches!(k, EventKind::Record { record, signature, .. }
             if decode_record(record, signature, &key, &GENESIS).is_ok())
     });
     let binding = attested.binding().clone();

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use casemate_primitives::DeploymentId;
 use clap::{Args, Subcommand};
 
 use super::{AmendArgs, AppraisalArgs, ComplainArgs, ComplaintArgs, MisconductArgs, OfLeaseArgs};
@@ -58,6 +59,9 @@ pub(crate) struct DeployArgs {
     /// Most that may be spent in a second [default: twice the price of the resources]
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) spend_rate: Option<AnyAmount>,
+    /// Open another lease for this task instead of a new one: it moves to the provider that takes it
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<DeploymentId>,
     #[command(flatten)]
     pub(crate) release: ReleaseArgs,
     /// Wait until every replica is ready

@@ -11,6 +11,7 @@ mod place;
 pub(super) mod records;
 pub(super) mod spenders;
 pub(super) mod status;
+pub(super) mod task;
 pub(super) mod terms;
 
 use std::{

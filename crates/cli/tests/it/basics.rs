@@ -32,6 +32,7 @@ fn every_command_has_help_and_json() {
         "fund",
         "update",
         "stop",
+        "task",
         "attest",
         "challenge",
         "secret",

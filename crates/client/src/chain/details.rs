@@ -2,7 +2,7 @@
 //! evictions turn on.
 
 use casemate_primitives::{
-    AccountBytes, Balance, EndReason, LeaseId, LeaseTerms, Prices, Resources, UnixSeconds,
+    AccountBytes, Balance, DeploymentKind, EndReason, LeaseId, LeaseTerms, Prices, Resources, UnixSeconds,
 };
 use subxt::utils::Static;
 
@@ -81,6 +81,8 @@ pub struct PricesBefore {
 pub struct LeaseDetails {
     /// Its id.
     pub id: LeaseId,
+    /// Whether it runs a task, of which nothing is heard between its runs.
+    pub is_task: bool,
     /// Who pays.
     pub publisher: AccountBytes,
     /// Who is paid.
@@ -140,7 +142,7 @@ impl LeaseDetails {
         let silence = u64::from(self.terms.silence_seconds);
         let is_live = matches!(self.stage, LeaseStage::Pending | LeaseStage::Active);
         let at = self.claimed_at.saturating_add(silence).saturating_add(1);
-        (is_live && silence > 0).then_some(at)
+        (is_live && !self.is_task && silence > 0).then_some(at)
     }
 }
 
@@ -159,6 +161,7 @@ impl ChainClient {
         let found = value.decode().map_err(ChainError::reading)?;
         Ok(Some(LeaseDetails {
             id,
+            is_task: found.kind.0 == DeploymentKind::Task,
             publisher: found.publisher.0,
             provider: found.provider.0,
             resources: found.resources.0,

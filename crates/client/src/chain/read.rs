@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use casemate_primitives::{AccountBytes, DeploymentId, LeaseId, UnixSeconds};
+use casemate_primitives::{AccountBytes, DeploymentId, DeploymentKind, LeaseId, UnixSeconds};
 use subxt::{
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
     utils::{AccountId32, Static},
@@ -11,7 +11,7 @@ use subxt::{
 use super::{
     AccountBalance, AgentView, ChainClient, ChainError, ClusterView, DeploymentView, Deposits,
     EndedLease, LeaseState, LeaseView, PeriodView, ProviderView, UnbondingView, client::Config,
-    cluster, runtime, types::due_at,
+    cluster, runtime, tasks, types::due_at,
 };
 
 /// The chain at one block.
@@ -161,7 +161,9 @@ impl ChainClient {
         let deployment = constants
             .entry(runtime::constants().deployments().deposit())
             .map_err(ChainError::reading)?;
-        Ok(Deposits { existential, deployment })
+        let task =
+            constants.entry(runtime::constants().tasks().deposit()).map_err(ChainError::reading)?;
+        Ok(Deposits { existential, deployment, task })
     }
 }
 
@@ -217,6 +219,10 @@ pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>
         .await?
         .ok_or_else(|| ChainError::Decode(format!("lease {id} has no deployment")))?;
     let agents = agents(at, id).await?;
+    let task = match found.kind.0 {
+        DeploymentKind::Service => None,
+        DeploymentKind::Task => tasks::of_lease(at, deployment.id, id).await?.map(Box::new),
+    };
     Ok(Some(LeaseView {
         id,
         deployment: deployment.id,
@@ -237,6 +243,8 @@ pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>
         opened_at: found.opened_at,
         reclaim_at: found.reclaim_at,
         agents,
+        is_task: found.kind.0 == DeploymentKind::Task,
+        task,
     }))
 }
 

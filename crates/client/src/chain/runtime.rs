@@ -15,6 +15,26 @@ const _: &[u8] = include_bytes!("../../metadata/casemate.scale");
         with = "::subxt::utils::Static<::casemate_primitives::LeaseId>"
     ),
     substitute_type(
+        path = "casemate_primitives::ids::RunId",
+        with = "::subxt::utils::Static<::casemate_primitives::RunId>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::task::Schedule",
+        with = "::subxt::utils::Static<::casemate_primitives::Schedule>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::task::TaskTerms",
+        with = "::subxt::utils::Static<::casemate_primitives::TaskTerms>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::task::RunOutcome",
+        with = "::subxt::utils::Static<::casemate_primitives::RunOutcome>"
+    ),
+    substitute_type(
+        path = "casemate_primitives::task::RunResult",
+        with = "::subxt::utils::Static<::casemate_primitives::RunResult>"
+    ),
+    substitute_type(
         path = "casemate_primitives::ids::DeploymentId",
         with = "::subxt::utils::Static<::casemate_primitives::DeploymentId>"
     ),

@@ -2,8 +2,8 @@
 
 use casemate_primitives::{
     AccountBytes, AgentSignature, Amendment, Asset, Balance, DeploymentId, DeploymentKind, Hash256,
-    LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, Resources, UnixSeconds, UsageRecord,
-    reputation::ComplaintKind,
+    LeaseId, ManifestRef, PriceList, ProviderInfo, Quote, ReplicaIndex, Resources, RunResult,
+    Schedule, TaskTerms, UnixSeconds, UsageRecord, reputation::ComplaintKind,
 };
 use subxt::{
     config::DefaultExtrinsicParamsBuilder,
@@ -181,6 +181,97 @@ pub enum Call {
         /// Which.
         complaint: u64,
     },
+    /// Create a task, with its deployment.
+    CreateTask {
+        /// What is to run.
+        manifest: ManifestRef,
+        /// When.
+        schedule: Schedule,
+        /// What holds for each run.
+        terms: TaskTerms,
+    },
+    /// Open a lease for a deployment that is there.
+    OpenLease {
+        /// Which.
+        deployment: DeploymentId,
+        /// The provider's offer.
+        quote: Quote,
+        /// Its sr25519 signature.
+        signature: [u8; 64],
+        /// Money to lock.
+        deposit: Balance,
+        /// Most that may be spent in a second.
+        spend_rate_max: Balance,
+    },
+    /// Begin a run.
+    BeginRun {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+        /// For when it was scheduled.
+        scheduled_at: UnixSeconds,
+    },
+    /// End a run, and be paid for it.
+    SubmitResult {
+        /// How it ended.
+        result: Box<RunResult>,
+        /// The agent's signature over that.
+        signature: AgentSignature,
+        /// The run's last record.
+        record: Box<UsageRecord>,
+        /// The agent's signature over that.
+        record_signature: AgentSignature,
+    },
+    /// Record that nothing was begun at scheduled times.
+    RecordMissed {
+        /// Of which task.
+        task: DeploymentId,
+        /// Which, of a cron.
+        scheduled_at: Option<UnixSeconds>,
+    },
+    /// Record that a run can have no result any more.
+    RecordLost {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+    },
+    /// Replace a task's schedule.
+    SetSchedule {
+        /// Of which task.
+        task: DeploymentId,
+        /// When it runs from now on.
+        schedule: Schedule,
+    },
+    /// Replace the terms of a task's runs that begin from now on.
+    SetTaskTerms {
+        /// Of which task.
+        task: DeploymentId,
+        /// Which.
+        terms: TaskTerms,
+    },
+    /// Stop a task and its deployment, and close its lease where there is one: all or nothing.
+    StopTask {
+        /// Which task.
+        task: DeploymentId,
+        /// Its lease.
+        lease: Option<LeaseId>,
+    },
+    /// Lock more money for a task's runs.
+    Recharge {
+        /// Which task.
+        task: DeploymentId,
+        /// Its lease.
+        lease: LeaseId,
+        /// How much.
+        amount: Balance,
+    },
+    /// Forget a stopped task and its history.
+    ForgetTask {
+        /// Which.
+        task: DeploymentId,
+    },
     /// Be paid for a usage record.
     Claim {
         /// The record.
@@ -298,6 +389,16 @@ pub enum ChainEvent {
     },
     /// Something about challenges and batches.
     Proofs(super::ProofsEvent),
+    /// A task was created.
+    TaskCreated {
+        /// Its deployment.
+        task: DeploymentId,
+    },
+    /// Something changed in a task or its runs.
+    TaskChanged {
+        /// Its deployment.
+        task: DeploymentId,
+    },
     /// A deployment has a new manifest or was stopped.
     DeploymentChanged {
         /// Which.
@@ -414,6 +515,64 @@ impl ChainClient {
             Call::ExpireComplaint { complaint } => {
                 self.send(signer, &tx.reputation().expire_complaint(complaint)).await
             }
+            Call::CreateTask { manifest, schedule, terms } => {
+                let call = tx.tasks().create(Static(manifest), Static(schedule), Static(terms));
+                self.send(signer, &call).await
+            }
+            Call::OpenLease { deployment, quote, signature, deposit, spend_rate_max } => {
+                let call = tx.leases().open(
+                    Static(deployment),
+                    Static(quote),
+                    runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(signature),
+                    deposit,
+                    spend_rate_max,
+                );
+                self.send(signer, &call).await
+            }
+            Call::BeginRun { lease, replica, scheduled_at } => {
+                let call = tx.tasks().begin(Static(lease), replica, scheduled_at);
+                self.send(signer, &call).await
+            }
+            Call::SubmitResult { result, signature, record, record_signature } => {
+                let call = tx.tasks().submit_result(
+                    Static(*result),
+                    signature,
+                    Static(*record),
+                    record_signature,
+                );
+                self.send(signer, &call).await
+            }
+            Call::RecordMissed { task, scheduled_at } => {
+                self.send(signer, &tx.tasks().record_missed(Static(task), scheduled_at)).await
+            }
+            Call::RecordLost { lease, replica } => {
+                self.send(signer, &tx.tasks().record_lost(Static(lease), replica)).await
+            }
+            Call::SetSchedule { task, schedule } => {
+                self.send(signer, &tx.tasks().set_schedule(Static(task), Static(schedule))).await
+            }
+            Call::SetTaskTerms { task, terms } => {
+                self.send(signer, &tx.tasks().set_terms(Static(task), Static(terms))).await
+            }
+            Call::StopTask { task, lease } => {
+                use runtime::runtime_types::{
+                    casemate_runtime::RuntimeCall, pallet_deployments::pallet::Call as Deployments,
+                    pallet_leases::pallet::Call as Leases, pallet_tasks::pallet::Call as Tasks,
+                };
+                let mut calls = vec![
+                    RuntimeCall::Tasks(Tasks::stop { task: Static(task) }),
+                    RuntimeCall::Deployments(Deployments::stop { deployment: Static(task) }),
+                ];
+                calls.extend(
+                    lease.map(|lease| RuntimeCall::Leases(Leases::close { lease: Static(lease) })),
+                );
+                self.send(signer, &tx.utility().batch_all(calls)).await
+            }
+            Call::Recharge { task, lease, amount } => {
+                let call = tx.tasks().recharge(Static(task), Static(lease), amount);
+                self.send(signer, &call).await
+            }
+            Call::ForgetTask { task } => self.send(signer, &tx.tasks().forget(Static(task))).await,
             Call::Claim { record, signature } => {
                 self.send(signer, &tx.leases().claim(Static(record), signature)).await
             }
@@ -660,6 +819,14 @@ fn chain_event(
                 _ => return Err(ChainError::Decode("a committee's event".into())),
             };
             Some(ChainEvent::CommitteeExecuted { refused })
+        }
+        "Tasks" => {
+            let runtime::Event::Tasks(event) =
+                event.decode_as::<runtime::Event>().map_err(decode)?
+            else {
+                return Ok(None);
+            };
+            Some(super::tasks::event(&event))
         }
         _ => None,
     })

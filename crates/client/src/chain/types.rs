@@ -7,7 +7,7 @@ use casemate_primitives::{
     LeaseTerms, LogHead, Prices, Quantities, ReplicaIndex, Resources, UnixSeconds,
 };
 
-use super::{ClusterView, StandingView};
+use super::{ClusterView, LeaseTask, StandingView};
 
 /// Money of an account.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -25,6 +25,8 @@ pub struct Deposits {
     pub existential: Balance,
     /// Held for each deployment.
     pub deployment: Balance,
+    /// Held for each task, besides.
+    pub task: Balance,
 }
 
 /// State of a lease on chain.
@@ -136,6 +138,12 @@ pub struct LeaseView {
     pub reclaim_at: Option<UnixSeconds>,
     /// Activated agents, by replica.
     pub agents: Vec<AgentView>,
+    /// Whether it is for a task: then nothing is paid but the results of its runs.
+    #[serde(skip)]
+    pub is_task: bool,
+    /// The task that it runs, and its open runs; `None` where it has no schedule (any more).
+    #[serde(skip)]
+    pub task: Option<Box<LeaseTask>>,
 }
 
 impl LeaseView {

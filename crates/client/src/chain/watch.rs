@@ -124,16 +124,18 @@ async fn advance(
                     touched.insert(lease);
                 }
             }
-            ChainEvent::DeploymentChanged { deployment } => touched.extend(
+            ChainEvent::DeploymentChanged { deployment }
+            | ChainEvent::TaskChanged { task: deployment } => touched.extend(
                 snapshot
                     .leases
                     .values()
                     .filter(|lease| lease.deployment == deployment)
                     .map(|lease| lease.id),
             ),
-            // Of no lease, or of nothing that a snapshot has; what challenges do to a lease, the
-            // lease's own events say.
-            ChainEvent::Appraised(_)
+            // Of no lease, or of nothing that a snapshot has (a task without a lease); what challenges
+            // do to a lease, the lease's own events say.
+            ChainEvent::TaskCreated { .. }
+            | ChainEvent::Appraised(_)
             | ChainEvent::ClusterAttested { .. }
             | ChainEvent::Complained { .. }
             | ChainEvent::CommitteeExecuted { .. }

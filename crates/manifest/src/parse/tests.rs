@@ -6,6 +6,7 @@ mod logs;
 mod placement;
 mod properties;
 mod secrets;
+mod task;
 
 /// The least that is valid, with holes to put things in.
 const MINIMAL: &str = "\

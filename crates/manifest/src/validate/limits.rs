@@ -25,6 +25,21 @@ pub const SECRETS_MAX: usize = 64;
 /// Most keys that may release secrets.
 pub const RELEASE_KEYS_MAX: usize = 16;
 
+/// Longest deadline of a task's run, and latest start, in seconds: `pallet_tasks::TERM_SECONDS_MAX`.
+pub const TASK_SECONDS_MAX: u32 = 30 * 86_400;
+
+/// Shortest period of a task: `casemate_primitives::task::PERIOD_SECONDS_MIN`.
+pub const TASK_PERIOD_SECONDS_MIN: u32 = 10;
+
+/// Most tries after the first.
+pub const TASK_RETRIES_MAX: u32 = 100;
+
+/// Longest first pause before a retry, in seconds.
+pub const TASK_BACKOFF_SECONDS_MAX: u32 = 3_600;
+
+/// Most artefacts of a run: `casemate_primitives::task::ARTEFACTS_MAX`.
+pub const ARTEFACTS_MAX: usize = 16;
+
 /// Most measurements of control planes.
 pub const MEASUREMENTS_MAX: usize = 16;
 

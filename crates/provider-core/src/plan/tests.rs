@@ -33,7 +33,7 @@ fn failed(id: PodId) -> PodStatus {
 }
 
 fn lease(version: u32, replicas: u16, wanted: Wanted) -> DesiredLease {
-    DesiredLease { version, replicas, wanted, retry_failed: true }
+    DesiredLease { version, replicas, wanted, retry_failed: true, is_task: false }
 }
 
 fn leases(list: &[(u64, DesiredLease)]) -> BTreeMap<LeaseId, DesiredLease> {
@@ -48,6 +48,7 @@ fn run(
     let had_pods = [LeaseId(1), LeaseId(2)].into();
     plan(&Input {
         leases,
+        runs: &BTreeSet::new(),
         pods,
         had_pods: &had_pods,
         history,
@@ -181,7 +182,7 @@ prop_compose! {
             (1u64..4).prop_map(LeaseId),
             (1u32..4, 0u16..4, 0u8..3, any::<bool>()).prop_map(|(version, replicas, w, retry)| {
                 let wanted = [Wanted::Run, Wanted::Wait, Wanted::Stop][usize::from(w)];
-                DesiredLease { version, replicas, wanted, retry_failed: retry }
+                DesiredLease { version, replicas, wanted, retry_failed: retry, is_task: false }
             }),
             0..4,
         ),
@@ -253,6 +254,7 @@ proptest! {
             }
             let plan = plan(&Input {
                 leases: Some(&wanted),
+        runs: &BTreeSet::new(),
                 pods: &pods,
                 had_pods: &had_pods,
                 history: &history,
@@ -301,4 +303,53 @@ proptest! {
         prop_assert!(pods.iter().all(|pod| wanted.contains_key(&pod.id.lease)));
         prop_assert!(had_pods.iter().all(|lease| wanted.contains_key(lease)));
     }
+}
+
+#[test]
+fn of_a_task_only_its_open_runs_have_pods() {
+    let task = DesiredLease { is_task: true, ..lease(4, 2, Wanted::Run) };
+    let leases = leases(&[(1, task)]);
+    let plan_of = |runs: &[PodId], pods: &[PodStatus], history: &History| {
+        plan(&Input {
+            leases: Some(&leases),
+            runs: &runs.iter().copied().collect(),
+            pods,
+            had_pods: &BTreeSet::new(),
+            history,
+            now: NOW,
+            update_seconds_max: UPDATE,
+        })
+    };
+    let none = History::default();
+    assert_eq!(plan_of(&[], &[], &none), Plan::default(), "nothing runs between runs");
+    assert_eq!(plan_of(&[id(1, 1, 7)], &[], &none).actions, [Apply(id(1, 1, 7))]);
+    let pods = [unready(id(1, 1, 7))];
+    assert_eq!(plan_of(&[id(1, 1, 7)], &pods, &none).actions, []);
+    // Its result is on chain, the next run is open already.
+    let reason = DeleteReason::RunOver;
+    let next = plan_of(&[id(1, 1, 8)], &pods, &none).actions;
+    assert_eq!(next, [Delete(id(1, 1, 7), reason), Apply(id(1, 1, 8))]);
+    // Lost with its machine: after a pause it is started again under its number.
+    let lost = [failed(id(1, 1, 7))];
+    let mut history = History::default();
+    history.retry_at.insert(id(1, 1, 7), NOW + 1);
+    assert_eq!(plan_of(&[id(1, 1, 7)], &lost, &history).actions, []);
+    history.retry_at.insert(id(1, 1, 7), NOW);
+    let again = plan_of(&[id(1, 1, 7)], &lost, &history).actions;
+    assert_eq!(again, [Delete(id(1, 1, 7), DeleteReason::Retried)]);
+}
+
+#[test]
+fn a_stopped_tasks_runs_are_ended() {
+    let task = DesiredLease { is_task: true, ..lease(4, 2, Wanted::Stop) };
+    let plan = plan(&Input {
+        leases: Some(&leases(&[(1, task)])),
+        runs: &[id(1, 0, 7), id(1, 1, 8)].into(),
+        pods: &[ready(id(1, 0, 7))],
+        had_pods: &BTreeSet::new(),
+        history: &History::default(),
+        now: NOW,
+        update_seconds_max: UPDATE,
+    });
+    assert_eq!(plan.actions, [Delete(id(1, 0, 7), DeleteReason::LeaseClosing)]);
 }

@@ -12,6 +12,7 @@ fn record(container: &str) -> PodRecord {
         genesis_hash: [8; 32],
         manifest: Arc::new(Manifest::from_json(text.as_bytes()).unwrap()),
         record_interval: Duration::from_secs(5),
+        run: None,
         address: Ipv4Addr::new(10, 1, 2, 3),
         tee: None,
     }

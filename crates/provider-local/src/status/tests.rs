@@ -22,7 +22,7 @@ fn phases() {
         (vec![done(0)], vec![false], None),
         (vec![up(), done(0)], vec![true, false], running(true)),
     ] {
-        let phase = phase(&containers, &lives, false);
+        let phase = phase(&containers, &lives, false, false);
         match expected {
             Some(expected) => assert_eq!(phase, expected, "{containers:?}"),
             None => assert!(matches!(phase, PodPhase::Failed(_)), "{containers:?}: {phase:?}"),
@@ -34,9 +34,22 @@ fn phases() {
         (vec![done(3), up()], vec![false, true], true),
         (vec![up(), done(2)], vec![true, false], false),
     ] {
-        let phase = phase(&containers, &lives, has_ended);
+        let phase = phase(&containers, &lives, has_ended, false);
         assert!(matches!(phase, PodPhase::Ended(_)), "{containers:?}: {phase:?}");
     }
+}
+
+#[test]
+fn a_run_that_has_ended_is_there_as_long_as_its_agent() {
+    let done = [container(ContainerState::Exited { exit_code: 3 }, false)];
+    let of_run = |lives, has_ended| phase(&done, &[lives], has_ended, true);
+    assert_eq!(of_run(true, true), PodPhase::Running { ready: false });
+    assert_eq!(of_run(true, false), PodPhase::Running { ready: false }, "it is about to sign");
+    // What has signed its result is not run again under the same number.
+    assert!(matches!(of_run(false, true), PodPhase::Ended(_)));
+    assert!(matches!(of_run(false, false), PodPhase::Failed(_)));
+    let of_service = phase(&done, &[true], false, false);
+    assert!(matches!(of_service, PodPhase::Failed(_)), "of a service it is over");
 }
 
 #[test]
@@ -45,7 +58,7 @@ fn who_waits_for_secrets_says_so_and_who_refuses_says_why() {
     let fold = ContainerFold { awaits: Some(names.clone()), ..ContainerFold::default() };
     let status = container_status("c", Some(&fold));
     assert_eq!(status.state, ContainerState::AwaitingSecrets { names });
-    assert_eq!(phase(&[status], &[true], false), PodPhase::Running { ready: false });
+    assert_eq!(phase(&[status], &[true], false, false), PodPhase::Running { ready: false });
     assert_eq!(refusal("c", &fold), None);
     let fold = ContainerFold { refused: Some("why".into()), ..ContainerFold::default() };
     let told = refusal("c", &fold).unwrap();

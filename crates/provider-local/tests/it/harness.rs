@@ -239,6 +239,7 @@ pub(crate) fn pod_of(image: &str, id: PodId, script: &str, fields: &Value, spec:
         genesis_hash: [1; 32],
         manifest: Manifest::from_json(manifest.to_string().as_bytes()).unwrap().into(),
         record_interval: Duration::from_secs(1),
+        run: None,
     }
 }
 

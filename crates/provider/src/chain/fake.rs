@@ -9,17 +9,18 @@ use std::{
 use casemate_attestation::{Grade, TcbStatus, TrustRoots};
 use casemate_client::chain::{
     AgentView, AttestedKeys, ChainSnapshot, ChallengeAnswer, ChallengeView, EndedLease,
-    Endorsement, LeaseState, LeaseView, OpenChallenges, PeriodView, ProviderView, StandingView,
-    Submission,
+    Endorsement, LeaseState, LeaseTask, LeaseView, OpenChallenges, OpenRunView, PeriodView,
+    ProviderView, StandingView, Submission,
 };
 use casemate_primitives::{
     AccountBytes, AgentPublicKey, Balance, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex,
+    RunId,
     UnixSeconds, blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
 
-use super::{Chain, ChainError};
+use super::{Chain, ChainError, RunCall};
 
 /// A call that was made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +33,8 @@ pub enum Call {
     Endorse(&'static str),
     /// [`Chain::claim`], with lease, replica and sequence.
     Claim(LeaseId, ReplicaIndex, u64),
+    /// [`Chain::run`].
+    Run(RunCall),
     /// [`Chain::settle`].
     Settle(LeaseId),
     /// [`Chain::close`].
@@ -287,6 +290,10 @@ fn ended_view(lease: &LeaseView, closed_at: UnixSeconds, now: UnixSeconds) -> En
     EndedLease { id: lease.id, due, is_done: owed == due && now >= kept_until }
 }
 
+fn task_mut(snapshot: &mut ChainSnapshot, lease: LeaseId) -> Result<&mut LeaseTask, &'static str> {
+    lease_mut(snapshot, lease)?.task.as_deref_mut().ok_or("NotFound")
+}
+
 fn lease_mut(snapshot: &mut ChainSnapshot, id: LeaseId) -> Result<&mut LeaseView, &'static str> {
     snapshot.leases.get_mut(&id).ok_or("UnknownLease")
 }
@@ -448,6 +455,54 @@ impl Chain for FakeChain {
             agent.ended_version = record.state.has_ended().then_some(lease.version);
             let cost = lease.terms.prices.cost(&added).ok_or("Overflow")?;
             earn(lease, cost, now);
+            Ok(())
+        })
+    }
+
+    async fn run(&self, call: RunCall) -> Result<(), ChainError> {
+        self.call(Call::Run(call.clone()), |snapshot| {
+            let now = snapshot.time;
+            match call {
+                RunCall::Begin { lease, replica, scheduled_at } => {
+                    let task = task_mut(snapshot, lease)?;
+                    if task.run_in(replica).is_some() {
+                        return Err("SlotBusy");
+                    }
+                    if task.task.last.is_some_and(|last| scheduled_at <= last) {
+                        return Err("NotScheduled");
+                    }
+                    task.task.last = Some(scheduled_at);
+                    task.task.runs += 1;
+                    task.open.push(OpenRunView {
+                        lease,
+                        replica,
+                        run: RunId(task.task.runs),
+                        scheduled_at,
+                        begun_at: now,
+                        budget: task.task.terms.budget_per_run,
+                        until: now + 3_600,
+                    });
+                }
+                RunCall::Submit(signed) => {
+                    let run = signed.run.ok_or("OtherRecord")?.result;
+                    let task = task_mut(snapshot, run.lease)?;
+                    let open = task.run_in(run.replica).map(|open| open.run);
+                    if open != Some(run.run) {
+                        return Err("OtherRun");
+                    }
+                    task.open.retain(|open| open.replica != run.replica);
+                }
+                RunCall::Lost { lease, replica } => {
+                    task_mut(snapshot, lease)?.open.retain(|open| open.replica != replica);
+                }
+                RunCall::Missed { task, scheduled_at } => {
+                    let leases = snapshot.leases.values_mut();
+                    let mut tasks = leases.filter_map(|lease| lease.task.as_mut());
+                    let found = tasks.find(|found| found.task.id == task).ok_or("NotFound")?;
+                    found.task.last = scheduled_at.or(Some(now));
+                    found.task.missed += 1;
+                }
+            }
             Ok(())
         })
     }

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use casemate_primitives::{LeaseId, UnixSeconds};
 use casemate_provider_core::{
-    Backend, BackendError, Pod, PodId,
+    Backend, BackendError, Pod, PodId, PodRun,
     plan::{Action, DeleteReason},
 };
 use tokio::task::JoinError;
 
-use super::Reconciler;
+use super::{Reconciler, run_pod};
 use crate::chain_of;
 
 /// What a job did.
@@ -71,13 +71,14 @@ impl<B: Backend> Reconciler<B> {
             let store = self.parts.facts.store().clone();
             let genesis_hash = self.settings.genesis_hash;
             let record_interval = self.settings.record_interval;
+            let run = self.run_of(id);
             self.jobs.spawn(async move {
                 let _slot = slots.acquire_owned().await;
                 let loaded = tokio::task::spawn_blocking(move || store.load(&hash)).await;
                 let applied = match loaded.ok().flatten() {
                     Some(manifest) => {
                         let manifest = Arc::new(manifest);
-                        let pod = Pod { id, genesis_hash, manifest, record_interval };
+                        let pod = Pod { id, genesis_hash, manifest, record_interval, run };
                         backend.apply(&pod).await.map_err(JobError::from)
                     }
                     None => Err(JobError::NoManifest),
@@ -87,6 +88,13 @@ impl<B: Backend> Reconciler<B> {
         }
     }
 
+    /// The open run that a pod is, if it is one.
+    fn run_of(&self, id: PodId) -> Option<PodRun> {
+        let task = self.snapshot.leases.get(&id.lease)?.task.as_ref()?;
+        let run = task.run_in(id.replica).filter(|run| run_pod(run) == Some(id))?;
+        Some(PodRun { run: run.run, scheduled_at: run.scheduled_at })
+    }
+
     fn delete(&mut self, id: PodId, reason: DeleteReason, now: UnixSeconds) {
         let (kind, message) = match reason {
             DeleteReason::Superseded => ("replaced", "a newer version has taken over"),
@@ -94,6 +102,7 @@ impl<B: Backend> Reconciler<B> {
                 ("rolled-back", "the update did not become ready; the version before it goes on")
             }
             DeleteReason::Retried => ("retried", "the pod failed and is started afresh"),
+            DeleteReason::RunOver => ("run-over", "the run has ended"),
             DeleteReason::LeaseClosing => ("stopping", "the lease is closing"),
             DeleteReason::Unknown => ("stopping", "no lease asks for this pod any more"),
         };
@@ -189,6 +198,7 @@ impl<B: Backend> Reconciler<B> {
                         self.had_pods.remove(&lease);
                         self.tcp_ports.retain(|(of, ..), _| *of != lease);
                         self.newest.retain(|(of, ..), _| *of != lease);
+                        self.ended_runs.retain(|(of, ..), _| *of != lease);
                         self.events.retain(|event| event.lease != lease);
                         tracing::info!(%lease, "the lease is over, its volumes are gone");
                     }

@@ -79,6 +79,9 @@ impl<B: Backend> Reconciler<B> {
             }
             for signed in &new {
                 self.newest.insert(key(signed), (signed.record.sequence, signed.record.to));
+                if let Some(run) = &signed.run {
+                    self.ended_runs.insert(key(signed), run.result.run);
+                }
             }
         }
         let present: HashSet<PodId> = pods.iter().map(|pod| pod.id).collect();
@@ -110,6 +113,7 @@ impl<B: Backend> Reconciler<B> {
                 return tracing::error!(%err, "cannot drop records that nobody pays");
             }
             self.newest.remove(&key);
+            self.ended_runs.remove(&key);
         }
     }
 

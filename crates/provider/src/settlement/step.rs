@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use casemate_client::chain::{AgentView, AttestedKeys, LeaseState, LeaseView};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_primitives::{
+    AgentPublicKey, DeploymentId, Hash256, LeaseId, ReplicaIndex, RunId, UnixSeconds,
+};
 use casemate_provider_core::AttestationEndpoint;
 
 use super::Subject;
@@ -38,6 +40,36 @@ pub enum Step {
         /// Whether no more records come from that key.
         is_last: bool,
     },
+    /// Begin the run of a scheduled time.
+    Begin {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+        /// For when it was scheduled.
+        scheduled_at: UnixSeconds,
+    },
+    /// End a run by its agent's result.
+    Submit {
+        /// Whose result.
+        key: RecordKey,
+    },
+    /// Record that nothing was begun at scheduled times.
+    Missed {
+        /// Under which lease.
+        lease: LeaseId,
+        /// Of which task.
+        task: DeploymentId,
+        /// Which, of a cron.
+        scheduled_at: Option<UnixSeconds>,
+    },
+    /// Record that a run can have no result any more.
+    Lost {
+        /// Under which lease.
+        lease: LeaseId,
+        /// In which slot.
+        replica: ReplicaIndex,
+    },
     /// Say that no more records come.
     Settle(LeaseId),
     /// Close a lease.
@@ -65,7 +97,10 @@ impl Step {
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Attest { lease, replica, .. } => (*lease, Some(*replica)),
-            Self::Claim { key, .. } => (key.0, Some(key.1)),
+            Self::Claim { key, .. } | Self::Submit { key } => (key.0, Some(key.1)),
+            Self::Lost { lease, replica } => (*lease, Some(*replica)),
+            // One at a time: scheduled times are begun in their order.
+            Self::Begin { lease, .. } | Self::Missed { lease, .. } => (*lease, None),
             Self::Settle(lease)
             | Self::Close(lease, _)
             | Self::Payout(lease)
@@ -75,7 +110,7 @@ impl Step {
 
     pub(super) fn record_key(&self) -> Option<RecordKey> {
         match self {
-            Self::Claim { key, .. } => Some(*key),
+            Self::Claim { key, .. } | Self::Submit { key } => Some(*key),
             _ => None,
         }
     }
@@ -85,13 +120,17 @@ impl Step {
     }
 
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::Claim { is_last: true, .. })
+        matches!(self, Self::Claim { is_last: true, .. } | Self::Submit { .. })
     }
 
     pub(super) fn ok_kind(&self) -> &'static str {
         match self {
             Self::Attest { .. } => "attest-ok",
             Self::Claim { .. } => "claim-ok",
+            Self::Begin { .. } => "begin-ok",
+            Self::Submit { .. } => "result-ok",
+            Self::Missed { .. } => "missed-ok",
+            Self::Lost { .. } => "lost-ok",
             Self::Settle(_) => "settle-ok",
             Self::Close(..) => "close-ok",
             Self::Payout(_) => "payout-ok",
@@ -103,6 +142,10 @@ impl Step {
         match self {
             Self::Attest { .. } => "attest-failed",
             Self::Claim { .. } => "claim-failed",
+            Self::Begin { .. } => "begin-failed",
+            Self::Submit { .. } => "result-failed",
+            Self::Missed { .. } => "missed-failed",
+            Self::Lost { .. } => "lost-failed",
             Self::Settle(_) => "settle-failed",
             Self::Close(..) => "close-failed",
             Self::Payout(_) => "payout-failed",
@@ -133,6 +176,10 @@ impl Step {
                 ("attested", "the chain has verified newer evidence of the pod's agent")
             }
             Self::Claim { .. } => ("claimed", "claim of a usage record"),
+            Self::Begin { .. } => ("run-begun", "a run has begun"),
+            Self::Submit { .. } => ("run-ended", "the result of a run is on chain"),
+            Self::Missed { .. } => ("run-missed", "scheduled times were missed"),
+            Self::Lost { .. } => ("run-lost", "a run has no result"),
             Self::Settle(_) => ("settled", "the lease is settled, the rest goes back"),
             Self::Payout(_) => ("paid-out", "claims that nobody contested in time are paid out"),
             Self::Forget(_) => ("forgotten", "nothing of the lease is owed any more"),
@@ -166,6 +213,8 @@ pub struct ReplicaView {
     pub pods: Vec<PodView>,
     /// Sequence and end of the newest spooled record of that agent.
     pub newest: Option<(u64, UnixSeconds)>,
+    /// The run whose result that agent has signed.
+    pub ended_run: Option<RunId>,
 }
 
 /// What is known of one pod of a replica.
@@ -245,7 +294,7 @@ fn first_attest(lease: &LeaseView, view: &ReplicaView) -> Option<Step> {
 }
 
 /// Newer evidence for the key that signs, once half of its standing is over.
-fn renewal(
+pub(super) fn renewal(
     lease: &LeaseView,
     replica: ReplicaIndex,
     agent: &AgentView,
@@ -261,7 +310,7 @@ fn renewal(
 
 /// `None` while the pod shows no evidence, or runs another manifest than the chain expects: such
 /// evidence is refused.
-fn attest(
+pub(super) fn attest(
     lease: &LeaseView,
     replica: ReplicaIndex,
     pod: &PodView,

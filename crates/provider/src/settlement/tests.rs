@@ -11,7 +11,7 @@ const MANIFEST: [u8; 32] = [3; 32];
 /// Before the half of the standings that agents have here.
 const NOW: u64 = 2000;
 
-fn lease(state: LeaseState) -> LeaseView {
+pub(super) fn lease(state: LeaseState) -> LeaseView {
     LeaseView {
         id: LeaseId(1),
         deployment: DeploymentId(1),
@@ -36,6 +36,8 @@ fn lease(state: LeaseState) -> LeaseView {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        is_task: false,
+        task: None,
         spend_rate_max: 0,
         opened_at: 1000,
         agents: Vec::new(),
@@ -95,7 +97,12 @@ fn steps_at(
     newest: Option<(u64, u64)>,
 ) -> Vec<Step> {
     let pods = pods.iter().map(|(version, key)| pod(*version, *key)).collect();
-    next_steps(&lease(state), &ReplicaView { replica: 0, agent, pods, newest }, 60, now)
+    next_steps(
+        &lease(state),
+        &ReplicaView { replica: 0, agent, pods, newest, ..Default::default() },
+        60,
+        now,
+    )
 }
 
 fn pod(version: u32, key: Option<[u8; 32]>) -> PodView {
@@ -196,7 +203,7 @@ fn a_closing_lease_is_claimed_when_its_pods_are_gone_and_only_up_to_the_closing(
 #[test]
 fn a_pod_is_attested_when_it_shows_evidence_of_what_the_chain_expects() {
     let steps = |pods: Vec<PodView>| {
-        let view = ReplicaView { replica: 0, agent: None, pods, newest: None };
+        let view = ReplicaView { pods, ..Default::default() };
         next_steps(&lease(LeaseState::Pending), &view, 60, NOW)
     };
     let silent = PodView { evidence: None, ..pod(1, Some(OLD)) };

@@ -294,7 +294,7 @@ impl Spool {
             for row in rows {
                 let (key, record, signature) = row?;
                 if let Ok(record) = UsageRecord::decode_all(&mut record.as_slice()) {
-                    records.push(SignedUsageRecord { record, key, signature });
+                    records.push(SignedUsageRecord { record, key, signature, run: None });
                 }
             }
             Ok(records)

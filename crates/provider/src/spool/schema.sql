@@ -27,3 +27,14 @@ CREATE TABLE IF NOT EXISTS tcp_ports (
     lease INTEGER NOT NULL, container TEXT NOT NULL, inner INTEGER NOT NULL,
     outer INTEGER NOT NULL UNIQUE, PRIMARY KEY (lease, container, inner)
 ) STRICT, WITHOUT ROWID;
+-- How runs of tasks have ended, with the last record of each, until the chain has them.
+CREATE TABLE IF NOT EXISTS results (
+    lease INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    record BLOB NOT NULL,
+    record_signature BLOB NOT NULL,
+    result BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (lease, replica, key)
+) STRICT;

@@ -14,7 +14,7 @@ pub(super) fn record(sequence: u64) -> SignedUsageRecord {
         to: sequence * 10 + 10,
         ..Default::default()
     };
-    SignedUsageRecord { record, key: KEY.2, signature: [4; 64] }
+    SignedUsageRecord { record, key: KEY.2, signature: [4; 64], run: None }
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ async fn a_thousand_leases_run_and_are_found_again() {
             contested: 0,
             final_due: 0,
             reclaim_at: None,
+            is_task: false,
+            task: None,
             spend_rate_max: 0,
             opened_at: now(),
             agents: Vec::new(),

@@ -335,6 +335,8 @@ impl World {
             contested: 0,
             final_due: 0,
             reclaim_at: None,
+            is_task: false,
+            task: None,
             spend_rate_max: u128::MAX,
             opened_at: now(),
             agents: Vec::new(),

@@ -245,6 +245,8 @@ fn leases(count: u64, config: &Config) -> Result<Vec<LeaseView>> {
             contested: 0,
             final_due: 0,
             reclaim_at: None,
+            is_task: false,
+            task: None,
             spend_rate_max: u128::MAX,
             opened_at,
             agents: Vec::new(),

@@ -112,6 +112,16 @@ fn a_pod_whose_app_has_ended_is_not_asked_for_evidence_but_for_its_log() {
 }
 
 #[test]
+fn a_task_owes_no_pod_between_its_runs_but_its_log() {
+    ready(|| {
+        lease(1, |lease| lease.is_task = true);
+        assert_noop!(challenge(STRANGER, EVIDENCE), Error::<Test>::TaskRuns);
+        assert_noop!(challenge(PUBLISHER, EVIDENCE), Error::<Test>::TaskRuns);
+        assert_ok!(challenge(STRANGER, log_chunk(0)));
+    });
+}
+
+#[test]
 fn a_provider_does_not_challenge_itself() {
     ready(|| {
         assert_noop!(challenge(PROVIDER, EVIDENCE), Error::<Test>::OwnProvider);

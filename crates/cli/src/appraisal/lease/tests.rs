@@ -96,6 +96,8 @@ fn on_chain() -> OnChain {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        is_task: false,
+        task: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents: vec![agent],

@@ -129,6 +129,14 @@ pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<(
     // Before the lease is looked at, so that its end is not missed.
     let watch = chain.watch().await?;
     let lease = find_any(context, &chain, signer.address, &args.lease).await?;
+    if lease.is_task && !matches!(lease.state, LeaseState::Closing { .. }) {
+        let task = lease.deployment;
+        return fail(
+            Failure::usage(format!("lease {} runs task {task}", lease.id)).hint(format!(
+                "stop the task: casemate task stop {task}; or move it: casemate deploy FILE --task {task}"
+            )),
+        );
+    }
     let unit = chain.unit(lease.terms.asset).await?;
     let mut settled = None;
     let until = match lease.state {

@@ -1,16 +1,16 @@
 //! `casemate deploy` and `casemate quotes`
 
-use casemate_client::api::AddressInfo;
+use casemate_client::{api::AddressInfo, chain::Call};
 use casemate_primitives::{DeploymentId, LeaseId};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{notes, provider_of, terms::TermsInfo, wait_ready};
+use super::{notes, provider_of, task, terms::TermsInfo, wait_ready};
 use crate::{
     address::Address,
     amount::Amount,
     asset::{AnyAmount, Unit},
-    chain_ops::Chain,
+    chain_ops::{Chain, Opened},
     cli::{DeployArgs, OfferArgs, QuotesArgs},
     commands::{
         cluster::ensure_attested,
@@ -18,7 +18,7 @@ use crate::{
         secret::{Followed, Released, follow, name_releaser},
     },
     context::{Context, Signer},
-    failure::{Failure, fail},
+    failure::{Failure, OrFail as _, fail},
     manifest_file::{self, Prepared},
     printer::{fields, printable},
     state::LeaseNote,
@@ -76,10 +76,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let terms = TermsInfo::of(&priced.quote.quote.terms);
     context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines()).trim_end()));
     ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
-    let deposit = (priced.deposit, &unit);
-    let opened = chain
-        .deploy(&signer, prepared.reference, &priced.quote, deposit, priced.spend_rate_max)
-        .await?;
+    let opened = open(&chain, &signer, &prepared, priced, &unit, args.task).await?;
     let name = prepared.manifest.metadata.name.clone();
     let note = LeaseNote {
         lease: opened.lease,
@@ -96,6 +93,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
         ));
     }
     context.printer.note(format!("Lease {} is open for `{name}`", opened.lease));
+
     let mut deployed = Deployed {
         lease: opened.lease,
         deployment: opened.deployment,
@@ -124,7 +122,11 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let Followed { infos, result: mut outcome } = followed.await;
     deployed.secrets = infos;
     // Without its secrets it does not get ready.
-    if args.wait && outcome.is_ok() {
+    let is_task = prepared.manifest.spec.task.is_some();
+    if is_task {
+        // Between its runs nothing is there to be ready.
+        context.printer.note(format!("See how it runs: casemate task runs {}", opened.deployment));
+    } else if args.wait && outcome.is_ok() {
         let ready = async {
             let client = provider_of(context, &chain, &signer, provider).await?;
             wait_ready(context, &client, opened.lease, 1, args.timeout.duration()).await
@@ -142,6 +144,60 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     }
     show_deployed(context, &deployed, &unit)?;
     outcome
+}
+
+/// Opens the lease: of a service with its deployment; of a task after the task was created, or for one
+/// that is there, whose lease before is closed.
+async fn open(
+    chain: &Chain,
+    signer: &Signer,
+    prepared: &Prepared,
+    priced: &Priced,
+    unit: &Unit,
+    task: Option<DeploymentId>,
+) -> anyhow::Result<Opened> {
+    let Priced { quote, deposit, spend_rate_max, .. } = priced;
+    let Some((schedule, terms)) = task::wanted(&prepared.manifest, unit, chain.time().await?)? else {
+        if task.is_some() {
+            return fail(
+                Failure::usage("--task is for manifests of `kind: Task`")
+                    .hint("leave it out to deploy a service"),
+            );
+        }
+        let manifest = prepared.reference;
+        return chain.deploy(signer, manifest, quote, (*deposit, unit), *spend_rate_max).await;
+    };
+    if *deposit < terms.budget_per_run {
+        let (deposit, budget) = (unit.text(*deposit), unit.text(terms.budget_per_run));
+        return fail(
+            Failure::usage(format!(
+                "a deposit of {deposit} is less than the budget of one run, {budget}: none would begin"
+            ))
+            .hint("give more with --deposit, or lower `spec.task.runBudget`"),
+        );
+    }
+    let id = match task {
+        None => {
+            let manifest = prepared.reference;
+            chain.create_task(signer, manifest, schedule, terms, (*deposit, unit)).await?
+        }
+        Some(id) => {
+            let found = task::own(chain, signer, id).await?;
+            // Its runs end with it; from then on the next one is for the new provider.
+            if let Some(lease) = task::live_lease(chain, signer, &found).await? {
+                chain.call(signer, Call::Close { lease }).await?;
+            }
+            // A budget counts in the asset of the lease that pays it.
+            if found.terms != terms {
+                chain.call(signer, Call::SetTaskTerms { task: id, terms }).await?;
+            }
+            id
+        }
+    };
+    chain.open_lease(signer, id, quote, (*deposit, unit), *spend_rate_max).await.or_fail(|| {
+        Failure::new(format!("task {id} is there, but no lease runs it"))
+            .hint(format!("try again: casemate deploy FILE --task {id}"))
+    })
 }
 
 async fn ask_providers(

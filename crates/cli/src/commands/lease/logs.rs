@@ -3,6 +3,8 @@
 mod sealed;
 mod verify;
 
+pub(super) use verify::prove;
+
 use std::{collections::BTreeMap, io::IsTerminal as _, time::Duration};
 
 use casemate_client::{

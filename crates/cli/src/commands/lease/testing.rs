@@ -46,6 +46,7 @@ pub(super) fn details() -> LeaseDetails {
     let view = lease(0);
     LeaseDetails {
         id: view.id,
+        is_task: false,
         publisher: view.publisher,
         provider: view.provider,
         resources: view.resources,

@@ -148,10 +148,6 @@ fn other_versions_and_kinds() {
     assert_refused(&text, (1, 13), "apiVersion", &["unknown value `v1`", "`casemate.io/v1`"]);
     let text = MINIMAL.replace("kind: Service", "kind: Deployment");
     assert_refused(&text, (2, 7), "kind", &["unknown value `Deployment`", "`Service`"]);
-    // Before its own fields, which this version does not know.
-    let text =
-        MINIMAL.replace("kind: Service", "kind: Task").replace("spec:\n", "spec:\n  schedule: x\n");
-    assert_refused(&text, (2, 7), "kind", &["`Task` is known, but not supported yet", "`Service`"]);
     let text = MINIMAL.replace("spec:\n", "spec:\n  restartPolicy: Sometimes\n");
     assert_refused(&text, (5, 18), "spec.restartPolicy", &["`Always`, `OnFailure`, `Never`"]);
 }

@@ -196,7 +196,7 @@ async fn the_newest_record_of_each_agent_outlives_the_lease() {
     let spool = spool(&dir).await;
     let record = |lease, key, sequence| {
         let record = UsageRecord { lease, sequence, to: sequence, ..UsageRecord::default() };
-        SignedUsageRecord { record, key, signature: [4; 64] }
+        SignedUsageRecord { record, key, signature: [4; 64], run: None }
     };
     let of = |key, sequence| record(LEASE, key, sequence);
     let all = vec![of(KEY, 1), of(KEY, 2), of([4; 32], 7), record(LeaseId(5), KEY, 1)];

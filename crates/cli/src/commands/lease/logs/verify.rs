@@ -173,7 +173,8 @@ fn heads(place: &Place, kept: &KeptRecords, fetched: Vec<SignedRecord>, bad: usi
     Heads { heads, problems }
 }
 
-async fn prove(
+/// What of an agent's log is proved under a head.
+pub(in crate::commands::lease) async fn prove(
     place: &Place,
     head: &AnchoredHead,
     genesis_hash: Hash256,

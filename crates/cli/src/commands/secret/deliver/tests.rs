@@ -141,6 +141,8 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        is_task: false,
+        task: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents: vec![view],

@@ -40,6 +40,8 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        is_task: false,
+        task: None,
         spend_rate_max: 1,
         opened_at: 1,
         agents,

@@ -1,0 +1,234 @@
+//! When runs begin, are missed and are lost.
+
+use super::*;
+
+#[test]
+fn runs_get_numbers_and_slots() {
+    build_and_execute(|| {
+        start(every());
+        assert_ok!(begin(0, START));
+        pass(EVERY.into());
+        assert_noop!(begin(0, Now::get()), Error::<Test>::SlotBusy);
+        assert_noop!(begin(SLOTS, Now::get()), Error::<Test>::NoSuchSlot);
+        assert_ok!(begin(1, Now::get()));
+        assert_eq!((open_run(0).run, open_run(1).run), (RunId(1), RunId(2)));
+        assert_eq!((task().runs, task().open, task().lease), (2, 2, Some(LEASE)));
+    });
+}
+
+#[test]
+fn a_scheduled_time_is_begun_once() {
+    build_and_execute(|| {
+        start(every());
+        assert_ok!(begin(0, START));
+        assert_noop!(begin(1, START), Error::<Test>::NotScheduled);
+        assert_noop!(begin(1, START + 1), Error::<Test>::NotScheduled);
+        create(once());
+    });
+    build_and_execute(|| {
+        start(once());
+        assert_ok!(begin(0, START));
+        pass(10);
+        assert_noop!(begin(1, START), Error::<Test>::NotScheduled);
+        assert_noop!(begin(1, Now::get()), Error::<Test>::NotScheduled);
+    });
+}
+
+#[test]
+fn too_early_too_late_and_back_dated_runs_are_refused() {
+    build_and_execute(|| {
+        start(every());
+        let next = START + u64::from(EVERY);
+        assert_noop!(begin(0, next), Error::<Test>::TooEarly);
+        assert_noop!(begin(0, START - u64::from(EVERY)), Error::<Test>::NotScheduled);
+        pass(u64::from(TERMS.start_seconds_max) + 1);
+        assert_noop!(begin(0, START), Error::<Test>::TooLate);
+        pass(u64::from(EVERY) - 1);
+        assert_ok!(begin(0, next));
+    });
+}
+
+#[test]
+fn of_a_cron_times_grow_by_the_least_distance() {
+    build_and_execute(|| {
+        start(cron());
+        assert_noop!(begin(0, START - 1), Error::<Test>::NotScheduled);
+        assert_noop!(begin(0, START + 60), Error::<Test>::TooEarly);
+        pass(30);
+        assert_ok!(begin(0, START + 20));
+        pass(60);
+        assert_noop!(begin(1, START + 79), Error::<Test>::NotScheduled);
+        assert_ok!(begin(1, START + 80));
+    });
+}
+
+#[test]
+fn only_the_leases_provider_begins() {
+    build_and_execute(|| {
+        start(once());
+        for who in [publisher(), stranger(), accounts()[3].clone()] {
+            assert_noop!(Tasks::begin(origin(who), LEASE, 0, START), Error::<Test>::NotProvider);
+        }
+        assert_noop!(
+            Tasks::begin(origin(provider()), LeaseId(8), 0, START),
+            Error::<Test>::NoSuchLease
+        );
+        activate(0, &key(1));
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        assert_noop!(begin(0, START), Error::<Test>::LeaseClosed);
+    });
+}
+
+#[test]
+fn a_deployment_without_a_schedule_has_no_runs() {
+    build_and_execute(|| {
+        register("//v0");
+        let kind = casemate_primitives::DeploymentKind::Task;
+        assert_ok!(Deployments::create(origin(publisher()), kind, MANIFEST));
+        assert_ok!(open_lease_at("//v0", 1, DEPOSIT));
+        assert_noop!(begin(0, START), Error::<Test>::NotFound);
+    });
+}
+
+#[test]
+fn a_run_begins_only_with_its_budget() {
+    build_and_execute(|| {
+        register("//v0");
+        create(once());
+        assert_ok!(open_lease_at("//v0", 1, TERMS.budget_per_run - 1));
+        assert_noop!(begin(0, START), Error::<Test>::NotFunded);
+        assert_ok!(Tasks::recharge(origin(publisher()), TASK, LEASE, 1));
+        assert_ok!(begin(0, START));
+    });
+}
+
+#[test]
+fn two_leases_never_run_one_task_at_a_time() {
+    build_and_execute(|| {
+        start(every());
+        register("//v1");
+        assert_ok!(open_lease_at("//v1", 2, DEPOSIT));
+        assert_ok!(begin(0, START));
+        pass(EVERY.into());
+        let second = |at| Tasks::begin(origin(accounts()[3].clone()), LeaseId(1), 0, at);
+        assert_noop!(second(Now::get()), Error::<Test>::OtherLease);
+        // The first provider is gone: its lease is closed, another takes over.
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        assert_ok!(second(Now::get()));
+        assert_eq!(task().lease, Some(LeaseId(1)));
+        let run = Open::<Test>::get(LeaseId(1), 0).unwrap().run;
+        assert_eq!(run, RunId(2), "numbers go on under another lease");
+    });
+}
+
+#[test]
+fn what_was_skipped_is_recorded_by_the_next_run() {
+    build_and_execute(|| {
+        start(every());
+        let period = u64::from(EVERY);
+        pass(5 * period);
+        assert_ok!(begin(0, START + 5 * period));
+        assert_eq!(task().missed, 5);
+        let missed = Entry::Missed { count: 5, first: START, last: START + 4 * period };
+        assert_eq!(history(), [missed]);
+    });
+}
+
+#[test]
+fn anyone_records_missed_times_once_it_is_too_late_for_them() {
+    build_and_execute(|| {
+        start(every());
+        let record = || Tasks::record_missed(origin(stranger()), TASK, None);
+        assert_noop!(record(), Error::<Test>::NothingMissed);
+        pass(TERMS.start_seconds_max.into());
+        assert_noop!(record(), Error::<Test>::NothingMissed);
+        pass(1);
+        assert_ok!(record());
+        assert_eq!(task().missed, 1);
+        assert_noop!(record(), Error::<Test>::NothingMissed);
+        // A very long time is one entry too.
+        pass(10_000_000);
+        assert_ok!(record());
+        assert_eq!(task().missed, 1 + 100_000);
+        assert_eq!(history().len(), 2);
+    });
+}
+
+#[test]
+fn of_a_cron_the_two_sides_record_what_was_missed() {
+    build_and_execute(|| {
+        start(cron());
+        pass(600);
+        let record = |who, at| Tasks::record_missed(origin(who), TASK, at);
+        assert_noop!(record(publisher(), None), Error::<Test>::TimeNeeded);
+        assert_noop!(record(stranger(), Some(START)), Error::<Test>::NotPublisher);
+        assert_noop!(record(publisher(), Some(START - 1)), Error::<Test>::NotScheduled);
+        assert_noop!(record(publisher(), Some(Now::get())), Error::<Test>::NothingMissed);
+        assert_ok!(record(publisher(), Some(START)));
+        assert_noop!(record(publisher(), Some(START + 59)), Error::<Test>::NotScheduled);
+        // The provider is a side once it has begun a run.
+        assert_noop!(record(provider(), Some(START + 60)), Error::<Test>::NotPublisher);
+        assert_ok!(begin(0, Now::get()));
+        pass(600);
+        assert_ok!(record(provider(), Some(Now::get() - 300)));
+        assert_eq!(task().missed, 2);
+    });
+}
+
+#[test]
+fn a_run_is_lost_an_hour_after_its_deadline() {
+    build_and_execute(|| {
+        start(once());
+        let lose = || Tasks::record_lost(origin(stranger()), LEASE, 0);
+        assert_noop!(lose(), Error::<Test>::NotOpen);
+        assert_ok!(begin(0, START));
+        pass(u64::from(TERMS.deadline_seconds) + crate::RESULT_SECONDS);
+        assert_noop!(lose(), Error::<Test>::NotLost);
+        pass(1);
+        assert_ok!(lose());
+        assert_noop!(lose(), Error::<Test>::NotOpen);
+        assert_eq!(history(), [Entry::Lost { run: RunId(1), lease: LEASE, scheduled_at: START }]);
+        assert_eq!(task().open, 0);
+    });
+}
+
+#[test]
+fn a_run_of_a_lease_that_has_ended_is_lost_at_once() {
+    build_and_execute(|| {
+        start(once());
+        assert_ok!(begin(0, START));
+        // Without an agent its close settles it.
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        assert_ok!(Tasks::record_lost(origin(stranger()), LEASE, 0));
+    });
+}
+
+#[test]
+fn the_history_keeps_the_last_entries() {
+    build_and_execute(|| {
+        start(every());
+        for _ in 0..crate::HISTORY_MAX + 6 {
+            pass(EVERY.into());
+            assert_ok!(Tasks::record_missed(origin(stranger()), TASK, None));
+        }
+        assert_eq!(history().len(), crate::HISTORY_MAX as usize);
+        assert_eq!(task().entries, u64::from(crate::HISTORY_MAX) + 6);
+    });
+}
+
+#[test]
+fn an_idle_task_is_neither_out_of_funds_nor_silent() {
+    build_and_execute(|| {
+        start(every());
+        activate(0, &key(1));
+        pass(100_000_000);
+        assert_noop!(
+            Leases::close(origin(stranger()), LEASE),
+            pallet_leases::Error::<Test>::StillFunded
+        );
+        assert_noop!(
+            Leases::evict(origin(stranger()), LEASE),
+            pallet_leases::Error::<Test>::NotSilent
+        );
+    });
+}
