@@ -31,6 +31,8 @@ fn lease() -> LeaseView {
         opened_at: 0,
         reclaim_at: None,
         agents: Vec::new(),
+        is_task: false,
+        task: None,
     }
 }
 

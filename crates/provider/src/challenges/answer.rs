@@ -157,7 +157,7 @@ impl<C: Chain> Answerer<C> {
 
     async fn batch_leaf(&self, id: u64, batch: BatchView, index: u64) -> Result<(), AnswerError> {
         let found = self.spool.batch_leaf(batch.root, index).await?;
-        let (SignedUsageRecord { record, key, signature }, path) =
+        let (SignedUsageRecord { record, key, signature, .. }, path) =
             found.ok_or(AnswerError::NoLeaf)?;
         let leaf = batch_leaf(&record, &signature);
         if merkle::proved_root(&leaf, index, batch.leaves, &path) != Some(batch.root) {

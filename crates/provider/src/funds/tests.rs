@@ -33,6 +33,8 @@ fn lease(escrow: u128) -> LeaseView {
         opened_at: 0,
         reclaim_at: None,
         agents: Vec::new(),
+        is_task: false,
+        task: None,
     }
 }
 

@@ -253,7 +253,8 @@ fn claims_come_before_a_renewal_until_the_standing_ends() {
 fn the_end_of_an_app_is_claimed_at_once_and_then_nothing_is_due() {
     let ended = PodView { has_ended: true, ..pod(1, Some(OLD)) };
     let steps = |agent: Option<AgentView>, newest| {
-        let view = ReplicaView { replica: 0, agent, pods: vec![ended.clone()], newest };
+        let pods = vec![ended.clone()];
+        let view = ReplicaView { replica: 0, agent, pods, newest, ..ReplicaView::default() };
         next_steps(&lease(LeaseState::Active), &view, 60, 8_000)
     };
     // Long before a claim interval is over, and before its standing is renewed.
@@ -290,6 +291,9 @@ fn what_never_started_is_given_up_before_it_is_a_fault() {
     pending.terms.silence_seconds = 400;
     assert!(!is_hopeless(&pending, 1_299));
     assert!(is_hopeless(&pending, 1_300));
+    // A task may have to wait for its first time.
+    let task = LeaseView { is_task: true, ..pending.clone() };
+    assert!(!is_hopeless(&task, 1_300));
     pending.state = LeaseState::Active;
     assert!(!is_hopeless(&pending, 1_300));
 }

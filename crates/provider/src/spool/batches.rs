@@ -91,7 +91,9 @@ impl Spool {
             let record = UsageRecord::decode_all(&mut record.as_slice()).ok();
             let path = merkle::inclusion_path(&hashes, index);
             let found = record.zip(path);
-            Ok(found.map(|(record, path)| (SignedUsageRecord { record, key, signature }, path)))
+            // Of a run nothing is batched.
+            let signed = |record| SignedUsageRecord { record, key, signature, run: None };
+            Ok(found.map(|(record, path)| (signed(record), path)))
         })
         .await
     }

@@ -259,7 +259,7 @@ async fn a_leaf_of_a_batch_is_shown_with_its_path() {
     else {
         panic!()
     };
-    assert_eq!(SignedUsageRecord { record: *record, key, signature }, records[1]);
+    assert_eq!(SignedUsageRecord { record: *record, key, signature, run: None }, records[1]);
     let leaf = batch_leaf(&record, &signature);
     assert_eq!(merkle::proved_root(&leaf, 1, leaves, &path), Some(root));
 }

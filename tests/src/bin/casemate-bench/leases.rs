@@ -121,6 +121,7 @@ impl Surroundings {
                     claimed_total: <_>::default(),
                     log: casemate_primitives::LogHead::default(),
                     standing: Some(standing(lease.manifest_hash, lease.opened_at)),
+                    ended_version: None,
                 }));
             }
         });

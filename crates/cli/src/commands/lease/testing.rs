@@ -38,6 +38,8 @@ pub(super) fn lease(escrow: u128) -> LeaseView {
         opened_at: 0,
         reclaim_at: None,
         agents: Vec::new(),
+        is_task: false,
+        task: None,
     }
 }
 

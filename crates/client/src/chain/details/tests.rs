@@ -43,6 +43,8 @@ fn a_provider_can_be_evicted_after_the_silence_that_was_agreed_and_not_before() 
     let reason = EndReason::Stopped;
     let over = LeaseDetails { stage: LeaseStage::Ended { at: 1, reason }, ..details(0, 60) };
     assert_eq!(over.evictable_at(), None);
+    let task = LeaseDetails { is_task: true, ..details(0, 60) };
+    assert_eq!(task.evictable_at(), None, "nothing is heard of it between its runs");
 }
 
 #[test]

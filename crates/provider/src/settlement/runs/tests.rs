@@ -142,6 +142,7 @@ fn a_run_is_attested_then_submitted_then_lost() {
         claimed_total: Default::default(),
         log: Default::default(),
         standing: None,
+        ended_version: None,
     };
     view.agent = Some(agent);
     // The result of the run before is not this one's.
