@@ -233,7 +233,9 @@ impl<C: Chain> Settler<C> {
             let step = match lease.state {
                 LeaseState::Closing { .. } if is_done => Some(Step::Settle(lease.id)),
                 LeaseState::Closing { .. } => None,
-                _ if !lease.is_task && lease.has_ended() => Some(Step::Close(lease.id, CloseReason::AppEnded)),
+                _ if !lease.is_task && lease.has_ended() => {
+                    Some(Step::Close(lease.id, CloseReason::AppEnded))
+                }
                 _ if is_hopeless(lease, world.snapshot.time) => {
                     Some(Step::Close(lease.id, CloseReason::NeverStarted))
                 }

@@ -3,8 +3,9 @@
 use crate::*;
 use alloc::vec;
 use casemate_primitives::{
-    AgentPublicKey, Asset, DeploymentId, Hash256, LeaseId, LeaseTerms, LogHead, PriceList, Prices,
-    ProviderInfo, Quantities, ReplicaIndex, Resources, TeeKind, UsageRecord, CASE, REPLICAS_MAX,
+    AgentPublicKey, Asset, DeploymentId, DeploymentKind, Hash256, LeaseId, LeaseTerms, LogHead,
+    PriceList, Prices, ProviderInfo, Quantities, ReplicaIndex, Resources, TeeKind, UsageRecord,
+    CASE, REPLICAS_MAX,
 };
 use frame_benchmarking::{account, BenchmarkError};
 use frame_support::{
@@ -130,6 +131,8 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
             allowance: 0,
             // As many as are remembered.
             earlier: BoundedVec::truncate_from(vec![[7; 8]; 128]),
+            version: 1,
+            has_ended: false,
         };
         pallet_leases::Agents::<Runtime>::insert(LEASE, REPLICA, agent);
         Attestation::benchmark_attest(LEASE, REPLICA, key);

@@ -2,7 +2,8 @@
 //! evictions turn on.
 
 use casemate_primitives::{
-    AccountBytes, Balance, DeploymentKind, EndReason, LeaseId, LeaseTerms, Prices, Resources, UnixSeconds,
+    AccountBytes, Balance, DeploymentKind, EndReason, LeaseId, LeaseTerms, Prices, Resources,
+    UnixSeconds,
 };
 use subxt::utils::Static;
 

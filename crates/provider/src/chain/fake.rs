@@ -14,8 +14,7 @@ use casemate_client::chain::{
 };
 use casemate_primitives::{
     AccountBytes, AgentPublicKey, Balance, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex,
-    RunId,
-    UnixSeconds, blake2_256,
+    RunId, UnixSeconds, blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;

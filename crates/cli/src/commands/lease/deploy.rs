@@ -157,7 +157,8 @@ async fn open(
     task: Option<DeploymentId>,
 ) -> anyhow::Result<Opened> {
     let Priced { quote, deposit, spend_rate_max, .. } = priced;
-    let Some((schedule, terms)) = task::wanted(&prepared.manifest, unit, chain.time().await?)? else {
+    let Some((schedule, terms)) = task::wanted(&prepared.manifest, unit, chain.time().await?)?
+    else {
         if task.is_some() {
             return fail(
                 Failure::usage("--task is for manifests of `kind: Task`")
