@@ -1,5 +1,5 @@
 use casemate_agent::{Observed, Signer, config::SignerConfig};
-use casemate_primitives::{LeaseId, Resources};
+use casemate_primitives::{LeaseId, Resources, RunId, RunOutcome, RunResult};
 
 use super::*;
 
@@ -97,6 +97,36 @@ fn only_records_that_the_signer_has_signed_count() {
     assert_eq!(ends, [102, 103]);
     assert_eq!(fold.agent_key(), Some(second.public_key()));
     assert!(fold.records(&[5; 32]).is_empty(), "not on another chain");
+}
+
+#[test]
+fn a_runs_signed_result_is_its_end() {
+    let pod = pod();
+    let mut log = pod.log();
+    let mut signer = signer();
+    pod.write("main", started(&signer));
+    let elapsed = std::time::Duration::from_secs(1);
+    let (record, signature) = signer.record(101, elapsed, &Observed::default());
+    let result = RunResult {
+        lease: record.lease,
+        replica: record.replica,
+        run: RunId(7),
+        scheduled_at: 90,
+        started_at: 100,
+        ended_at: 101,
+        tries: 1,
+        outcome: RunOutcome::Exited(0),
+        output_hash: [0; 32],
+        log: record.log,
+        artefacts: Default::default(),
+        last_record: record.hash(),
+    };
+    pod.write("main", EventKind::run_ended(&record, &signature, &result, &[1; 64]));
+    assert!(!log.refresh().unwrap().has_ended(&GENESIS), "nobody has signed it");
+    let signed = signer.sign_result(&result);
+    pod.write("main", EventKind::run_ended(&record, &signature, &result, &signed));
+    assert!(log.refresh().unwrap().has_ended(&GENESIS));
+    assert!(log.fold().records(&GENESIS)[0].run.is_some());
 }
 
 #[test]
