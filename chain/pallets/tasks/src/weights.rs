@@ -102,13 +102,17 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn recharge() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Tasks::Tasks`: 1 read, 0 written.
-        Weight::from_parts(60_000_000, 11_000)
-            .saturating_add(T::DbWeight::get().reads(4_u64))
-            .saturating_add(T::DbWeight::get().writes(3_u64))
+        Weight::from_parts(120_000_000, 20_000)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn forget() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
@@ -197,13 +201,17 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn recharge() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Tasks::Tasks`: 1 read, 0 written.
-        Weight::from_parts(60_000_000, 11_000)
-            .saturating_add(ParityDbWeight::get().reads(4_u64))
-            .saturating_add(ParityDbWeight::get().writes(3_u64))
+        Weight::from_parts(120_000_000, 20_000)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn forget() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
