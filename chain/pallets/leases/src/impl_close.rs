@@ -1,11 +1,8 @@
 //! The end of a lease: close, settle, forget.
 
 use crate::*;
-use casemate_primitives::{Balance, EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
-use frame_support::{
-    ensure,
-    traits::{Defensive, Get},
-};
+use casemate_primitives::{EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
+use frame_support::{ensure, traits::Defensive};
 use pallet_attestation::AttestedKeys;
 use pallet_deployments::DeploymentRegistry;
 use pallet_providers::{ProviderRegistry, ProviderStake, Slashed};

@@ -34,7 +34,7 @@ impl<T: Config> Pallet<T> {
             let asset = lease.terms.asset;
             let whole = Line::of(lease.publisher.clone(), lease.held());
             let line = Deposits::<T>::get(id).unwrap_or(whole);
-            ensure!(line.total() == Some(lease.held()), "8: the parts are all that is held");
+            ensure!(line.total() == Some(lease.held()), "9: the parts are all that is held");
             for Part { who, amount } in line.0 {
                 let (sum, _) = escrows.entry((who, asset)).or_default();
                 *sum = sum.checked_add(amount).ok_or("1: escrows add up")?;

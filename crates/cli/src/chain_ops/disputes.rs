@@ -16,6 +16,7 @@ use casemate_primitives::{
 use super::{Chain, block_text, settled_in};
 use crate::{
     address::Address,
+    asset::Unit,
     context::Signer,
     failure::{Failure, OrFail as _},
 };
@@ -37,9 +38,14 @@ impl Chain {
         Ok(self.client.lease_details(lease).await?)
     }
 
-    /// What it costs to contest.
-    pub(crate) async fn contest_rules(&self) -> anyhow::Result<ContestRules> {
-        Ok(self.client.contest_rules().await?)
+    /// What it costs to contest claims in this unit.
+    pub(crate) async fn contest_rules(&self, unit: &Unit) -> anyhow::Result<ContestRules> {
+        let native = self.client.contest_rules().await?;
+        Ok(match unit {
+            Unit::Native => native,
+            // The chain knows no price between assets.
+            unit => ContestRules { deposit_min: unit.deposit_min(), ..native },
+        })
     }
 
     /// Contests all claims that are not final.
@@ -47,9 +53,13 @@ impl Chain {
         &self,
         signer: &Signer,
         lease: LeaseId,
-        deposit: Balance,
+        (deposit, unit): (Balance, &Unit),
     ) -> anyhow::Result<String> {
-        self.ensure_funds(signer, "what has to be put down", deposit).await?;
+        const PURPOSE: &str = "what has to be put down";
+        match unit {
+            Unit::Native => self.ensure_funds(signer, PURPOSE, deposit).await?,
+            unit => self.ensure_unit(signer, unit, PURPOSE, deposit).await?,
+        }
         self.call(signer, Call::Contest { lease }).await
     }
 

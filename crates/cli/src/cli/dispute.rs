@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use casemate_primitives::{Prices, reputation::ComplaintKind};
+use casemate_primitives::{Balance, Prices, reputation::ComplaintKind};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{address::Address, amount::Amount};
+use crate::{
+    address::Address,
+    asset::{AnyAmount, Unit},
+};
 
 /// A lease, your own or another's.
 #[derive(Args, Debug)]
@@ -55,46 +58,57 @@ pub(crate) struct ProviderAmendArgs {
     pub(crate) to: Option<PathBuf>,
 }
 
-/// New prices; what is not named stays.
-#[derive(Args, Clone, Copy, Debug, Default)]
+/// New prices, in what the lease is paid in; what is not named stays.
+#[derive(Args, Clone, Debug, Default)]
 #[group(id = "PriceArgs", required = false, multiple = true)]
 pub(crate) struct PriceArgs {
     /// Price of a thousandth of a core for a second
     #[arg(long, value_name = "AMOUNT")]
-    price_cpu: Option<Amount>,
+    price_cpu: Option<AnyAmount>,
     /// Price of a MiB of memory for a second
     #[arg(long, value_name = "AMOUNT")]
-    price_memory: Option<Amount>,
+    price_memory: Option<AnyAmount>,
     /// Price of a MiB of disk for a second
     #[arg(long, value_name = "AMOUNT")]
-    price_storage: Option<Amount>,
+    price_storage: Option<AnyAmount>,
     /// Price of a GPU for a second
     #[arg(long, value_name = "AMOUNT")]
-    price_gpu: Option<Amount>,
+    price_gpu: Option<AnyAmount>,
     /// Price of a MiB sent
     #[arg(long, value_name = "AMOUNT")]
-    price_egress: Option<Amount>,
+    price_egress: Option<AnyAmount>,
     /// Price of a MiB received
     #[arg(long, value_name = "AMOUNT")]
-    price_ingress: Option<Amount>,
+    price_ingress: Option<AnyAmount>,
     /// Least that a second in which a replica runs costs
     #[arg(long, value_name = "AMOUNT")]
-    second_min: Option<Amount>,
+    second_min: Option<AnyAmount>,
 }
 
 impl PriceArgs {
-    /// These prices in the place of those that a lease has.
-    pub(crate) fn over(&self, prices: Prices, second_min: u128) -> (Prices, u128) {
-        let or = |new: Option<Amount>, old: u128| new.map_or(old, |amount| amount.0);
-        let prices = Prices {
-            cpu_millicore_second: or(self.price_cpu, prices.cpu_millicore_second),
-            memory_mib_second: or(self.price_memory, prices.memory_mib_second),
-            storage_mib_second: or(self.price_storage, prices.storage_mib_second),
-            gpu_second: or(self.price_gpu, prices.gpu_second),
-            egress_mib: or(self.price_egress, prices.egress_mib),
-            ingress_mib: or(self.price_ingress, prices.ingress_mib),
+    /// These prices in the place of those that a lease has, which is paid in `unit`.
+    ///
+    /// # Errors
+    /// When one of them is in another unit: nothing is converted.
+    pub(crate) fn over(
+        &self,
+        prices: Prices,
+        second_min: Balance,
+        unit: &Unit,
+    ) -> anyhow::Result<(Prices, Balance)> {
+        let or = |new: &Option<AnyAmount>, old: Balance| match new {
+            Some(amount) => unit.read(amount),
+            None => Ok(old),
         };
-        (prices, or(self.second_min, second_min))
+        let prices = Prices {
+            cpu_millicore_second: or(&self.price_cpu, prices.cpu_millicore_second)?,
+            memory_mib_second: or(&self.price_memory, prices.memory_mib_second)?,
+            storage_mib_second: or(&self.price_storage, prices.storage_mib_second)?,
+            gpu_second: or(&self.price_gpu, prices.gpu_second)?,
+            egress_mib: or(&self.price_egress, prices.egress_mib)?,
+            ingress_mib: or(&self.price_ingress, prices.ingress_mib)?,
+        };
+        Ok((prices, or(&self.second_min, second_min)?))
     }
 }
 
@@ -247,12 +261,29 @@ mod tests {
     #[test]
     fn prices_that_are_not_named_stay() {
         let old = Prices { cpu_millicore_second: 1, memory_mib_second: 2, ..Prices::default() };
-        assert_eq!(PriceArgs::default().over(old, 9), (old, 9));
+        let over = |args: &PriceArgs| args.over(old, 9, &Unit::Native).unwrap();
+        assert_eq!(over(&PriceArgs::default()), (old, 9));
         let args = PriceArgs {
-            price_cpu: Some(Amount(5)),
-            second_min: Some(Amount(0)),
+            price_cpu: Some("5".parse().unwrap()),
+            second_min: Some("0".parse().unwrap()),
             ..PriceArgs::default()
         };
-        assert_eq!(args.over(old, 9), (Prices { cpu_millicore_second: 5, ..old }, 0));
+        assert_eq!(over(&args), (Prices { cpu_millicore_second: 5, ..old }, 0));
+    }
+
+    #[test]
+    fn prices_are_in_what_the_lease_is_paid_in() {
+        let old = Prices { egress_mib: 2, ..Prices::default() };
+        let dollars = crate::commands::testing::dollars();
+        let with = |text: &str| PriceArgs {
+            price_egress: Some(text.parse().unwrap()),
+            ..PriceArgs::default()
+        };
+        let new = with("0.000005 tUSD").over(old, 9, &dollars).unwrap();
+        assert_eq!(new, (Prices { egress_mib: 5, ..old }, 9));
+        for (text, unit) in [("5", &dollars), ("1 nCASE", &dollars), ("1 tUSD", &Unit::Native)] {
+            let told = with(text).over(old, 9, unit).unwrap_err().to_string();
+            assert!(told.contains("which this is paid in"), "{told}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use casemate_client::chain::Motion;
 
 use crate::{
     amount::Amount,
+    asset::Unit,
     chain_ops::{Chain, refunded_in},
     cli::{ArbiterCommand, DecideArgs, VerdictArgs},
     commands::lease::dispute::any_lease,
@@ -30,8 +31,9 @@ async fn decide(context: &Context, args: &DecideArgs) -> anyhow::Result<()> {
                 .hint(format!("look: casemate lease show {lease}")),
         );
     }
+    let unit = chain.unit(details.terms.asset).await?;
     let motion = chain.decide(&signer, lease, args.to_publisher).await?;
-    show(context, ("lease", lease.0), &motion)
+    show(context, ("lease", lease.0), &motion, Some(&unit))
 }
 
 async fn resolve(context: &Context, args: &VerdictArgs) -> anyhow::Result<()> {
@@ -43,26 +45,27 @@ async fn resolve(context: &Context, args: &VerdictArgs) -> anyhow::Result<()> {
             .hint("see those about a lease: casemate lease complaints LEASE")
     })?;
     let motion = chain.resolve(&signer, complaint, args.upheld).await?;
-    show(context, ("complaint", complaint), &motion)
+    show(context, ("complaint", complaint), &motion, None)
 }
 
 fn show(
     context: &Context,
     (what, number): (&'static str, u64),
     motion: &Motion,
+    // What is refunded is in.
+    unit: Option<&Unit>,
 ) -> anyhow::Result<()> {
     match motion {
         Motion::Executed(included) => {
-            let refunded = Amount(refunded_in(&included.events));
+            let refunded = refunded_in(&included.events);
             let block = format!("0x{}", hex::encode(included.block_hash));
             let value = serde_json::json!({
-                what: number, "decided": true, "refunded": refunded, "block": block,
+                what: number, "decided": true, "asset": unit.map(Unit::symbol),
+                "refunded": Amount(refunded), "block": block,
             });
             context.printer.data(&value, || {
                 let mut lines = vec![(what, number.to_string()), ("decided", "yes".to_owned())];
-                if what == "lease" {
-                    lines.push(("refunded", refunded.to_string()));
-                }
+                lines.extend(unit.map(|unit| ("refunded", unit.text(refunded))));
                 lines.push(("block", block.clone()));
                 fields(&lines)
             })

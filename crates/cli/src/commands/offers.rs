@@ -328,11 +328,11 @@ impl OfferInfo {
 }
 
 /// The terms of the quotes, those that are the same once.
-pub(crate) fn terms_text(offers: &[Offer]) -> String {
+pub(crate) fn terms_text(offers: &[Offer], unit: &Unit) -> String {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for offer in offers {
         let Verdict::Quoted(priced) = &offer.verdict else { continue };
-        let terms = fields(&TermsInfo::of(&priced.quote.quote.terms).lines());
+        let terms = fields(&TermsInfo::of(&priced.quote.quote.terms).lines(unit));
         let name = printable(&offer.provider.name);
         match groups.iter_mut().find(|(known, _)| *known == terms) {
             Some((_, names)) => names.push(name),

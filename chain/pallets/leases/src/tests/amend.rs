@@ -98,6 +98,22 @@ fn what_came_before_the_last_change_is_claimed_before_the_next() {
 }
 
 #[test]
+fn what_a_first_agent_may_still_be_paid_for_has_one_change_of_prices_too() {
+    build_and_execute(|| {
+        open_lease();
+        let first = amendment();
+        pass(10);
+        assert_ok!(amend(first));
+        pass(5);
+        let back = || Amendment { replaces: first.prices, prices: first.replaces, ..amendment() };
+        assert_noop!(amend(back()), Error::<Test>::ClaimFirst);
+        // No agent is paid for what is longer ago than its evidence may be old.
+        pass(BackpaySecondsMax::get() - 5);
+        assert_ok!(amend(back()));
+    });
+}
+
+#[test]
 fn a_lease_that_ends_is_not_amended() {
     build_and_execute(|| {
         open_active_lease();

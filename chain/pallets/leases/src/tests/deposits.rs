@@ -261,3 +261,26 @@ fn a_spender_closes_and_is_forgotten_with_the_lease() {
         assert_eq!(crate::Spenders::<Test>::iter().count(), 0);
     });
 }
+
+#[test]
+fn a_friend_s_money_brings_a_lease_back_whose_own_is_used_up_and_paid_out() {
+    for asset in KINDS {
+        build_and_execute(|| {
+            open_with(|terms| terms.asset = asset);
+            assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+            let before = Held::balance(asset, &provider());
+            let all = earn(None, u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 1);
+            assert_ok!(Leases::payout(origin(stranger()), LEASE));
+            assert_eq!((lease().escrow, lease().held(), lease().paid), (0, 0, DEPOSIT));
+            assert_ok!(fund(friend(), DEPOSIT));
+            assert_eq!(parts(), [(friend(), DEPOSIT)]);
+            check_invariants();
+            earn(Some(&all), 10);
+            assert_ok!(Leases::payout(origin(stranger()), LEASE));
+            let earned = 10 * PRICE_PER_SECOND;
+            assert_eq!(Held::balance(asset, &provider()) - before, DEPOSIT + earned);
+            end();
+            assert_eq!(Held::balance(asset, &friend()), ENDOWMENT - earned);
+        });
+    }
+}

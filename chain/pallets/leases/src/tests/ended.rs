@@ -2,6 +2,7 @@
 
 use super::*;
 use casemate_primitives::{PodState, UnixSeconds};
+use frame_support::traits::fungibles::Inspect as _;
 
 const SILENCE: u32 = 100;
 
@@ -25,9 +26,14 @@ fn claim_of(replica: ReplicaIndex, record: UsageRecord) -> DispatchResult {
 
 /// A lease of two replicas that run, with a limit of silence.
 fn open_two() {
+    open_two_in(Asset::Native);
+}
+
+fn open_two_in(asset: Asset) {
     register_provider("//v0");
     let mut quote = quote();
     quote.replicas = 2;
+    quote.terms.asset = asset;
     quote.terms.silence_seconds = SILENCE;
     assert_ok!(Leases::deploy(
         origin(publisher()),
@@ -113,6 +119,50 @@ fn one_that_runs_keeps_the_lease_and_is_all_that_silence_costs() {
         assert_eq!(before - stake(), Balance::from(SILENCE) * PRICE_PER_SECOND);
         assert!(matches!(last_event(), Event::Closed { reason: EndReason::ProviderSilent, .. }));
         Leases::do_try_state().unwrap();
+    });
+}
+
+#[test]
+fn silence_in_an_asset_costs_a_part_of_the_stake_behind_what_still_runs() {
+    let behind = pallet_providers::StakeRates::required(&Rates::get(), &RESOURCES);
+    assert!(behind > 0);
+    for (asset, has_one_ended) in [(DOLLAR, false), (DOLLAR, true), (EURO, true)] {
+        new_test_ext().execute_with(|| {
+            open_two_in(asset);
+            pass(20);
+            if has_one_ended {
+                assert_ok!(claim_of(0, last_after(None, 20)));
+            }
+            pass(UnixSeconds::from(SILENCE) + 1);
+            let running = if has_one_ended { 1 } else { 2 };
+            let (provider_had, publisher_had) =
+                (stake(), Balances::total_balance(&publisher()));
+            let in_asset =
+                || [provider(), publisher()].map(|who| Held::total_balance(asset, &who));
+            let before = in_asset();
+            assert_ok!(evict());
+            // A tenth of it, half of that for the publisher: in the native token, whatever is paid in.
+            assert_eq!(provider_had - stake(), running * behind / 10);
+            let rewarded = Balances::total_balance(&publisher()) - publisher_had;
+            assert_eq!(rewarded, running * behind / 20);
+            assert_eq!(in_asset(), before);
+            assert!(matches!(last_event(), Event::Closed { reason: EndReason::ProviderSilent, .. }));
+            Leases::do_try_state().unwrap();
+        });
+    }
+}
+
+#[test]
+fn in_an_asset_too_a_manifest_that_can_not_run_costs_no_provider_its_stake() {
+    build_and_execute(|| {
+        open_two_in(DOLLAR);
+        update();
+        pass(UnixSeconds::from(SILENCE) + 1);
+        let before = stake();
+        assert_ok!(evict());
+        told(Event::ProviderSlashed { lease: LEASE, amount: 0, rewarded: 0 });
+        assert_eq!(stake(), before);
+        assert!(matches!(last_event(), Event::Closed { reason: EndReason::NeverStarted, .. }));
     });
 }
 

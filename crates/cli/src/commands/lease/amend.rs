@@ -18,6 +18,7 @@ use super::{
 use crate::{
     address::Address,
     amount::Amount,
+    asset::Unit,
     chain_ops::Chain,
     cli::{AmendArgs, PriceArgs},
     context::Context,
@@ -113,13 +114,14 @@ pub(crate) async fn run(context: &Context, args: &AmendArgs) -> anyhow::Result<(
     let signed = args.signed.as_deref();
     let signed = signed.map(|file| SignedAmendment::read(file, &chain.genesis_hash(), &details));
     let signed = signed.transpose()?;
+    let unit = chain.unit(details.terms.asset).await?;
     let amendment = match &signed {
         Some((amendment, _)) => *amendment,
-        None => propose(&details, &args.prices, now.saturating_add(PROPOSAL_SECONDS))?,
+        None => propose(&details, &args.prices, &unit, now.saturating_add(PROPOSAL_SECONDS))?,
     };
-    let change = check(&details, &amendment, now)?;
+    let change = check(&details, &amendment, &unit, now)?;
     if args.dry_run {
-        return show(context, &details, &amendment, change, None);
+        return show(context, (&details, &unit), &amendment, change, None);
     }
     let signature = match signed {
         Some((_, signature)) => signature,
@@ -136,21 +138,22 @@ pub(crate) async fn run(context: &Context, args: &AmendArgs) -> anyhow::Result<(
     context.printer.note(format!(
         "Lease {lease} has new prices from now on; what was used before costs what it did"
     ));
-    show(context, &details, &amendment, change, Some(block))
+    show(context, (&details, &unit), &amendment, change, Some(block))
 }
 
 /// New prices for a lease as it stands.
 pub(crate) fn propose(
     details: &LeaseDetails,
     prices: &PriceArgs,
+    unit: &Unit,
     expires_at: UnixSeconds,
 ) -> anyhow::Result<Amendment> {
     let terms = &details.terms;
-    let (new, second_min) = prices.over(terms.prices, terms.second_min);
+    let (new, second_min) = prices.over(terms.prices, terms.second_min, unit)?;
     if (new, second_min) == (terms.prices, terms.second_min) {
         return fail(
             Failure::usage(format!("lease {} has exactly these prices", details.id))
-                .hint("say what changes, such as --price-cpu '2 nCASE'"),
+                .hint(format!("say what changes, such as --price-cpu '{}'", unit.text(2_000))),
         );
     }
     Ok(Amendment { lease: details.id, replaces: terms.prices, prices: new, second_min, expires_at })
@@ -167,6 +170,7 @@ struct Change {
 fn check(
     details: &LeaseDetails,
     amendment: &Amendment,
+    unit: &Unit,
     now: UnixSeconds,
 ) -> anyhow::Result<Change> {
     let lease = details.id;
@@ -199,12 +203,12 @@ fn check(
         return fail(
             Failure::new(format!(
                 "lease {lease} would cost {} a second, and may spend {}",
-                Amount(after),
-                Amount(details.spend_rate_max)
+                unit.text(after),
+                unit.text(details.spend_rate_max)
             ))
             .hint(format!(
                 "allow more first: casemate fund {lease} --spend-rate '{}'",
-                Amount(after.saturating_mul(2))
+                unit.text(after.saturating_mul(2))
             )),
         );
     }
@@ -213,42 +217,45 @@ fn check(
 
 fn show(
     context: &Context,
-    details: &LeaseDetails,
+    (details, unit): (&LeaseDetails, &Unit),
     amendment: &Amendment,
     change: Change,
     block: Option<String>,
 ) -> anyhow::Result<()> {
-    let (before, after) = (Amount(change.before), Amount(change.after));
     let value = serde_json::json!({
         "lease": details.id,
+        "asset": unit.symbol(),
         "prices": PricesInfo::from(amendment.prices),
         "secondMin": Amount(amendment.second_min),
-        "pricePerSecondBefore": before,
-        "pricePerSecond": after,
+        "pricePerSecondBefore": Amount(change.before),
+        "pricePerSecond": Amount(change.after),
         "block": block,
     });
     context.printer.data(&value, || {
-        let mut lines = vec![
-            ("lease", details.id.to_string()),
-            ("before", format!("{before} a second")),
-            ("after", format!("{after} a second")),
-            ("a MiB sent", price(details.terms.prices.egress_mib, amendment.prices.egress_mib)),
-            (
-                "a MiB received",
-                price(details.terms.prices.ingress_mib, amendment.prices.ingress_mib),
-            ),
-        ];
+        let mut lines = change_lines(details, amendment, change, unit);
         lines.extend(block.map(|block| ("block", block)));
         fields(&lines)
     })
 }
 
-fn price(before: Balance, after: Balance) -> String {
-    if before == after {
-        Amount(after).to_string()
-    } else {
-        format!("{}, before {}", Amount(after), Amount(before))
-    }
+fn change_lines(
+    details: &LeaseDetails,
+    amendment: &Amendment,
+    change: Change,
+    unit: &Unit,
+) -> Vec<(&'static str, String)> {
+    let (old, new) = (&details.terms.prices, &amendment.prices);
+    let price = |before, after| match before == after {
+        true => unit.text(after),
+        false => format!("{}, before {}", unit.text(after), unit.text(before)),
+    };
+    vec![
+        ("lease", details.id.to_string()),
+        ("before", format!("{} a second", unit.text(change.before))),
+        ("after", format!("{} a second", unit.text(change.after))),
+        ("a MiB sent", price(old.egress_mib, new.egress_mib)),
+        ("a MiB received", price(old.ingress_mib, new.ingress_mib)),
+    ]
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     };
     let attested = args.offer.attested_cluster;
     let terms = TermsInfo::of(&priced.quote.quote.terms);
-    context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines()).trim_end()));
+    context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines(&unit)).trim_end()));
     ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
     let opened = open(&chain, &signer, &prepared, priced, &unit, args.task).await?;
     let name = prepared.manifest.metadata.name.clone();
@@ -235,7 +235,7 @@ fn cheapest(offers: &[Offer]) -> Option<(Address, &Priced)> {
 
 fn show_offers(context: &Context, offers: &[Offer], unit: &Unit) -> anyhow::Result<()> {
     let infos: Vec<OfferInfo> = offers.iter().map(|offer| OfferInfo::new(offer, unit)).collect();
-    context.printer.data(&infos, || offers_table(offers, unit) + &terms_text(offers))?;
+    context.printer.data(&infos, || offers_table(offers, unit) + &terms_text(offers, unit))?;
     if cheapest(offers).is_none() {
         return fail(nobody());
     }

@@ -8,6 +8,7 @@ use super::{complain::ComplaintInfo, find, notes, terms::TermsInfo};
 use crate::{
     address::Address,
     amount::Amount,
+    asset::Unit,
     chain_ops::Chain,
     cli::{MisconductArgs, OfLeaseArgs},
     commands::{offers::duration_text, secret::unix_now},
@@ -34,7 +35,7 @@ pub(crate) async fn any_lease(
     })
 }
 
-/// A lease as the chain has it.
+/// A lease as the chain has it. Amounts are in the smallest unit of `asset`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
@@ -44,6 +45,7 @@ struct Shown {
     publisher: Address,
     provider: Address,
     replicas: u16,
+    asset: String,
     price_per_second: Option<Amount>,
     terms: TermsInfo,
     /// Prices were changed at this second; what was used before costs what it did.
@@ -79,11 +81,17 @@ pub(crate) async fn show(context: &Context, args: &OfLeaseArgs) -> anyhow::Resul
     let details = any_lease(context, &chain, &args.lease).await?;
     let complaints = chain.complaints_about(details.id).await?;
     let now = chain.time().await?;
-    let shown = shown(&details, &complaints, now);
-    context.printer.data(&shown, || human(&details, &shown, now))
+    let unit = chain.unit(details.terms.asset).await?;
+    let shown = shown(&details, &complaints, now, &unit);
+    context.printer.data(&shown, || human(&details, &shown, now, &unit))
 }
 
-fn shown(details: &LeaseDetails, complaints: &[ComplaintView], now: UnixSeconds) -> Shown {
+fn shown(
+    details: &LeaseDetails,
+    complaints: &[ComplaintView],
+    now: UnixSeconds,
+    unit: &Unit,
+) -> Shown {
     let (state, end_reason, settles_at) = match details.stage {
         LeaseStage::Pending => ("pending", None, None),
         LeaseStage::Active => ("active", None, None),
@@ -100,6 +108,7 @@ fn shown(details: &LeaseDetails, complaints: &[ComplaintView], now: UnixSeconds)
         publisher: Address(details.publisher),
         provider: Address(details.provider),
         replicas: details.replicas,
+        asset: unit.symbol(),
         price_per_second: per_second(details).map(Amount),
         terms: TermsInfo::of(&details.terms),
         prices_changed_at: details.before.map(|before| before.until),
@@ -131,8 +140,9 @@ pub(super) fn per_second(details: &LeaseDetails) -> Option<Balance> {
     terms.per_second(resources, *replicas)
 }
 
-fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds) -> String {
-    let hour = per_second(details).and_then(|second| second.checked_mul(3_600)).map(Amount);
+fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds, unit: &Unit) -> String {
+    let hour = per_second(details).and_then(|second| second.checked_mul(3_600));
+    let money = |amount: Amount| unit.text(amount.0);
     let mut lines = vec![
         ("lease", shown.lease.to_string()),
         (
@@ -145,19 +155,19 @@ fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds) -> String {
         ("publisher", shown.publisher.to_string()),
         ("provider", shown.provider.to_string()),
         ("size", format!("{} × {}", shown.replicas, resources_text(&details.resources))),
-        ("per hour", hour.map_or_else(|| "-".to_owned(), |hour| hour.to_string())),
-        ("escrow", shown.escrow.to_string()),
-        ("paid out", shown.paid.to_string()),
-        ("due", shown.due.to_string()),
+        ("per hour", hour.map_or_else(|| "-".to_owned(), |hour| unit.text(hour))),
+        ("escrow", money(shown.escrow)),
+        ("paid out", money(shown.paid)),
+        ("due", money(shown.due)),
         (
             "open",
             match shown.final_at {
                 Some(at) => format!(
                     "{}, the last of it final in {}",
-                    shown.open,
+                    money(shown.open),
                     duration_text(at.saturating_sub(now))
                 ),
-                None => shown.open.to_string(),
+                None => money(shown.open),
             },
         ),
     ];
@@ -168,7 +178,8 @@ fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds) -> String {
                 format!("the arbiters' time is over: casemate lease expire-contest {}", shown.lease)
             }
         };
-        let text = format!("{} against a deposit of {}; {time}", contest.amount, contest.deposit);
+        let (amount, deposit) = (money(contest.amount), money(contest.deposit));
+        let text = format!("{amount} against a deposit of {deposit}; {time}");
         lines.push(("contested", text));
     }
     let ago = duration_text(now.saturating_sub(shown.claimed_at));
@@ -186,7 +197,7 @@ fn human(details: &LeaseDetails, shown: &Shown, now: UnixSeconds) -> String {
     if let Some(at) = shown.settles_at {
         lines.push(("settles", in_time(at, now)));
     }
-    lines.extend(shown.terms.lines());
+    lines.extend(shown.terms.lines(unit));
     for complaint in &shown.complaints {
         lines.push(("complaint", complaint.text(now)));
     }
@@ -209,6 +220,7 @@ pub(super) fn reason_text(reason: EndReason) -> &'static str {
         EndReason::OutOfFunds => "out of money",
         EndReason::ProviderSilent => "its provider was silent",
         EndReason::Misconduct => "misconduct",
+        EndReason::AppEnded => "its app has ended by itself",
     }
 }
 
@@ -219,9 +231,10 @@ pub(crate) async fn contest(context: &Context, args: &OfLeaseArgs) -> anyhow::Re
     let now = chain.time().await?;
     check_contest(&details, signer.address, now)?;
     let amount = details.open_at(now);
-    let deposit = chain.contest_rules().await?.deposit(amount);
+    let unit = chain.unit(details.terms.asset).await?;
+    let deposit = chain.contest_rules(&unit).await?.deposit(amount);
     let lease = details.id;
-    let block = chain.contest(&signer, lease, deposit).await?;
+    let block = chain.contest(&signer, lease, (deposit, &unit)).await?;
     // Claims may have come or become final in between.
     let contest = chain.details(lease).await?.and_then(|details| details.contest);
     let contest = contest.or_fail(|| {
@@ -239,12 +252,14 @@ pub(crate) async fn contest(context: &Context, args: &OfLeaseArgs) -> anyhow::Re
         deposit: Amount(contest.deposit),
         until: contest.until,
     };
-    let value = serde_json::json!({ "lease": lease, "contested": info, "block": block });
+    let value = serde_json::json!({
+        "lease": lease, "asset": unit.symbol(), "contested": info, "block": block,
+    });
     context.printer.data(&value, || {
         fields(&[
             ("lease", lease.to_string()),
-            ("contested", info.amount.to_string()),
-            ("deposit", info.deposit.to_string()),
+            ("contested", unit.text(info.amount.0)),
+            ("deposit", unit.text(info.deposit.0)),
             ("block", block.clone()),
         ])
     })
@@ -302,7 +317,8 @@ pub(crate) async fn expire_contest(context: &Context, args: &OfLeaseArgs) -> any
     }
     let block = chain.expire_contest(&signer, lease).await?;
     context.printer.note("The claims stand, and the deposit is the provider's");
-    done(context, lease, "final", Amount(contest.amount), &block)
+    let unit = chain.unit(details.terms.asset).await?;
+    done(context, lease, "final", (contest.amount, &unit), &block)
 }
 
 pub(crate) async fn misconduct(context: &Context, args: &MisconductArgs) -> anyhow::Result<()> {
@@ -334,7 +350,8 @@ pub(crate) async fn misconduct(context: &Context, args: &MisconductArgs) -> anyh
     let [first, second] = read_evidence(&file, &chain.genesis_hash(), lease)?;
     let (refunded, block) = chain.prove_misconduct(&signer, [&first, &second]).await?;
     context.printer.note(format!("Lease {lease} has ended for misconduct"));
-    done(context, lease, "refunded", Amount(refunded), &block)
+    let unit = chain.unit(details.terms.asset).await?;
+    done(context, lease, "refunded", (refunded, &unit), &block)
 }
 
 pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Result<()> {
@@ -344,6 +361,7 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
     let now = late_now(&chain).await?;
     check_evict(&details, now)?;
     let lease = details.id;
+    let unit = chain.unit(details.terms.asset).await?;
     let evicted = chain.evict(&signer, &details).await?;
     let settles_at = match chain.details(lease).await?.map(|details| details.stage) {
         Some(LeaseStage::Closing { until, .. }) => Some(until),
@@ -352,7 +370,7 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
     let rest = match settles_at {
         Some(at) => format!("the unspent rest goes back {}", in_time(at, now)),
         None => match evicted.refunded {
-            Some(refunded) => format!("the unspent {} went back", Amount(refunded)),
+            Some(refunded) => format!("the unspent {} went back", unit.text(refunded)),
             None => "the unspent rest went back".to_owned(),
         },
     };
@@ -362,8 +380,9 @@ pub(crate) async fn evict(context: &Context, args: &OfLeaseArgs) -> anyhow::Resu
         Amount(evicted.rewarded)
     ));
     let (slashed, rewarded) = (Amount(evicted.slashed), Amount(evicted.rewarded));
+    // Stakes are in the native token; what is refunded is in the lease's asset.
     let value = serde_json::json!({
-        "lease": lease, "slashed": slashed, "rewarded": rewarded,
+        "lease": lease, "slashed": slashed, "rewarded": rewarded, "asset": unit.symbol(),
         "refunded": evicted.refunded.map(Amount), "settlesAt": settles_at,
         "block": evicted.block,
     });
@@ -412,14 +431,16 @@ fn done(
     context: &Context,
     lease: casemate_primitives::LeaseId,
     what: &'static str,
-    amount: Amount,
+    (amount, unit): (Balance, &Unit),
     block: &str,
 ) -> anyhow::Result<()> {
-    let value = serde_json::json!({ "lease": lease, what: amount, "block": block });
+    let value = serde_json::json!({
+        "lease": lease, "asset": unit.symbol(), what: Amount(amount), "block": block,
+    });
     context.printer.data(&value, || {
         fields(&[
             ("lease", lease.to_string()),
-            (what, amount.to_string()),
+            (what, unit.text(amount)),
             ("block", block.to_owned()),
         ])
     })

@@ -4,9 +4,9 @@ use casemate_client::api::PricesInfo;
 use casemate_primitives::{LeaseTerms, WARNINGS};
 use serde::Serialize;
 
-use crate::{amount::Amount, commands::offers::duration_text};
+use crate::{amount::Amount, asset::Unit, commands::offers::duration_text};
 
-/// The conditions of a quote or lease.
+/// The conditions of a quote or lease. Amounts are in the smallest unit of what it is paid in.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TermsInfo {
@@ -38,8 +38,9 @@ impl TermsInfo {
         }
     }
 
-    /// For [`crate::printer::fields`], in the words of somebody who agrees to it.
-    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+    /// For [`crate::printer::fields`], in the words of somebody who agrees to it, and in what is paid
+    /// in.
+    pub(crate) fn lines(&self, unit: &Unit) -> Vec<(&'static str, String)> {
         let time = |seconds: u32| duration_text(u64::from(seconds));
         let mut lines = vec![
             (
@@ -81,8 +82,8 @@ impl TermsInfo {
             lines.push(("warnings", format!("money for less than {}", levels.join(", "))));
         }
         if self.second_min.0 > 0 {
-            lines
-                .push(("least price", format!("{} a running second and replica", self.second_min)));
+            let least = unit.text(self.second_min.0);
+            lines.push(("least price", format!("{least} a running second and replica")));
         }
         lines
     }

@@ -68,14 +68,15 @@ pub(super) async fn amend(context: &Context, args: &ProviderAmendArgs) -> anyhow
     let details = own_lease(context, &chain, signer.address, &args.lease).await?;
     let lease = details.id;
     let expires_at = chain.time().await?.saturating_add(args.valid_for);
-    let amendment = propose(&details, &args.prices, expires_at)?;
+    let unit = chain.unit(details.terms.asset).await?;
+    let amendment = propose(&details, &args.prices, &unit, expires_at)?;
     let terms = casemate_primitives::LeaseTerms {
         prices: amendment.prices,
         second_min: amendment.second_min,
         ..details.terms
     };
     let per_second = terms.per_second(&details.resources, details.replicas);
-    let per_second = per_second.map(Amount).or_fail(|| {
+    let per_second = per_second.or_fail(|| {
         Failure::usage("the new prices come to more money than there is").hint("ask for less")
     })?;
     let genesis_hash = chain.genesis_hash();
@@ -90,12 +91,13 @@ pub(super) async fn amend(context: &Context, args: &ProviderAmendArgs) -> anyhow
         duration_text(args.valid_for)
     ));
     let value = serde_json::json!({
-        "lease": lease, "file": shown, "pricePerSecond": per_second, "expiresAt": expires_at,
+        "lease": lease, "file": shown, "asset": unit.symbol(),
+        "pricePerSecond": Amount(per_second), "expiresAt": expires_at,
     });
     context.printer.data(&value, || {
         fields(&[
             ("lease", lease.to_string()),
-            ("per second", per_second.to_string()),
+            ("per second", unit.text(per_second)),
             ("file", shown.clone()),
         ])
     })
