@@ -125,7 +125,7 @@ impl StoredRecord {
 
     /// For the agent that comes after its.
     pub(crate) fn into_previous(self) -> PreviousRecord {
-        let Self { key, record, signature } = self;
+        let Self { key, record, signature, .. } = self;
         PreviousRecord { key, record, signature }
     }
 
