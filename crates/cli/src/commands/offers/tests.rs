@@ -132,7 +132,8 @@ async fn ask_any(
     demand: Option<&ClusterDemand>,
 ) -> Vec<Offer> {
     let signer = publisher();
-    let asked = Asked { genesis_hash: GENESIS, signer: &signer, prepared, demand };
+    let asset = Asset::Native;
+    let asked = Asked { genesis_hash: GENESIS, signer: &signer, prepared, demand, asset };
     ask_each(context, providers, asked, Payment::default()).await
 }
 
@@ -179,7 +180,7 @@ async fn all_are_asked_and_the_cheapest_honest_one_comes_first() {
     assert!(reason("elsewhere").contains("signature"), "{}", reason("elsewhere"));
     assert!(reason("full").contains("not enough free capacity"), "{}", reason("full"));
     assert!(reason("away").contains("cannot reach"), "{}", reason("away"));
-    let table = offers_table(&offers);
+    let table = offers_table(&offers, &NATIVE);
     assert_eq!(table.lines().count(), 8, "{table}");
     assert!(table.lines().nth(1).unwrap().starts_with("cheap "), "{table}");
 }
@@ -230,7 +231,11 @@ async fn who_is_left_out_for_its_cluster_is_not_asked() {
     }
     // Who does not ask for it is told what else is wrong with them.
     let offers = ask_any(&context, providers, &prepared, None).await;
-    assert!(offers_table(&offers).contains("cannot reach"), "{}", offers_table(&offers));
+    assert!(
+        offers_table(&offers, &NATIVE).contains("cannot reach"),
+        "{}",
+        offers_table(&offers, &NATIVE)
+    );
 }
 
 #[test]
