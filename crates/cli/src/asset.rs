@@ -173,4 +173,13 @@ impl Unit {
 }
 
 #[cfg(test)]
+impl Unit {
+    /// A listed asset with six decimals, `tUSD`.
+    pub(crate) fn of_tests() -> Self {
+        let symbol = "tUSD".to_owned();
+        Self::Listed(AssetView { id: 1, symbol, decimals: 6, deposit_min: 1_000, open: true })
+    }
+}
+
+#[cfg(test)]
 mod tests;

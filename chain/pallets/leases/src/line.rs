@@ -27,9 +27,10 @@ pub struct Part {
 pub struct Line(pub BoundedVec<Part, ConstU32<PARTS_MAX>>);
 
 impl Line {
-    /// All of it is `who`'s.
+    /// All of it is `who`'s. No part is empty: it would end what is taken from the front.
     pub(crate) fn of(who: AccountId32, amount: Balance) -> Self {
-        Self(BoundedVec::truncate_from(alloc::vec![Part { who, amount }]))
+        let parts = (amount > 0).then_some(Part { who, amount });
+        Self(BoundedVec::truncate_from(parts.into_iter().collect()))
     }
 
     /// What all have in it; `None` where that is more than there can be.

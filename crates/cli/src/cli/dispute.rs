@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn prices_are_in_what_the_lease_is_paid_in() {
         let old = Prices { egress_mib: 2, ..Prices::default() };
-        let dollars = crate::commands::testing::dollars();
+        let dollars = Unit::of_tests();
         let with = |text: &str| PriceArgs {
             price_egress: Some(text.parse().unwrap()),
             ..PriceArgs::default()

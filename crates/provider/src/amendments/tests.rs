@@ -1,7 +1,7 @@
-use casemate_primitives::{DeploymentId, EndReason, LeaseId, Resources};
+use casemate_primitives::{Asset, DeploymentId, EndReason, LeaseId, Resources};
 
 use super::*;
-use crate::Config;
+use crate::{Config, config::AssetPrices};
 
 const NOW: UnixSeconds = 1_000;
 
@@ -112,4 +112,59 @@ fn prices_that_no_number_holds_are_refused() {
     let prices = Prices { cpu_millicore_second: u128::MAX, ..amendment().prices };
     let refused = code(Amendment { prices, ..amendment() }, &lease());
     assert_eq!(refused, Some(RefusalCode::BadRequest));
+}
+
+#[test]
+fn a_lease_in_an_asset_is_amended_by_the_assets_own_price_list() {
+    let list = AssetPrices {
+        asset: 1,
+        cpu_millicore_second: 3,
+        memory_mib_second: 2,
+        egress_mib: 40,
+        second_min: 500,
+        ..AssetPrices::default()
+    };
+    // Neither another asset's list nor the native one has a say in it.
+    let other = AssetPrices { asset: 2, cpu_millicore_second: 1, ..list.clone() };
+    let pricing = PricingConfig { assets: vec![other, list.clone()], ..pricing() };
+    let mut lease = lease();
+    lease.terms.asset = Asset::Registered(1);
+    lease.terms.prices = Prices { cpu_millicore_second: 2, ..Prices::default() };
+    let listed = Amendment {
+        replaces: lease.terms.prices,
+        prices: Prices {
+            cpu_millicore_second: 3,
+            memory_mib_second: 2,
+            egress_mib: 40,
+            ..Prices::default()
+        },
+        second_min: 500,
+        ..amendment()
+    };
+    let code = |amendment: &Amendment, lease: &LeaseView| {
+        check(amendment, lease, &pricing, NOW).err().map(|refusal| refusal.code)
+    };
+    assert!(pricing.prices().cpu_millicore_second > 3, "the native list would refuse it");
+    assert_eq!(code(&listed, &lease), None);
+    let changes: [fn(&mut Amendment); 4] = [
+        |a| a.prices.cpu_millicore_second -= 1,
+        |a| a.prices.memory_mib_second -= 1,
+        |a| a.prices.egress_mib -= 1,
+        |a| a.second_min -= 1,
+    ];
+    for change in changes {
+        let mut low = listed;
+        change(&mut low);
+        assert_eq!(code(&low, &lease), Some(RefusalCode::AgainstRules), "{low:?}");
+    }
+    // What is too little in this asset is not too little in the other one, and the reverse.
+    lease.terms.asset = Asset::Registered(2);
+    let mut low = listed;
+    low.prices.cpu_millicore_second = 1;
+    assert_eq!(code(&low, &lease), None);
+    // An asset that is not taken any more has no list to be measured by.
+    lease.terms.asset = Asset::Registered(3);
+    let refused = check(&listed, &lease, &pricing, NOW).unwrap_err();
+    assert_eq!(refused.code, RefusalCode::AgainstRules);
+    assert!(refused.message.contains("no price list any more"), "{refused:?}");
 }

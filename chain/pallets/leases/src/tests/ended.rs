@@ -135,10 +135,8 @@ fn silence_in_an_asset_costs_a_part_of_the_stake_behind_what_still_runs() {
             }
             pass(UnixSeconds::from(SILENCE) + 1);
             let running = if has_one_ended { 1 } else { 2 };
-            let (provider_had, publisher_had) =
-                (stake(), Balances::total_balance(&publisher()));
-            let in_asset =
-                || [provider(), publisher()].map(|who| Held::total_balance(asset, &who));
+            let (provider_had, publisher_had) = (stake(), Balances::total_balance(&publisher()));
+            let in_asset = || [provider(), publisher()].map(|who| Held::total_balance(asset, &who));
             let before = in_asset();
             assert_ok!(evict());
             // A tenth of it, half of that for the publisher: in the native token, whatever is paid in.
@@ -146,7 +144,10 @@ fn silence_in_an_asset_costs_a_part_of_the_stake_behind_what_still_runs() {
             let rewarded = Balances::total_balance(&publisher()) - publisher_had;
             assert_eq!(rewarded, running * behind / 20);
             assert_eq!(in_asset(), before);
-            assert!(matches!(last_event(), Event::Closed { reason: EndReason::ProviderSilent, .. }));
+            assert!(matches!(
+                last_event(),
+                Event::Closed { reason: EndReason::ProviderSilent, .. }
+            ));
             Leases::do_try_state().unwrap();
         });
     }

@@ -132,7 +132,8 @@ async fn ask_any(
     demand: Option<&ClusterDemand>,
 ) -> Vec<Offer> {
     let signer = publisher();
-    let asked = Asked { genesis_hash: GENESIS, signer: &signer, prepared, demand };
+    let asset = Asset::Native;
+    let asked = Asked { genesis_hash: GENESIS, signer: &signer, prepared, demand, asset };
     ask_each(context, providers, asked, Payment::default()).await
 }
 
@@ -179,7 +180,7 @@ async fn all_are_asked_and_the_cheapest_honest_one_comes_first() {
     assert!(reason("elsewhere").contains("signature"), "{}", reason("elsewhere"));
     assert!(reason("full").contains("not enough free capacity"), "{}", reason("full"));
     assert!(reason("away").contains("cannot reach"), "{}", reason("away"));
-    let table = offers_table(&offers);
+    let table = offers_table(&offers, &NATIVE);
     assert_eq!(table.lines().count(), 8, "{table}");
     assert!(table.lines().nth(1).unwrap().starts_with("cheap "), "{table}");
 }
@@ -230,7 +231,11 @@ async fn who_is_left_out_for_its_cluster_is_not_asked() {
     }
     // Who does not ask for it is told what else is wrong with them.
     let offers = ask_any(&context, providers, &prepared, None).await;
-    assert!(offers_table(&offers).contains("cannot reach"), "{}", offers_table(&offers));
+    assert!(
+        offers_table(&offers, &NATIVE).contains("cannot reach"),
+        "{}",
+        offers_table(&offers, &NATIVE)
+    );
 }
 
 #[test]
@@ -253,12 +258,12 @@ fn a_publisher_sees_what_it_agrees_to_and_whom_it_trusts() {
         }
     };
     let offers = vec![offer("one", 2 * CASE, 0), offer("two", 0, 0), offer("three", 0, 600)];
-    let table = offers_table(&offers);
+    let table = offers_table(&offers, &NATIVE);
     let rows: Vec<&str> = table.lines().collect();
     assert!(rows[0].contains("REPUTATION"), "{table}");
     assert!(rows[1].contains("2 CASE, 1 complaints open"), "{table}");
     assert!(rows[2].contains("none, 1 complaints open"), "{table}");
-    let terms = terms_text(&offers);
+    let terms = terms_text(&offers, &NATIVE);
     assert_eq!(terms.matches("Terms of").count(), 2, "{terms}");
     for part in [
         "Terms of one, two:",
@@ -273,7 +278,7 @@ fn a_publisher_sees_what_it_agrees_to_and_whom_it_trusts() {
     ] {
         assert!(terms.contains(part), "{part}: {terms}");
     }
-    let json = serde_json::to_value(OfferInfo::from(&offers[0])).unwrap();
+    let json = serde_json::to_value(OfferInfo::new(&offers[0], &NATIVE)).unwrap();
     assert_eq!(json["terms"]["disputeSeconds"], 3_600);
     assert_eq!(json["terms"]["silenceSeconds"], 0);
     assert_eq!(json["reputation"]["score"], (2 * CASE).to_string());
@@ -282,9 +287,13 @@ fn a_publisher_sees_what_it_agrees_to_and_whom_it_trusts() {
 #[test]
 fn the_least_price_of_a_second_counts_in_what_is_shown_and_allowed() {
     let priced = try_price(quote(|terms| terms.second_min = 5_000), Payment::default()).unwrap();
-    // Each of the three replicas costs at least that.
+    // Each of the three replicas costs at least that, and it is told in what is paid in.
+    let terms = TermsInfo::of(&priced.quote.quote.terms);
+    let least = |unit: &Unit| terms.lines(unit).pop().unwrap().1;
+    assert_eq!(least(&NATIVE), "5000 planck a running second and replica");
+    assert_eq!(least(&Unit::of_tests()), "0.005 tUSD a running second and replica");
     assert_eq!(priced.per_second, 15_000);
     assert_eq!(priced.spend_rate_max, 30_000);
-    let low = Payment { deposit: None, spend_rate: Some(Amount(14_999)) };
+    let low = Payment { spend_rate: Some(14_999), ..Payment::default() };
     assert!(reason(quote(|terms| terms.second_min = 5_000), low).contains("--spend-rate"));
 }

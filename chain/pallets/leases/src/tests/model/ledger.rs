@@ -1,7 +1,6 @@
 //! Books of all leases that are kept beside the pallet's: from its events, by the documented rules.
 
 use super::*;
-use frame_support::traits::fungibles::Inspect as _;
 use sp_runtime::traits::Zero;
 use std::collections::BTreeMap;
 
@@ -53,16 +52,17 @@ impl Book {
         let held = |((from, ..), end): &((UnixSeconds, Prices, Balance), UnixSeconds)| {
             from.max(&after) < end.min(&to)
         };
-        let costs = self.prices.iter().copied().zip(ends).filter(held).map(|((_, prices, least), _)| {
-            let traffic = Quantities {
-                egress_mib: used.egress_mib,
-                ingress_mib: used.ingress_mib,
-                ..Quantities::default()
-            };
-            let rest = Quantities { egress_mib: 0, ingress_mib: 0, ..*used };
-            let rest = prices.cost(&rest).unwrap().max(least * u128::from(running));
-            rest + prices.cost(&traffic).unwrap()
-        });
+        let costs =
+            self.prices.iter().copied().zip(ends).filter(held).map(|((_, prices, least), _)| {
+                let traffic = Quantities {
+                    egress_mib: used.egress_mib,
+                    ingress_mib: used.ingress_mib,
+                    ..Quantities::default()
+                };
+                let rest = Quantities { egress_mib: 0, ingress_mib: 0, ..*used };
+                let rest = prices.cost(&rest).unwrap().max(least * u128::from(running));
+                rest + prices.cost(&traffic).unwrap()
+            });
         costs.min().expect("some prices always hold")
     }
 }

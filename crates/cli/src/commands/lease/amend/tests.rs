@@ -2,6 +2,7 @@ use casemate_primitives::Prices;
 
 use super::*;
 use crate::{
+    asset::NATIVE,
     commands::lease::testing::{details, provider},
     failure::Report,
 };
@@ -27,16 +28,16 @@ fn told<T: std::fmt::Debug>(result: anyhow::Result<T>) -> String {
 
 #[test]
 fn a_change_is_told_in_what_it_costs() {
-    let change = check(&details(), &amendment(), NOW).unwrap();
+    let change = check(&details(), &amendment(), &NATIVE, NOW).unwrap();
     assert_eq!(change, Change { before: 10, after: 20 });
     // A least price of a second counts for each replica.
     let least = Amendment { second_min: 10, ..amendment() };
-    assert_eq!(check(&details(), &least, NOW).unwrap().after, 20);
+    assert_eq!(check(&details(), &least, &NATIVE, NOW).unwrap().after, 20);
 }
 
 #[test]
 fn what_the_chain_would_refuse_is_refused_first() {
-    let check = |amendment: Amendment| check(&details(), &amendment, NOW);
+    let check = |amendment: Amendment| check(&details(), &amendment, &NATIVE, NOW);
     let dear = Amendment { second_min: 11, ..amendment() };
     let text = told(check(dear));
     assert!(text.contains("--spend-rate '44 planck'"), "{text}");
@@ -48,12 +49,12 @@ fn what_the_chain_would_refuse_is_refused_first() {
     assert!(told(check(Amendment { prices: endless, ..amendment() })).contains("more money"));
     let reason = casemate_primitives::EndReason::Stopped;
     let over = LeaseDetails { stage: LeaseStage::Ended { at: 1, reason }, ..details() };
-    assert!(told(super::check(&over, &amendment(), NOW)).contains("has ended"));
+    assert!(told(super::check(&over, &amendment(), &NATIVE, NOW)).contains("has ended"));
 }
 
 #[test]
 fn a_proposal_changes_something() {
-    let text = told(propose(&details(), &PriceArgs::default(), NOW));
+    let text = told(propose(&details(), &PriceArgs::default(), &NATIVE, NOW));
     assert!(text.contains("exactly these prices"), "{text}");
 }
 
@@ -87,4 +88,25 @@ fn what_the_operator_signed_by_hand_is_taken_for_this_lease_and_chain_only() {
         std::fs::write(&path, broken).unwrap();
         assert!(told(read()).contains("no signed change of prices"), "{broken}");
     }
+}
+
+#[test]
+fn new_prices_of_a_lease_in_an_asset_are_told_in_it() {
+    let unit = Unit::of_tests();
+    let change = Change { before: 10, after: 20 };
+    let dearer = Prices { egress_mib: 4, ..amendment().prices };
+    let amendment = Amendment { prices: dearer, ..amendment() };
+    let text = fields(&change_lines(&details(), &amendment, change, &unit));
+    for part in
+        ["0.00001 tUSD a second", "0.00002 tUSD a second", "0.000004 tUSD, before 0.000003 tUSD"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("planck") && !text.contains("CASE"), "{text}");
+    let dear = Amendment { second_min: 11, ..amendment };
+    let text = told(check(&details(), &dear, &unit, NOW));
+    assert!(text.contains("--spend-rate '0.000044 tUSD'"), "{text}");
+    assert!(text.contains("cost 0.000022 tUSD a second, and may spend 0.00002 tUSD"), "{text}");
+    let text = told(propose(&details(), &PriceArgs::default(), &unit, NOW));
+    assert!(text.contains("--price-cpu '0.002 tUSD'"), "{text}");
 }

@@ -2,6 +2,7 @@ use casemate_client::chain::ContestView;
 
 use super::*;
 use crate::{
+    asset::NATIVE,
     commands::lease::testing::{PUBLISHER, details},
     failure::Report,
 };
@@ -48,14 +49,14 @@ fn what_the_chain_knows_is_shown_with_the_times_that_matter() {
     let contest = ContestView { amount: 11, deposit: 4, until: 1_110 };
     let mut details = details();
     (details.contest, details.reclaim_at) = (Some(contest), Some(1_170));
-    let json = serde_json::to_value(shown(&details, &[], NOW)).unwrap();
+    let json = serde_json::to_value(shown(&details, &[], NOW, &NATIVE)).unwrap();
     assert_eq!(json["open"], "12");
     assert_eq!(json["due"], "2");
     assert_eq!(json["finalAt"], 1_200);
     assert_eq!(json["evictableAt"], 1_091);
     assert_eq!(json["contested"]["deposit"], "4");
     assert_eq!(json["treasuryShare"], 0.05);
-    let text = human(&details, &shown(&details, &[], NOW), NOW);
+    let text = human(&details, &shown(&details, &[], NOW, &NATIVE), NOW, &NATIVE);
     for part in [
         "12 planck, the last of it final in 2m 30s",
         "11 planck against a deposit of 4 planck; arbiters have 1m left",
@@ -66,9 +67,9 @@ fn what_the_chain_knows_is_shown_with_the_times_that_matter() {
         assert!(text.contains(part), "{part}: {text}");
     }
     // Later the older period is final, and the arbiters are late.
-    let json = serde_json::to_value(shown(&details, &[], 1_120)).unwrap();
+    let json = serde_json::to_value(shown(&details, &[], 1_120, &NATIVE)).unwrap();
     assert_eq!((&json["open"], &json["due"]), (&"7".into(), &"7".into()));
-    let text = human(&details, &shown(&details, &[], 1_120), 1_120);
+    let text = human(&details, &shown(&details, &[], 1_120, &NATIVE), 1_120, &NATIVE);
     assert!(text.contains("lease expire-contest 7"), "{text}");
 }
 
@@ -76,8 +77,35 @@ fn what_the_chain_knows_is_shown_with_the_times_that_matter() {
 fn an_ended_lease_says_why() {
     let stage = LeaseStage::Ended { at: 1, reason: EndReason::ProviderSilent };
     let details = LeaseDetails { stage, ..details() };
-    let shown = shown(&details, &[], NOW);
-    let text = human(&details, &shown, NOW);
+    let shown = shown(&details, &[], NOW, &NATIVE);
+    let text = human(&details, &shown, NOW, &NATIVE);
     assert!(text.contains("ended, its provider was silent"), "{text}");
     assert_eq!(serde_json::to_value(&shown).unwrap()["endReason"], "providerSilent");
+}
+
+#[test]
+fn a_lease_in_an_asset_is_shown_in_it() {
+    let contest = ContestView { amount: 11, deposit: 4, until: 1_110 };
+    let mut details = details();
+    details.contest = Some(contest);
+    details.terms.asset = casemate_primitives::Asset::Registered(1);
+    details.terms.second_min = 7;
+    details.escrow = 1_500_000;
+    let unit = Unit::of_tests();
+    let shown = shown(&details, &[], NOW, &unit);
+    let json = serde_json::to_value(&shown).unwrap();
+    assert_eq!((&json["asset"], &json["escrow"]), (&"tUSD".into(), &"1500000".into()));
+    let text = human(&details, &shown, NOW, &unit);
+    for part in [
+        "per hour:         0.0504 tUSD",
+        "escrow:           1.5 tUSD",
+        "paid out:         0.000003 tUSD",
+        "due:              0.000002 tUSD",
+        "0.000012 tUSD, the last of it final",
+        "0.000011 tUSD against a deposit of 0.000004 tUSD",
+        "0.000007 tUSD a running second",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("planck") && !text.contains("CASE"), "{text}");
 }
