@@ -1,7 +1,7 @@
 //! Prices that both sides change.
 
 use crate::*;
-use casemate_primitives::Amendment;
+use casemate_primitives::{Amendment, DeploymentKind};
 use frame_support::ensure;
 use pallet_attestation::genesis_hash;
 use sp_runtime::{traits::Verify, AccountId32, MultiSignature};
@@ -28,8 +28,11 @@ impl<T: Config> Pallet<T> {
                 // agent may still be paid from before its evidence.
                 let earliest = now.saturating_sub(T::BackpaySecondsMax::get());
                 let earliest = earliest.max(lease.opened_at);
+                // The agent of a task's run is paid once.
+                let is_task = lease.kind == DeploymentKind::Task;
+                let may_be_paid = |agent: &Agent| !is_task || agent.sequence == 0;
                 let is_claimed = (0..lease.replicas)
-                    .map(|replica| Agents::<T>::get(id, replica))
+                    .map(|replica| Agents::<T>::get(id, replica).filter(may_be_paid))
                     .map(|agent| agent.map_or(earliest, |agent| agent.claimed_to))
                     .all(|claimed_to| claimed_to >= before.until);
                 ensure!(is_claimed, Error::<T>::ClaimFirst);

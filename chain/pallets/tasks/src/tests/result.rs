@@ -1,7 +1,7 @@
 //! What a result must be to be paid.
 
 use super::*;
-use casemate_primitives::task::Artefact;
+use casemate_primitives::{task::Artefact, Amendment};
 
 const EXITED: RunOutcome = RunOutcome::Exited(0);
 
@@ -125,6 +125,37 @@ fn a_run_that_has_ended_does_not_end_its_task() {
             Leases::close(origin(stranger()), LEASE),
             pallet_leases::Error::<Test>::StillFunded
         );
+    });
+}
+
+#[test]
+fn new_prices_wait_for_open_runs_and_for_no_slot_that_is_idle() {
+    build_and_execute(|| {
+        start(every());
+        let amend = |replaces, price| {
+            let prices = Prices { cpu_millicore_second: price, ..Default::default() };
+            let replaces = Prices { cpu_millicore_second: replaces, ..Default::default() };
+            let expires_at = Now::get() + 60;
+            let amendment = Amendment { lease: LEASE, replaces, prices, second_min: 0, expires_at };
+            let signature = pair("//v0").sign(&amendment.signing_payload(&GENESIS)).into();
+            Leases::amend(origin(publisher()), amendment, signature)
+        };
+        assert_ok!(begin(0, START));
+        let (first, second) = (key(1), key(2));
+        activate(0, &first);
+        pass(20);
+        let (result, record) = result_of(0, 20, EXITED);
+        assert_ok!(submit(&first, &result, &record));
+        pass(80);
+        assert_ok!(begin(1, START + 100));
+        activate(1, &second);
+        pass(10);
+        assert_ok!(amend(1, 2));
+        pass(700);
+        assert_noop!(amend(2, 3), pallet_leases::Error::<Test>::ClaimFirst);
+        let (result, record) = result_of(1, 10, EXITED);
+        assert_ok!(submit(&second, &result, &record));
+        assert_ok!(amend(2, 3));
     });
 }
 
