@@ -96,11 +96,12 @@ fn a_lease_in_an_asset_is_shown_in_it() {
     let json = serde_json::to_value(&shown).unwrap();
     assert_eq!((&json["asset"], &json["escrow"]), (&"tUSD".into(), &"1500000".into()));
     let text = human(&details, &shown, NOW, &unit);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
-        "per hour:         0.0504 tUSD",
-        "escrow:           1.5 tUSD",
-        "paid out:         0.000003 tUSD",
-        "due:              0.000002 tUSD",
+        "per hour: 0.0504 tUSD",
+        "escrow: 1.5 tUSD",
+        "paid out: 0.000003 tUSD",
+        "due: 0.000002 tUSD",
         "0.000012 tUSD, the last of it final",
         "0.000011 tUSD against a deposit of 0.000004 tUSD",
         "0.000007 tUSD a running second",
