@@ -209,6 +209,7 @@ pub(super) fn reason_text(reason: EndReason) -> &'static str {
         EndReason::OutOfFunds => "out of money",
         EndReason::ProviderSilent => "its provider was silent",
         EndReason::Misconduct => "misconduct",
+        EndReason::AppEnded => "all apps ended by themselves",
     }
 }
 
