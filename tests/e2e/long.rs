@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, ensure};
 use casemate_client::{api::RecordEntry, records::SignedRecord};
 use casemate_primitives::{Quantities, UsageRecord};
 use casemate_tests::{Options, PRICES, Service, get, with_cluster};
