@@ -24,8 +24,9 @@ fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
         let deployed = deploy(ann, &Service::new("book", &cluster.first), &[])?;
         let lease = deployed.lease;
         let file = ann.path("records.jsonl").display().to_string();
+        let number = lease.to_string();
         let fetch = || {
-            let fetched = ann.run(&["lease", "records", "book", "--save", &file])?;
+            let fetched = ann.run(&["lease", "records", &number, "--save", &file])?;
             ensure!(fetched.code == 0, "{}", fetched.text());
             Ok(())
         };
@@ -61,7 +62,8 @@ fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
         assert_eq!(paid + amount(&stopped, "refunded")?, deployed.deposit);
 
         // From what the publisher alone holds: every second is in one record, each record goes on
-        // from the one before, and together they cost what was paid.
+        // from the one before, and together they cost what was paid. Of a lease that is over the
+        // provider keeps the last record; those that were signed since the last look may be missing.
         let genesis = chain.genesis_hash();
         let text = fs::read_to_string(&file)?;
         let mut records = Vec::new();
@@ -72,12 +74,17 @@ fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
         records.sort_by_key(|record| record.sequence);
         let mut sum = 0;
         let mut before: Option<UsageRecord> = None;
-        for record in &records {
-            let (total, from, previous) = before
-                .map_or((Quantities::default(), record.from, [0; 32]), |before| {
-                    (before.total, before.to, before.hash())
-                });
-            assert_eq!((record.from, record.previous), (from, previous), "{record:?}");
+        for (index, record) in records.iter().enumerate() {
+            let total = before.map_or(Quantities::default(), |before| before.total);
+            if let Some(before) = before.filter(|before| before.sequence + 1 == record.sequence) {
+                assert_eq!(
+                    (record.from, record.previous),
+                    (before.to, before.hash()),
+                    "{record:?}"
+                );
+            } else {
+                assert!(index == 0 || index + 1 == records.len(), "no record before {record:?}");
+            }
             let used = record.total.checked_sub(&total).context("a total got less")?;
             sum += PRICES.cost(&used).context("it costs too much")?;
             before = Some(*record);

@@ -145,7 +145,7 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Proofs", "TargetTaken" | "TooManyOpen" | "ChallengeUnknown" | "WindowOpen") => {
             "see which are open, and until when: casemate challenge list"
         }
-        ("Proofs", "LeaseClosed") => {
+        ("Proofs", "LeaseClosed" | "AppEnded") => {
             "its log can still be asked for: casemate challenge log LEASE --chunk INDEX"
         }
         ("Proofs", "NotAttested") => "ask again when its provider has attested it",

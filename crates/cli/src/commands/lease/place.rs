@@ -6,7 +6,7 @@ use casemate_client::{
     provider::{ProviderClient, ProviderError},
     records::SignedRecord,
 };
-use casemate_primitives::{Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{Hash256, LeaseId};
 
 use super::{find, notes, provider_of};
 use crate::{
@@ -63,15 +63,8 @@ impl Place {
                     entries.extend(self.client.records(self.id, Some(replica), 0).await?);
                 }
             }
-            None => {
-                let logs = self.client.kept_logs(self.id).await?;
-                let mut replicas: Vec<ReplicaIndex> = logs.iter().map(|log| log.replica).collect();
-                replicas.sort_unstable();
-                replicas.dedup();
-                for replica in replicas {
-                    entries.extend(self.client.records(self.id, Some(replica), 0).await?);
-                }
-            }
+            // How many replicas it had is known no more.
+            None => entries.extend(self.client.records(self.id, None, 0).await?),
         }
         let checked: Vec<_> = entries
             .iter()
