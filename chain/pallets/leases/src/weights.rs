@@ -52,8 +52,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 174_130 ns.
-        Weight::from_parts(200_909_000, 22_135)
+        // The fastest run took 182_822 ns.
+        Weight::from_parts(192_077_000, 22_153)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(9_u64))
     }
@@ -69,23 +69,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_462 ns.
-        Weight::from_parts(163_493_000, 24_217)
+        // The fastest run took 140_119 ns.
+        Weight::from_parts(148_011_000, 24_235)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     fn fund() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 58_908 ns.
-        Weight::from_parts(75_532_000, 7_748)
+        // The fastest run took 60_721 ns.
+        Weight::from_parts(62_844_000, 7_773)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_509 ns.
-        Weight::from_parts(27_080_000, 4_072)
+        // The fastest run took 11_898 ns.
+        Weight::from_parts(13_350_000, 4_079)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -95,8 +95,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 112_769 ns.
-        Weight::from_parts(156_323_000, 17_559)
+        // The fastest run took 96_234 ns.
+        Weight::from_parts(125_827_000, 17_571)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -111,8 +111,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 152_287 ns.
-        Weight::from_parts(183_033_000, 30_356)
+        // The fastest run took 152_257 ns.
+        Weight::from_parts(160_229_000, 30_386)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(8_u64))
     }
@@ -127,8 +127,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 295_760 ns.
-        Weight::from_parts(340_117_000, 443_865)
+        // The fastest run took 323_412 ns.
+        Weight::from_parts(339_476_000, 444_215)
             .saturating_add(T::DbWeight::get().reads(135_u64))
             .saturating_add(T::DbWeight::get().writes(135_u64))
     }
@@ -139,8 +139,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 161_991 ns.
-        Weight::from_parts(186_328_000, 28_221)
+        // The fastest run took 158_867 ns.
+        Weight::from_parts(172_888_000, 28_246)
             .saturating_add(T::DbWeight::get().reads(9_u64))
             .saturating_add(T::DbWeight::get().writes(8_u64))
     }
@@ -154,23 +154,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 252_376 ns.
-        Weight::from_parts(314_619_000, 271_466)
+        // The fastest run took 259_517 ns.
+        Weight::from_parts(284_494_000, 271_816)
             .saturating_add(T::DbWeight::get().reads(74_u64))
             .saturating_add(T::DbWeight::get().writes(74_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_975 ns.
-        Weight::from_parts(28_883_000, 5_565)
+        // The fastest run took 14_712 ns.
+        Weight::from_parts(20_190_000, 5_572)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn evict() -> Weight {
         // `Balances::Holds`: 2 read, 2 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Agents`: 2 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
@@ -180,9 +180,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 229_602 ns.
-        Weight::from_parts(270_793_000, 42_767)
-            .saturating_add(T::DbWeight::get().reads(12_u64))
+        // The fastest run took 240_459 ns.
+        Weight::from_parts(256_552_000, 46_547)
+            .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(12_u64))
     }
     fn amend() -> Weight {
@@ -190,8 +190,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 277_634 ns.
-        Weight::from_parts(303_222_000, 248_592)
+        // The fastest run took 255_661 ns.
+        Weight::from_parts(266_447_000, 248_919)
             .saturating_add(T::DbWeight::get().reads(67_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -199,8 +199,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Balances::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 85_697 ns.
-        Weight::from_parts(97_636_000, 9_241)
+        // The fastest run took 78_567 ns.
+        Weight::from_parts(86_248_000, 9_266)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -218,8 +218,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 533_795 ns.
-        Weight::from_parts(578_532_000, 454_768)
+        // The fastest run took 494_818 ns.
+        Weight::from_parts(542_168_000, 455_118)
             .saturating_add(T::DbWeight::get().reads(138_u64))
             .saturating_add(T::DbWeight::get().writes(137_u64))
     }
@@ -229,8 +229,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 97_185 ns.
-        Weight::from_parts(109_223_000, 19_214)
+        // The fastest run took 85_087 ns.
+        Weight::from_parts(96_734_000, 19_239)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -240,21 +240,21 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 90_434 ns.
-        Weight::from_parts(120_059_000, 19_214)
+        // The fastest run took 95_622 ns.
+        Weight::from_parts(103_184_000, 19_239)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_287 ns.
-        Weight::from_parts(4_487_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 4_426 ns.
+        Weight::from_parts(4_808_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_829 ns.
-        Weight::from_parts(13_340_000, 5_046)
+        // The fastest run took 13_490 ns.
+        Weight::from_parts(13_901_000, 5_046)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -274,8 +274,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 174_130 ns.
-        Weight::from_parts(200_909_000, 22_135)
+        // The fastest run took 182_822 ns.
+        Weight::from_parts(192_077_000, 22_153)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(9_u64))
     }
@@ -291,23 +291,23 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_462 ns.
-        Weight::from_parts(163_493_000, 24_217)
+        // The fastest run took 140_119 ns.
+        Weight::from_parts(148_011_000, 24_235)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn fund() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 58_908 ns.
-        Weight::from_parts(75_532_000, 7_748)
+        // The fastest run took 60_721 ns.
+        Weight::from_parts(62_844_000, 7_773)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_509 ns.
-        Weight::from_parts(27_080_000, 4_072)
+        // The fastest run took 11_898 ns.
+        Weight::from_parts(13_350_000, 4_079)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -317,8 +317,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 112_769 ns.
-        Weight::from_parts(156_323_000, 17_559)
+        // The fastest run took 96_234 ns.
+        Weight::from_parts(125_827_000, 17_571)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -333,8 +333,8 @@ impl WeightInfo for () {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 152_287 ns.
-        Weight::from_parts(183_033_000, 30_356)
+        // The fastest run took 152_257 ns.
+        Weight::from_parts(160_229_000, 30_386)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
@@ -349,8 +349,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 295_760 ns.
-        Weight::from_parts(340_117_000, 443_865)
+        // The fastest run took 323_412 ns.
+        Weight::from_parts(339_476_000, 444_215)
             .saturating_add(ParityDbWeight::get().reads(135_u64))
             .saturating_add(ParityDbWeight::get().writes(135_u64))
     }
@@ -361,8 +361,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 161_991 ns.
-        Weight::from_parts(186_328_000, 28_221)
+        // The fastest run took 158_867 ns.
+        Weight::from_parts(172_888_000, 28_246)
             .saturating_add(ParityDbWeight::get().reads(9_u64))
             .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
@@ -376,23 +376,23 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 3 read, 3 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 252_376 ns.
-        Weight::from_parts(314_619_000, 271_466)
+        // The fastest run took 259_517 ns.
+        Weight::from_parts(284_494_000, 271_816)
             .saturating_add(ParityDbWeight::get().reads(74_u64))
             .saturating_add(ParityDbWeight::get().writes(74_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_975 ns.
-        Weight::from_parts(28_883_000, 5_565)
+        // The fastest run took 14_712 ns.
+        Weight::from_parts(20_190_000, 5_572)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn evict() -> Weight {
         // `Balances::Holds`: 2 read, 2 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Agents`: 2 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
@@ -402,9 +402,9 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 229_602 ns.
-        Weight::from_parts(270_793_000, 42_767)
-            .saturating_add(ParityDbWeight::get().reads(12_u64))
+        // The fastest run took 240_459 ns.
+        Weight::from_parts(256_552_000, 46_547)
+            .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(12_u64))
     }
     fn amend() -> Weight {
@@ -412,8 +412,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 277_634 ns.
-        Weight::from_parts(303_222_000, 248_592)
+        // The fastest run took 255_661 ns.
+        Weight::from_parts(266_447_000, 248_919)
             .saturating_add(ParityDbWeight::get().reads(67_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -421,8 +421,8 @@ impl WeightInfo for () {
         // `Balances::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 85_697 ns.
-        Weight::from_parts(97_636_000, 9_241)
+        // The fastest run took 78_567 ns.
+        Weight::from_parts(86_248_000, 9_266)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -440,8 +440,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 533_795 ns.
-        Weight::from_parts(578_532_000, 454_768)
+        // The fastest run took 494_818 ns.
+        Weight::from_parts(542_168_000, 455_118)
             .saturating_add(ParityDbWeight::get().reads(138_u64))
             .saturating_add(ParityDbWeight::get().writes(137_u64))
     }
@@ -451,8 +451,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 97_185 ns.
-        Weight::from_parts(109_223_000, 19_214)
+        // The fastest run took 85_087 ns.
+        Weight::from_parts(96_734_000, 19_239)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
@@ -462,21 +462,21 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 90_434 ns.
-        Weight::from_parts(120_059_000, 19_214)
+        // The fastest run took 95_622 ns.
+        Weight::from_parts(103_184_000, 19_239)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_287 ns.
-        Weight::from_parts(4_487_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
+        // The fastest run took 4_426 ns.
+        Weight::from_parts(4_808_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_829 ns.
-        Weight::from_parts(13_340_000, 5_046)
+        // The fastest run took 13_490 ns.
+        Weight::from_parts(13_901_000, 5_046)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
