@@ -12,8 +12,8 @@ use casemate_attestation::{
 };
 use casemate_client::{
     chain::{
-        AccountBalance, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement,
-        Included, LeaseView, ProviderView, Submission,
+        AccountBalance, AgentView, Appraised, Call, ChainClient, ChainError, ChainEvent,
+        Endorsement, Included, LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
 };
@@ -220,6 +220,11 @@ impl Chain {
     /// One lease, unless it is settled.
     pub(crate) async fn lease(&self, lease: LeaseId) -> anyhow::Result<Option<LeaseView>> {
         Ok(self.client.lease(lease).await?)
+    }
+
+    /// The agents of a lease that the chain still knows, settled or not.
+    pub(crate) async fn agents(&self, lease: LeaseId) -> anyhow::Result<Vec<AgentView>> {
+        Ok(self.client.agents(lease).await?)
     }
 
     /// The roots of evidence that the chain trusts.
