@@ -24,10 +24,14 @@ impl<T: Config> Pallet<T> {
             let payload = amendment.signing_payload(&genesis_hash::<T>());
             ensure!(signature.verify(&payload[..], &lease.provider), Error::<T>::QuoteSignature);
             if let Some(before) = &lease.before {
-                // Only one change is remembered: what came before the last one has to be claimed.
+                // Only one change is remembered: what came before the last one has to be claimed. A first
+                // agent may still be paid from before its evidence.
+                let earliest = now.saturating_sub(T::BackpaySecondsMax::get());
+                let earliest = earliest.max(lease.opened_at);
                 let is_claimed = (0..lease.replicas)
-                    .filter_map(|replica| Agents::<T>::get(id, replica))
-                    .all(|agent| agent.claimed_to >= before.until);
+                    .map(|replica| Agents::<T>::get(id, replica))
+                    .map(|agent| agent.map_or(earliest, |agent| agent.claimed_to))
+                    .all(|claimed_to| claimed_to >= before.until);
                 ensure!(is_claimed, Error::<T>::ClaimFirst);
             }
             lease.before = Some(PricesBefore {
