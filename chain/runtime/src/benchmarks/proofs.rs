@@ -111,6 +111,7 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
             exhausted_at: None,
             reclaim_at: None,
             warned: 0,
+            ended: None,
         };
         Balances::set_balance(&publisher, lease.held().saturating_mul(4));
         let reason = pallet_leases::HoldReason::Escrow.into();
@@ -128,6 +129,8 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
             allowance: 0,
             // As many as are remembered.
             earlier: BoundedVec::truncate_from(vec![[7; 8]; 128]),
+            version: 1,
+            has_ended: false,
         };
         pallet_leases::Agents::<Runtime>::insert(LEASE, REPLICA, agent);
         Attestation::benchmark_attest(LEASE, REPLICA, key);

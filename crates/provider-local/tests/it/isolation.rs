@@ -65,7 +65,7 @@ async fn root_in_a_container_gets_nowhere() {
     assert!(out.starts_with("0\n"), "{out}");
     let mounts: Vec<_> =
         out.lines().filter(|l| l.contains(" /run/casemate/") && l.contains(" - ")).collect();
-    let (counters, own): (Vec<_>, Vec<_>) =
+    let (counters, own): (Vec<&&str>, Vec<&&str>) =
         mounts.iter().partition(|line| line.contains(" /run/casemate/cgroup"));
     assert_eq!(own.len(), 2, "{out}");
     // The pod's counters: one hierarchy of version 2, or two of version 1.
