@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, ensure};
 use casemate_client::{api::RecordEntry, records::SignedRecord};
-use casemate_primitives::{Quantities, UsageRecord};
+use casemate_primitives::Quantities;
 use casemate_tests::{Options, PRICES, Service, get, with_cluster};
 
 use crate::common::{amount, deploy};
@@ -20,12 +20,15 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(20);
 fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
     with_cluster(Options::new(1, &["ann"]), async |cluster| {
         let chain = cluster.node.chain().await?;
+        let ledger = cluster.ledger().await?;
+        let start = ledger.height().await?;
         let (ann, provider) = (&cluster.publishers[0], &cluster.providers[0]);
         let deployed = deploy(ann, &Service::new("book", &cluster.first), &[])?;
         let lease = deployed.lease;
         let file = ann.path("records.jsonl").display().to_string();
+        let number = lease.to_string();
         let fetch = || {
-            let fetched = ann.run(&["lease", "records", "book", "--save", &file])?;
+            let fetched = ann.run(&["lease", "records", &number, "--save", &file])?;
             ensure!(fetched.code == 0, "{}", fetched.text());
             Ok(())
         };
@@ -60,8 +63,9 @@ fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
         let paid = amount(&stopped, "paid")?;
         assert_eq!(paid + amount(&stopped, "refunded")?, deployed.deposit);
 
-        // From what the publisher alone holds: every second is in one record, each record goes on
-        // from the one before, and together they cost what was paid.
+        // What the publisher holds, signed by the agent: each second is charged at the quota, and each
+        // record that comes right after another goes on from it. (The provider drops what it has
+        // claimed but for the newest, so not all of them are held.)
         let genesis = chain.genesis_hash();
         let text = fs::read_to_string(&file)?;
         let mut records = Vec::new();
@@ -70,32 +74,34 @@ fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
             records.push(*SignedRecord::check(&entry, lease, &genesis)?.record());
         }
         records.sort_by_key(|record| record.sequence);
-        let mut sum = 0;
-        let mut before: Option<UsageRecord> = None;
+        ensure!(records.len() > 20, "only {} records are held", records.len());
+        let first = records.first().context("none is held")?;
+        let started = first.to - first.running_seconds;
         for record in &records {
-            let (total, from, previous) = before
-                .map_or((Quantities::default(), record.from, [0; 32]), |before| {
-                    (before.total, before.to, before.hash())
-                });
-            assert_eq!((record.from, record.previous), (from, previous), "{record:?}");
-            let used = record.total.checked_sub(&total).context("a total got less")?;
-            sum += PRICES.cost(&used).context("it costs too much")?;
-            before = Some(*record);
-            if sum == paid {
-                break;
+            assert_eq!(record.running_seconds, record.to - started, "it ran in each second");
+            let quota =
+                Quantities::quota(&resources, record.running_seconds).context("too much")?;
+            let held = Quantities { egress_mib: 0, ingress_mib: 0, ..record.total };
+            assert_eq!(held, quota, "{record:?}");
+        }
+        for pair in records.windows(2) {
+            let [before, after] = pair else { continue };
+            if before.sequence + 1 == after.sequence {
+                assert_eq!((after.from, after.previous), (before.to, before.hash()), "{after:?}");
             }
         }
-        let last = before.context("no record was kept")?;
-        let first = records.first().context("no record was kept")?;
-        assert_eq!((first.sequence, sum), (1, paid), "the records up to {}", last.sequence);
+
+        // What the chain was shown: each claim paid what it added to the one before, and all of them
+        // together what was paid.
+        let books = ledger.read(start, ledger.height().await?).await?;
+        books.check_claims(&PRICES)?;
+        assert_eq!(books.paid(lease), paid);
+        let last = books.claims_of(lease).last().context("nothing was claimed")?.record;
+        assert_eq!(PRICES.cost(&last.total), Some(paid), "to the unit");
         assert!(last.running_seconds >= TEN_MINUTES, "{last:?}");
-        assert_eq!(last.running_seconds, last.to - first.from, "it ran in each second");
-        let quota = Quantities::quota(&resources, last.running_seconds).context("too much")?;
-        assert_eq!(
-            Quantities { egress_mib: 0, ingress_mib: 0, ..last.total },
-            quota,
-            "all seconds at the quota"
-        );
+        assert_eq!(last.running_seconds, last.to - started);
+        let held = records.iter().find(|record| record.sequence == last.sequence);
+        ensure!(held.is_none_or(|held| *held == last), "the publisher holds another: {held:?}");
         Ok(())
     });
 }

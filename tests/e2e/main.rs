@@ -19,6 +19,7 @@ mod full_disk;
 mod kills;
 mod long;
 mod middle;
+mod proved;
 mod retire;
 mod road;
 mod rogue;

@@ -136,6 +136,7 @@ const BENCHES: &[(&str, Needs, Bench)] = &[
     ("metering.cpu", Needs::Network, metering::cpu),
     ("secret.release", Needs::Network, secret::release),
     ("claim.weight", Needs::Nothing, weight::claim),
+    ("batch.weight", Needs::Nothing, weight::batch),
 ];
 
 pub(crate) fn run(paths: &Paths, options: &Options) -> Result<()> {

@@ -44,8 +44,10 @@ const WRITTEN: &[&str] = &[
     "pallet-deployments",
     "pallet-endorsements",
     "pallet-leases",
-    "pallet-reputation",
+    "pallet-money",
+    "pallet-proofs",
     "pallet-providers",
+    "pallet-reputation",
 ];
 
 /// Without it, the runner's package is empty. It changes no other package.

@@ -37,6 +37,8 @@ const OURS: &[(&str, &str)] = &[
     ("pallet_providers", "chain/pallets/providers"),
     ("pallet_deployments", "chain/pallets/deployments"),
     ("pallet_leases", "chain/pallets/leases"),
+    ("pallet_money", "chain/pallets/money"),
+    ("pallet_proofs", "chain/pallets/proofs"),
     ("pallet_reputation", "chain/pallets/reputation"),
     ("pallet_endorsements", "chain/pallets/endorsements"),
     ("pallet_attestation", "chain/pallets/attestation"),

@@ -12,7 +12,7 @@ use casemate_attestation::{
 };
 use casemate_client::{
     chain::{
-        AccountBalance, Appraised, AssetView, Call, ChainClient, ChainError, ChainEvent,
+        AccountBalance, AgentView, Appraised, AssetView, Call, ChainClient, ChainError, ChainEvent,
         Endorsement, Included, LeaseMoney, LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
@@ -151,7 +151,7 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Proofs", "TargetTaken" | "TooManyOpen" | "ChallengeUnknown" | "WindowOpen") => {
             "see which are open, and until when: casemate challenge list"
         }
-        ("Proofs", "LeaseClosed") => {
+        ("Proofs", "LeaseClosed" | "AppEnded") => {
             "its log can still be asked for: casemate challenge log LEASE --chunk INDEX"
         }
         ("Proofs", "TaskRuns") => "ask for its log: casemate challenge log LEASE --chunk INDEX",
@@ -238,6 +238,11 @@ impl Chain {
     /// One lease, unless it is settled.
     pub(crate) async fn lease(&self, lease: LeaseId) -> anyhow::Result<Option<LeaseView>> {
         Ok(self.client.lease(lease).await?)
+    }
+
+    /// The agents of a lease that the chain still knows, settled or not.
+    pub(crate) async fn agents(&self, lease: LeaseId) -> anyhow::Result<Vec<AgentView>> {
+        Ok(self.client.agents(lease).await?)
     }
 
     /// The roots of evidence that the chain trusts.

@@ -11,7 +11,7 @@ use std::{
 
 use casemate_client::{
     api::{Hex, RecordEntry},
-    chain::LeaseView,
+    chain::AgentView,
     records::{Contradiction, SignedRecord, first_contradiction},
 };
 use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, LogHead, ReplicaIndex, UnixSeconds};
@@ -148,25 +148,20 @@ impl AnchoredHead {
     }
 }
 
-/// Head of a replica's log: that of the newest record of the agent that the chain has attested for
-/// it, `records` being checked ones from wherever. `None` where the chain has no agent.
+/// Head of the log of an agent that the chain has attested: that of its newest record, `records` being
+/// checked ones of the lease, from wherever.
 ///
 /// # Errors
-/// For people: there is no record that is as new as the one that was claimed.
+/// For people: there is no record that is as new as the one that was claimed, or one that says otherwise.
 pub(crate) fn anchored_head(
-    lease: &LeaseView,
-    replica: ReplicaIndex,
+    agent: &AgentView,
     records: &[SignedRecord],
-) -> Result<Option<AnchoredHead>, String> {
-    let Some(agent) = lease.agents.iter().find(|agent| agent.replica == replica) else {
-        return Ok(None);
-    };
+) -> Result<AnchoredHead, String> {
+    let replica = agent.replica;
     let own = || {
-        records.iter().filter(|signed| {
-            signed.record().replica == replica
-                && signed.record().lease == lease.id
-                && *signed.key() == agent.key
-        })
+        records
+            .iter()
+            .filter(|signed| signed.record().replica == replica && *signed.key() == agent.key)
     };
     // What was claimed is on chain: no record may say otherwise of the log.
     let is_other = |signed: &&SignedRecord| {
@@ -181,9 +176,7 @@ pub(crate) fn anchored_head(
         ));
     }
     match own().max_by_key(|signed| signed.record().sequence) {
-        Some(newest) if newest.record().sequence >= agent.sequence => {
-            Ok(Some(AnchoredHead::of(newest)))
-        }
+        Some(newest) if newest.record().sequence >= agent.sequence => Ok(AnchoredHead::of(newest)),
         Some(newest) => Err(format!(
             "replica {replica}: the provider shows records up to {} only, and has claimed {}",
             newest.record().sequence,

@@ -15,6 +15,8 @@ const LEASES: u32 = 10_000;
 #[derive(Debug, Deserialize)]
 struct Claims {
     claims: Vec<f64>,
+    /// Records whose root came on chain.
+    batched: Vec<f64>,
     transfers: Vec<f64>,
 }
 
@@ -22,9 +24,13 @@ struct Claims {
 pub(super) fn claims(paths: &Paths) -> Result<Vec<Row>> {
     let node = paths.bin("casemate-node").display().to_string();
     let step = Step::start("measuring claims beside plain transfers");
-    let Claims { claims, transfers } = run(paths, &["claims", &node, &ROUNDS.to_string()])?;
+    let Claims { claims, batched, transfers } =
+        run(paths, &["claims", &node, &ROUNDS.to_string()])?;
     step.done();
-    Ok(vec![Row::new("claims", "calls/s", &claims, &transfers, Goal::AtLeast(0.5))?])
+    Ok(vec![
+        Row::new("claims", "calls/s", &claims, &transfers, Goal::AtLeast(0.5))?,
+        Row::new("claims.batched", "rec./s", &batched, &transfers, Goal::AtLeast(10.0))?,
+    ])
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,6 +18,11 @@ pub(super) fn claim(paths: &Paths) -> Result<Vec<Row>> {
     beside_a_transfer(paths, "claim.weight", "pallet_leases::claim", 3.0)
 }
 
+/// The root of any number of records, a thousand leases' or more: at most ten transfers.
+pub(super) fn batch(paths: &Paths) -> Result<Vec<Row>> {
+    beside_a_transfer(paths, "batch.weight", "pallet_proofs::submit_batch", 10.0)
+}
+
 fn beside_a_transfer(paths: &Paths, row: &str, call: &str, factor: f64) -> Result<Vec<Row>> {
     let wasm = setup::run()?;
     let runtime = weights::runtime(paths, wasm)?;

@@ -2,7 +2,6 @@
 
 use clap::{Args, Subcommand};
 
-use super::lease::TimeoutArgs;
 use crate::{address::Address, amount::Amount};
 
 /// `casemate challenge`
@@ -40,8 +39,9 @@ pub(crate) struct AskArgs {
     /// Wait for the answer; exit status 1 if there is none in time
     #[arg(long)]
     pub(crate) wait: bool,
-    #[command(flatten)]
-    pub(crate) timeout: TimeoutArgs,
+    /// Seconds that --wait waits at most; a provider has ten minutes on real chains
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(crate) wait_timeout: u64,
 }
 
 /// `casemate challenge evidence`

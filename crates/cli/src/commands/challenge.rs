@@ -1,6 +1,6 @@
 //! `casemate challenge`
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use casemate_client::chain::{ChallengeTarget, ChallengeView, Challenged, Conclusion};
 use casemate_primitives::LeaseId;
@@ -111,7 +111,9 @@ async fn ask(
         "{provider} has until block {until} to show {target}; the deposit of {deposit} is its own then"
     ));
     let outcome = match args.wait {
-        true => Some(wait(context, &chain, &challenged, args.timeout.duration()).await?),
+        true => {
+            Some(wait(context, &chain, &challenged, Duration::from_secs(args.wait_timeout)).await?)
+        }
         false => None,
     };
     let block = format!("0x{}", hex::encode(challenged.block_hash));
@@ -138,7 +140,7 @@ async fn ask(
         Some(Outcome::Open) => fail(
             Failure::new(format!(
                 "challenge {challenge} is not answered after {} seconds; its window is not over",
-                args.timeout.duration().as_secs()
+                args.wait_timeout
             ))
             .hint("see how it stands: casemate challenge list"),
         ),
@@ -169,10 +171,11 @@ async fn wait(
     context: &Context,
     chain: &Chain,
     challenged: &Challenged,
-    timeout: std::time::Duration,
+    timeout: Duration,
 ) -> anyhow::Result<Outcome> {
     context.printer.note("Waiting for the answer");
-    let deadline = Instant::now() + timeout;
+    // Without one where it would be after the end of time.
+    let deadline = Instant::now().checked_add(timeout);
     loop {
         let (block, open) = chain.open_challenge(challenged.challenge).await?;
         match open {
@@ -180,7 +183,7 @@ async fn wait(
             // than the shortest window is long.
             None => return Ok(Outcome::Answered),
             Some(_) if block > challenged.until => return Ok(Outcome::Unanswered),
-            Some(_) if Instant::now() >= deadline => return Ok(Outcome::Open),
+            Some(_) if deadline.is_some_and(|at| Instant::now() >= at) => return Ok(Outcome::Open),
             Some(_) => tokio::time::sleep(POLL).await,
         }
     }

@@ -120,6 +120,12 @@ impl ChainClient {
         lease(&self.at_finalised().await?, id).await
     }
 
+    /// The agents of a lease that is still known, settled or not: a settled one's are what its records
+    /// and logs are proved against for the agreed time. None where the lease is forgotten.
+    pub async fn agents(&self, id: LeaseId) -> Result<Vec<AgentView>, ChainError> {
+        agents(&self.at_finalised().await?, id).await
+    }
+
     /// One deployment, unless it has ended.
     pub async fn deployment(&self, id: DeploymentId) -> Result<Option<DeploymentView>, ChainError> {
         deployment(&self.at_finalised().await?, id).await

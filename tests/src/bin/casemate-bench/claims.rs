@@ -3,6 +3,9 @@
 //! Both are signed beforehand and sent by the same accounts over the same connections, each one
 //! after the other. The time runs from the first one sent until the last one's block is final. Each
 //! claim is paid: it moves money out of escrow to its provider, as much as its record says.
+//!
+//! A third kind is batches, each of one new record of all of an account's leases. Only their roots come
+//! on chain; that all records of the last one are paid by their paths is seen afterwards.
 
 use std::{
     path::Path,
@@ -14,8 +17,9 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use casemate_agent::{Observed, Signer, config::SignerConfig};
 use casemate_client::chain::{Call, ChainClient};
 use casemate_primitives::{
-    Asset, Balance, CASE, DeploymentKind, LeaseId, LeaseTerms, ManifestRef, PriceList, Prices,
-    ProviderInfo, Quantities, Quote, Resources, UnixSeconds,
+    AgentSignature, Asset, Balance, CASE, DeploymentKind, LeaseId, LeaseTerms, ManifestRef,
+    PriceList, Prices, ProviderInfo, Quantities, Quote, Resources, UnixSeconds, UsageRecord,
+    merkle,
 };
 use casemate_tests::{Ledger, PATIENCE, Process, development_chain, free_port, until};
 use codec::{Compact, Encode};
@@ -45,6 +49,8 @@ pub(crate) const MANIFEST: ManifestRef = ManifestRef { hash: [3; 32], size: 1_00
 const DEPOSIT: Balance = 10 * CASE;
 /// Agents of each account whose evidence is over the same block.
 const ATTESTED_AT_ONCE: usize = 25;
+/// Batches of each account in one measurement.
+const ROOTS: u64 = 50;
 /// Short beside a batch, long enough to leave the processor to the node.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -61,6 +67,8 @@ struct Account {
     nonce: u64,
     connection: RpcClient,
     agents: Vec<Agent>,
+    /// Roots that it has put on chain.
+    roots: u64,
 }
 
 struct Agent {
@@ -83,7 +91,7 @@ pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
     market.register().await?;
     market.open_leases().await?;
     let mut paid_to = market.attest(&evidence).await?;
-    let (mut claims, mut transfers) = (Vec::new(), Vec::new());
+    let (mut claims, mut batched, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         let batch = market.transfers().await?;
         let per_second = market.send(batch).await?;
@@ -95,14 +103,25 @@ pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
             paid == market.cost(to - paid_to)?,
             "not each claim was paid as its record says: all of them got {paid}"
         );
-        paid_to = to;
+        let (roots, proved, proved_to) = market.roots(to).await?;
+        let roots_per_second = market.send(roots).await?;
+        let held = market.held().await?;
+        let batch = market.sign("Proofs", "claim_from_batch", proved).await?;
+        market.send(batch).await?;
+        let paid = held.checked_sub(market.held().await?).context("escrow grew by claims")?;
+        ensure!(
+            paid == market.cost(proved_to - to)?,
+            "not each record under a root was paid as it says: all of them got {paid}"
+        );
+        paid_to = proved_to;
         if round > 0 {
             transfers.push(per_second);
             claims.push(claims_per_second);
+            batched.push(roots_per_second * LEASES as f64);
         }
     }
     node.stop(PATIENCE)?;
-    Ok(json!({ "claims": claims, "transfers": transfers }))
+    Ok(json!({ "claims": claims, "batched": batched, "transfers": transfers }))
 }
 
 /// A development node, and where it answers.
@@ -129,7 +148,7 @@ impl Market {
         let mut accounts = Vec::new();
         for key in [dev::alice(), dev::bob(), dev::charlie(), dev::dave()] {
             let connection = RpcClient::from_insecure_url(url).await?;
-            accounts.push(Account { key, nonce: 0, connection, agents: Vec::new() });
+            accounts.push(Account { key, nonce: 0, connection, agents: Vec::new(), roots: 0 });
         }
         Ok(Self { chain, ledger, accounts })
     }
@@ -240,23 +259,51 @@ impl Market {
         Ok(started)
     }
 
-    /// A claim for each lease that reaches to a second after `paid_to`, and that second.
-    async fn claims(&mut self, paid_to: UnixSeconds) -> Result<(Batch, UnixSeconds)> {
-        let chain = self.chain.clone();
-        let to = until("the chain's clock moves on", async || {
-            let now = chain.time().await?;
+    /// A second of the chain's that comes after `paid_to`.
+    async fn second_after(&self, paid_to: UnixSeconds) -> Result<UnixSeconds> {
+        until("the chain's clock moves on", async || {
+            let now = self.chain.time().await?;
             ensure!(now > paid_to, "it is still {now}");
             Ok(now)
         })
-        .await?;
+        .await
+    }
+
+    /// Roots over new records of all of an account's leases, [`ROOTS`] of each account; the arguments of
+    /// the calls that claim what is under the last ones; and the second that those records reach to.
+    async fn roots(&mut self, paid_to: UnixSeconds) -> Result<(Batch, Batch, UnixSeconds)> {
+        let to = self.second_after(paid_to).await?;
+        let (mut roots, mut proved) = (Vec::new(), Vec::new());
+        for account in &mut self.accounts {
+            let mut calls = Vec::new();
+            let mut last = Vec::new();
+            for _ in 0..ROOTS {
+                let signed = account.agents.iter_mut().map(|agent| agent.record(to));
+                last = signed.collect();
+                let leaves: Vec<_> =
+                    last.iter().map(|signed| merkle::leaf_hash(&signed.encode())).collect();
+                calls.push((merkle::root(&leaves), LEASES).encode());
+            }
+            let leaves: Vec<_> =
+                last.iter().map(|signed| merkle::leaf_hash(&signed.encode())).collect();
+            account.roots += ROOTS;
+            let batch = account.roots - 1;
+            let claims = (0u64..).zip(&last).map(|(index, signed)| {
+                let path = merkle::inclusion_path(&leaves, index).context("no such leaf")?;
+                Ok((batch, index, signed, path).encode())
+            });
+            proved.push(claims.collect::<Result<_>>()?);
+            roots.push(calls);
+        }
+        Ok((self.sign("Proofs", "submit_batch", roots).await?, proved, to))
+    }
+
+    /// A claim for each lease that reaches to a second after `paid_to`, and that second.
+    async fn claims(&mut self, paid_to: UnixSeconds) -> Result<(Batch, UnixSeconds)> {
+        let to = self.second_after(paid_to).await?;
         let mut calls = Vec::new();
         for account in &mut self.accounts {
-            let claims = account.agents.iter_mut().map(|agent| {
-                let elapsed = Duration::from_secs(to - agent.started);
-                let (record, signature) = agent.signer.record(to, elapsed, &Observed::default());
-                (record, signature).encode()
-            });
-            calls.push(claims.collect());
+            calls.push(account.agents.iter_mut().map(|agent| agent.record(to).encode()).collect());
         }
         Ok((self.sign("Leases", "claim", calls).await?, to))
     }
@@ -351,6 +398,14 @@ impl Market {
         let cost = PRICES.cost(&used).context("the cost overflows")?;
         let leases = self.accounts.iter().map(|account| account.agents.len()).sum::<usize>();
         Ok(cost * Balance::from(u64::try_from(leases)?))
+    }
+}
+
+impl Agent {
+    /// Its next record.
+    fn record(&mut self, to: UnixSeconds) -> (UsageRecord, AgentSignature) {
+        let elapsed = Duration::from_secs(to - self.started);
+        self.signer.record(to, elapsed, &Observed::default())
     }
 }
 

@@ -120,6 +120,7 @@ impl Surroundings {
                     claimed_to: lease.opened_at,
                     claimed_total: <_>::default(),
                     log: casemate_primitives::LogHead::default(),
+                    ended_version: None,
                     standing: Some(standing(lease.manifest_hash, lease.opened_at)),
                     ended_version: None,
                 }));

@@ -2,11 +2,11 @@
 
 use casemate_client::{
     api::RecordEntry,
-    chain::LeaseView,
+    chain::{AgentView, LeaseView},
     provider::{ProviderClient, ProviderError},
     records::SignedRecord,
 };
-use casemate_primitives::{Hash256, LeaseId, ReplicaIndex};
+use casemate_primitives::{Hash256, LeaseId};
 
 use super::{find, notes, provider_of};
 use crate::{
@@ -21,6 +21,8 @@ pub(super) struct Place {
     pub(super) id: LeaseId,
     /// As the chain has it; `None` when it is over.
     pub(super) view: Option<LeaseView>,
+    /// The agents that the chain has attested, also of a lease that is over, as long as it is known.
+    pub(super) agents: Vec<AgentView>,
     pub(super) client: ProviderClient,
 }
 
@@ -43,12 +45,13 @@ impl Place {
             })?;
             context.printer.note(format!("Lease {id} is over"));
             let client = provider_of(context, chain, signer, provider).await?;
-            return Ok(Self { id, view: None, client });
+            let agents = chain.agents(id).await?;
+            return Ok(Self { id, view: None, agents, client });
         }
         let view = find(context, chain, signer.address, lease).await?;
         notes.remember_provider(view.id, Address(view.provider));
         let client = provider_of(context, chain, signer, Address(view.provider)).await?;
-        Ok(Self { id: view.id, view: Some(view), client })
+        Ok(Self { id: view.id, agents: view.agents.clone(), view: Some(view), client })
     }
 
     /// The records that the provider shows, checked, and how many are none.
@@ -63,15 +66,8 @@ impl Place {
                     entries.extend(self.client.records(self.id, Some(replica), 0).await?);
                 }
             }
-            None => {
-                let logs = self.client.kept_logs(self.id).await?;
-                let mut replicas: Vec<ReplicaIndex> = logs.iter().map(|log| log.replica).collect();
-                replicas.sort_unstable();
-                replicas.dedup();
-                for replica in replicas {
-                    entries.extend(self.client.records(self.id, Some(replica), 0).await?);
-                }
-            }
+            // How many replicas it had is known no more.
+            None => entries.extend(self.client.records(self.id, None, 0).await?),
         }
         let checked: Vec<_> = entries
             .iter()

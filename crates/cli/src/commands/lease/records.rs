@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use casemate_client::{chain::LeaseView, records::SignedRecord};
+use casemate_client::{chain::AgentView, records::SignedRecord};
 use casemate_primitives::{AgentPublicKey, LeaseId, ReplicaIndex, UnixSeconds, UsageRecord};
 use serde::Serialize;
 
@@ -56,11 +56,11 @@ pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result
     let genesis_hash = chain.genesis_hash();
     let notes = notes(context, &chain);
     let file = |lease| args.save.clone().unwrap_or_else(|| notes.records(lease));
-    let (kept, view, new, left_out) = if args.check {
+    let (kept, agents, new, left_out) = if args.check {
         let lease = kept_lease(context, &chain, args).await?;
         let kept = KeptRecords::open(&file(lease), genesis_hash, lease)?;
         kept.check()?;
-        (kept, chain.lease(lease).await?, 0, 0)
+        (kept, chain.agents(lease).await?, 0, 0)
     } else {
         let signer = context.signer()?;
         let place =
@@ -70,7 +70,7 @@ pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result
         let (own, others): (Vec<SignedRecord>, Vec<SignedRecord>) =
             fetched.into_iter().partition(|signed| {
                 let replica = signed.record().replica;
-                is_attested(place.view.as_ref(), replica, signed.key())
+                is_attested(&place.agents, replica, signed.key())
                     || kept.knows(replica, signed.key())
             });
         let new = kept.add(&own)?;
@@ -83,17 +83,15 @@ pub(crate) async fn run(context: &Context, args: &RecordsArgs) -> anyhow::Result
                 .hint("the good ones are kept; do not rely on this provider"),
             );
         }
-        (kept, place.view, new, others.len())
+        (kept, place.agents, new, others.len())
     };
-    if let Some(view) = &view {
-        check_claims(view, &kept)?;
-    }
+    check_claims(&agents, &kept)?;
     if left_out > 0 {
         context.printer.note(format!(
             "{left_out} records are left out: the chain has attested no such agent (yet, or any more)"
         ));
     }
-    let held = held(&kept, view.as_ref());
+    let held = held(&kept, &agents);
     if !args.check {
         context.printer.note(format!("{new} new records are kept; none contradicts another"));
     }
@@ -143,13 +141,13 @@ async fn kept_lease(
     }
 }
 
-fn is_attested(view: Option<&LeaseView>, replica: ReplicaIndex, key: &AgentPublicKey) -> bool {
-    view.is_some_and(|view| view.agents.iter().any(|a| a.replica == replica && a.key == *key))
+fn is_attested(agents: &[AgentView], replica: ReplicaIndex, key: &AgentPublicKey) -> bool {
+    agents.iter().any(|agent| agent.replica == replica && agent.key == *key)
 }
 
 /// What was claimed must be what was signed.
-fn check_claims(view: &LeaseView, kept: &KeptRecords) -> anyhow::Result<()> {
-    for agent in &view.agents {
+fn check_claims(agents: &[AgentView], kept: &KeptRecords) -> anyhow::Result<()> {
+    for agent in agents {
         let claimed = kept.records().iter().find(|signed| {
             let record = signed.record();
             (record.replica, *signed.key(), record.sequence)
@@ -168,7 +166,7 @@ fn check_claims(view: &LeaseView, kept: &KeptRecords) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn held(kept: &KeptRecords, view: Option<&LeaseView>) -> Vec<Held> {
+fn held(kept: &KeptRecords, agents: &[AgentView]) -> Vec<Held> {
     let mut by_agent: BTreeMap<(ReplicaIndex, AgentPublicKey), Vec<&UsageRecord>> = BTreeMap::new();
     for signed in kept.records() {
         let agent = (signed.record().replica, *signed.key());
@@ -177,8 +175,7 @@ fn held(kept: &KeptRecords, view: Option<&LeaseView>) -> Vec<Held> {
     let held = by_agent.into_iter().filter_map(|((replica, key), records)| {
         let first = records.iter().min_by_key(|record| record.sequence)?;
         let last = records.iter().max_by_key(|record| record.sequence)?;
-        let mut agents = view.into_iter().flat_map(|view| &view.agents);
-        let agent = agents.find(|agent| agent.replica == replica && agent.key == key);
+        let agent = agents.iter().find(|agent| agent.replica == replica && agent.key == key);
         Some(Held {
             replica,
             key: format!("0x{}", hex::encode(key)),

@@ -157,10 +157,9 @@ fn heads(place: &Place, kept: &KeptRecords, fetched: Vec<SignedRecord>, bad: usi
         ));
     }
     let mut heads = Vec::new();
-    for replica in 0..place.view.as_ref().map_or(0, |view| view.replicas) {
-        let Some(view) = &place.view else { break };
-        match anchored_head(view, replica, &all) {
-            Ok(head) => heads.extend(head),
+    for agent in &place.agents {
+        match anchored_head(agent, &all) {
+            Ok(head) => heads.push(head),
             Err(why) => problems.push(why),
         }
     }

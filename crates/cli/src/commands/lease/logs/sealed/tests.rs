@@ -41,7 +41,7 @@ fn list(count: u64, chunks: &[LogChunkEntry]) -> (u16, String) {
 fn place(answers: Vec<(u16, String)>) -> Place {
     let endpoint = provider_endpoint(answers);
     let client = ProviderClient::new(&endpoint, [2; 32], GENESIS, Arc::new(dev::alice())).unwrap();
-    Place { id: LEASE, view: None, client }
+    Place { id: LEASE, view: None, agents: Vec::new(), client }
 }
 
 fn names() -> Names {

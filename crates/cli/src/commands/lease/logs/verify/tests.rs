@@ -133,7 +133,10 @@ fn view(claimed: u64, key: Option<AgentPublicKey>) -> LeaseView {
 
 /// What a provider says, and what this machine has.
 struct Setup {
+    /// Of a lease that is not over.
     view: Option<LeaseView>,
+    /// What the chain keeps of one that is.
+    agents_after: Vec<AgentView>,
     records: Vec<RecordEntry>,
     page: LogChunkList,
     kept: Vec<RecordEntry>,
@@ -144,6 +147,7 @@ impl Setup {
     fn of((chunks, head): &(Vec<LogChunk>, LogHead)) -> Self {
         Self {
             view: Some(view(1, Some(agent_key()))),
+            agents_after: Vec::new(),
             records: vec![record(2, *head, &agent())],
             page: page(chunks, head.chunks),
             kept: Vec::new(),
@@ -153,16 +157,14 @@ impl Setup {
 
     /// What is wrong, if anything.
     async fn verify(self) -> Result<(), String> {
-        let Self { view, records, page, kept: entries, account } = self;
+        let Self { view, agents_after, records, page, kept: entries, account } = self;
         let logs = LogChunkList { logs: page.logs.clone(), ..LogChunkList::default() };
         let end = LogChunkList { chunks: Vec::new(), ..page.clone() };
         let json = |list: &LogChunkList| (200, serde_json::to_string(list).unwrap());
         let nobody = (404, r#"{"code": "not-found", "message": "no", "hint": "no"}"#.to_owned());
         let records = (200, serde_json::to_string(&RecordList { records }).unwrap());
-        // As they are asked for: status, logs, (logs again where the lease is over,) records, pages.
-        let mut answers = vec![nobody, json(&logs)];
-        answers.extend(view.is_none().then(|| json(&logs)));
-        answers.extend([records, json(&page), json(&end)]);
+        // As they are asked for: status, logs, records, pages.
+        let answers = vec![nobody, json(&logs), records, json(&page), json(&end)];
         let endpoint = provider_endpoint(answers);
         let key = Arc::new(dev::alice());
         let client = ProviderClient::new(&endpoint, PROVIDER, GENESIS, key).unwrap();
@@ -173,7 +175,8 @@ impl Setup {
             .map(|entry| SignedRecord::check(entry, LEASE, &GENESIS).unwrap())
             .collect();
         kept.add(&entries).unwrap();
-        let place = Place { id: LEASE, view, client };
+        let agents = view.as_ref().map_or(agents_after, |view| view.agents.clone());
+        let place = Place { id: LEASE, view, agents, client };
         let notes = LeaseNotes::new(folder.path(), &GENESIS);
         let names = sealed::Names::of(&place, &notes).await;
         let secret = secret(account);
@@ -270,6 +273,13 @@ async fn kept_records_prove_what_the_provider_or_the_chain_has_forgotten() {
     // The lease is over, and its agents are gone from the chain.
     let over = Setup { view: None, records: vec![], kept: vec![newest], ..good() };
     over.verify().await.unwrap();
+    // It is over, and the chain still has its agents: by what the provider keeps of them.
+    let mut agents_after = view(2, Some(agent_key())).agents;
+    agents_after[0].log = *head;
+    let last = || Setup { view: None, agents_after: agents_after.clone(), ..good() };
+    last().verify().await.unwrap();
+    let hidden = Setup { records: vec![], ..last() };
+    assert!(hidden.verify().await.unwrap_err().contains("shows no record"));
     let unknown = Setup { view: None, records: vec![], ..good() };
     assert!(unknown.verify().await.unwrap_err().contains("can be proved"));
 }
