@@ -48,6 +48,7 @@ const WRITTEN: &[&str] = &[
     "pallet-proofs",
     "pallet-providers",
     "pallet-reputation",
+    "pallet-tasks",
 ];
 
 /// Without it, the runner's package is empty. It changes no other package.

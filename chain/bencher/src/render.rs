@@ -40,6 +40,7 @@ const OURS: &[(&str, &str)] = &[
     ("pallet_money", "chain/pallets/money"),
     ("pallet_proofs", "chain/pallets/proofs"),
     ("pallet_reputation", "chain/pallets/reputation"),
+    ("pallet_tasks", "chain/pallets/tasks"),
     ("pallet_endorsements", "chain/pallets/endorsements"),
     ("pallet_attestation", "chain/pallets/attestation"),
 ];

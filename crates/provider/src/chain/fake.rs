@@ -560,28 +560,23 @@ impl Chain for FakeChain {
     }
 
     async fn answer(&self, challenge: u64, answer: ChallengeAnswer) -> Result<(), ChainError> {
-        let (refusal, until) = {
-            let mut state = self.lock();
-            let missing = state.needs_collateral && state.certificates.is_empty();
-            let refusal = missing.then_some("CertificateUnknown");
-            let until = state.challenges.iter().find(|open| open.id == challenge);
-            let until = until.map(|open| open.until);
-            (refusal.or_else(|| state.answer_refusals.pop_front()), until)
-        };
-        self.call(Call::Answer(challenge), |snapshot| {
-            let until = until.ok_or("ChallengeUnknown")?;
-            if let Some(refusal) = refusal {
+        // In one step: no block shows the challenge as open after its answer.
+        self.call_on_all(Call::Answer(challenge), |state| {
+            let open = state.challenges.iter().find(|open| open.id == challenge);
+            let until = open.ok_or("ChallengeUnknown")?.until;
+            if state.needs_collateral && state.certificates.is_empty() {
+                return Err("CertificateUnknown");
+            }
+            if let Some(refusal) = state.answer_refusals.pop_front() {
                 return Err(refusal);
             }
-            if snapshot.block_number >= until {
+            if state.snapshot.block_number >= until {
                 return Err("WindowOver");
             }
+            state.answers.push((challenge, answer));
+            state.challenges.retain(|open| open.id != challenge);
             Ok(())
-        })?;
-        let mut state = self.lock();
-        state.answers.push((challenge, answer));
-        state.challenges.retain(|open| open.id != challenge);
-        Ok(())
+        })
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

@@ -124,7 +124,7 @@ async fn an_answer_that_does_not_work_out_is_tried_again_until_it_does() {
     let lease = world.deploy(1, dev::alice(), &plain("a", 1)).await;
     attested(&world, lease, 1).await;
     for _ in 0..2 {
-        world.agents.fail_next(EvidenceError::OtherKeys);
+        world.agents.fail_next_of(NONCE, EvidenceError::OtherKeys);
     }
     world.chain.refuse_next_answer("NotVerified");
     ask_evidence(&world, 1, lease, 0);

@@ -15,7 +15,7 @@ use casemate_client::{
     provider::{ProviderClient, ProviderError, QuoteWanted, SignedQuote},
 };
 use casemate_manifest::Manifest;
-use casemate_primitives::{Asset, DeploymentId, LeaseId, Resources, TeeKind, blake2_256};
+use casemate_primitives::{Asset, DeploymentId, Hash256, LeaseId, Resources, TeeKind, blake2_256};
 use casemate_provider::{
     App, Chain as _, Config,
     app::Deps,
@@ -115,7 +115,7 @@ impl Backend for Placed {
 #[derive(Clone, Default)]
 pub(crate) struct Agents {
     asked: Arc<Mutex<Vec<Wanted>>>,
-    failures: Arc<Mutex<Vec<EvidenceError>>>,
+    failures: Arc<Mutex<Vec<(Option<Hash256>, EvidenceError)>>>,
 }
 
 impl Agents {
@@ -126,15 +126,25 @@ impl Agents {
 
     /// The next question is answered with this.
     pub(crate) fn fail_next(&self, err: EvidenceError) {
-        self.failures.lock().unwrap().push(err);
+        self.failures.lock().unwrap().push((None, err));
+    }
+
+    /// The next question with this nonce is answered with this.
+    pub(crate) fn fail_next_of(&self, nonce: Hash256, err: EvidenceError) {
+        self.failures.lock().unwrap().push((Some(nonce), err));
     }
 }
 
 impl Attestor for Agents {
     fn evidence(&self, wanted: Wanted) -> BoxFuture<'_, Result<Evidence, EvidenceError>> {
         let evidence = [&wanted.keys.agent[..], &wanted.block_hash[..]].concat();
+        let mut failures = self.failures.lock().unwrap();
+        let is_meant = |of: &Option<Hash256>| of.is_none_or(|nonce| nonce == wanted.block_hash);
+        let failure = failures.iter().rposition(|(of, _)| is_meant(of));
+        let failure = failure.map(|index| failures.remove(index).1);
+        drop(failures);
         self.asked.lock().unwrap().push(wanted);
-        let answer = match self.failures.lock().unwrap().pop() {
+        let answer = match failure {
             Some(err) => Err(err),
             None => Ok(Evidence {
                 submission: Submission { kind: TeeKind::IntelTdx, evidence, certificate: [5; 32] },

@@ -122,7 +122,6 @@ impl Surroundings {
                     log: casemate_primitives::LogHead::default(),
                     ended_version: None,
                     standing: Some(standing(lease.manifest_hash, lease.opened_at)),
-                    ended_version: None,
                 }));
             }
         });
