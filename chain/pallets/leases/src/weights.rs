@@ -4,9 +4,6 @@
 //!
 //! 2026-11-23, runtime casemate 261122, compiled Wasm, 20 steps, 20 repeats, `local` genesis.
 //! Times are without the database, whose reads and writes have their own price.
-//!
-//! Not measured yet: `authorise`, `fund_for`, and what several depositors add to `fund`, `payout`,
-//! `settle`, `close`, `evict`, `forget` and `prove_misconduct`; those are counted.
 
 use core::marker::PhantomData;
 use frame_support::{
@@ -20,6 +17,8 @@ pub trait WeightInfo {
     fn deploy() -> Weight;
     fn open() -> Weight;
     fn fund() -> Weight;
+    fn authorise() -> Weight;
+    fn fund_for() -> Weight;
     fn set_spend_rate() -> Weight;
     fn claim() -> Weight;
     fn close() -> Weight;
@@ -35,8 +34,6 @@ pub trait WeightInfo {
     fn expire_contest() -> Weight;
     fn set_treasury_share() -> Weight;
     fn forget_nonce() -> Weight;
-    fn authorise() -> Weight;
-    fn fund_for() -> Weight;
 }
 
 /// Weights with the runtime's own database costs.
@@ -45,6 +42,10 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn deploy() -> Weight {
+        // `Assets::Account`: 2 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 0 read, 1 written.
         // `Deployments::NextId`: 1 read, 1 written.
@@ -54,16 +55,20 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::NextId`: 1 read, 1 written.
         // `Leases::TreasuryShare`: 1 read, 0 written.
         // `Leases::UsedNonces`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 174_130 ns.
-        Weight::from_parts(200_909_000, 22_135)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
-            .saturating_add(T::DbWeight::get().writes(9_u64))
+        // The fastest run took 206_508 ns.
+        Weight::from_parts(214_219_000, 42_843)
+            .saturating_add(T::DbWeight::get().reads(14_u64))
+            .saturating_add(T::DbWeight::get().writes(13_u64))
     }
     fn open() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
@@ -71,27 +76,54 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::NextId`: 1 read, 1 written.
         // `Leases::TreasuryShare`: 1 read, 0 written.
         // `Leases::UsedNonces`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_462 ns.
-        Weight::from_parts(163_493_000, 24_217)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
-            .saturating_add(T::DbWeight::get().writes(8_u64))
+        // The fastest run took 150_444 ns.
+        Weight::from_parts(157_896_000, 41_213)
+            .saturating_add(T::DbWeight::get().reads(13_u64))
+            .saturating_add(T::DbWeight::get().writes(11_u64))
     }
     fn fund() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
-        // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 58_908 ns.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Deposits`: 1 read, 1 written.
-        Weight::from_parts(95_532_000, 10_698)
-            .saturating_add(T::DbWeight::get().reads(3_u64))
-            .saturating_add(T::DbWeight::get().writes(3_u64))
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
+        // The fastest run took 81_402 ns.
+        Weight::from_parts(84_767_000, 26_057)
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
+    }
+    fn authorise() -> Weight {
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 1 read, 1 written.
+        // The fastest run took 16_895 ns.
+        Weight::from_parts(18_718_000, 7_946)
+            .saturating_add(T::DbWeight::get().reads(2_u64))
+            .saturating_add(T::DbWeight::get().writes(2_u64))
+    }
+    fn fund_for() -> Weight {
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
+        // The fastest run took 89_213 ns.
+        Weight::from_parts(91_566_000, 29_923)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
+            .saturating_add(T::DbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_509 ns.
-        Weight::from_parts(27_080_000, 4_072)
+        // The fastest run took 12_729 ns.
+        Weight::from_parts(15_243_000, 4_080)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -101,201 +133,215 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 112_769 ns.
-        Weight::from_parts(156_323_000, 17_559)
+        // The fastest run took 94_080 ns.
+        Weight::from_parts(111_396_000, 17_572)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn close() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 1 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 152_287 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(363_033_000, 80_356)
-            .saturating_add(T::DbWeight::get().reads(24_u64))
-            .saturating_add(T::DbWeight::get().writes(24_u64))
+        // The fastest run took 449_650 ns.
+        Weight::from_parts(462_890_000, 104_244)
+            .saturating_add(T::DbWeight::get().reads(34_u64))
+            .saturating_add(T::DbWeight::get().writes(35_u64))
     }
     fn settle() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Attestation::Standings`: 64 read, 64 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 295_760 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(520_117_000, 493_865)
-            .saturating_add(T::DbWeight::get().reads(151_u64))
-            .saturating_add(T::DbWeight::get().writes(151_u64))
+        // The fastest run took 596_008 ns.
+        Weight::from_parts(604_491_000, 518_073)
+            .saturating_add(T::DbWeight::get().reads(161_u64))
+            .saturating_add(T::DbWeight::get().writes(162_u64))
     }
     fn payout() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 2 read, 2 written.
-        // `System::Account`: 3 read, 3 written.
+        // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 161_991 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        Weight::from_parts(366_328_000, 78_221)
-            .saturating_add(T::DbWeight::get().reads(24_u64))
-            .saturating_add(T::DbWeight::get().writes(23_u64))
+        // The fastest run took 369_351 ns.
+        Weight::from_parts(379_175_000, 67_351)
+            .saturating_add(T::DbWeight::get().reads(23_u64))
+            .saturating_add(T::DbWeight::get().writes(22_u64))
     }
     fn forget() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 2 read, 2 written.
-        // `System::Account`: 3 read, 3 written.
+        // `Leases::Spenders`: 0 read, 1 written.
+        // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 252_376 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(494_619_000, 321_466)
-            .saturating_add(T::DbWeight::get().reads(90_u64))
-            .saturating_add(T::DbWeight::get().writes(90_u64))
+        // The fastest run took 464_893 ns.
+        Weight::from_parts(473_937_000, 310_921)
+            .saturating_add(T::DbWeight::get().reads(88_u64))
+            .saturating_add(T::DbWeight::get().writes(89_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_975 ns.
-        Weight::from_parts(28_883_000, 5_565)
+        // The fastest run took 16_896 ns.
+        Weight::from_parts(18_127_000, 5_573)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn evict() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Balances::Holds`: 2 read, 2 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Agents`: 2 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Providers::SlashedTotal`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 229_602 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(450_793_000, 92_767)
-            .saturating_add(T::DbWeight::get().reads(28_u64))
-            .saturating_add(T::DbWeight::get().writes(28_u64))
+        // The fastest run took 561_087 ns.
+        Weight::from_parts(599_704_000, 120_423)
+            .saturating_add(T::DbWeight::get().reads(39_u64))
+            .saturating_add(T::DbWeight::get().writes(39_u64))
     }
     fn amend() -> Weight {
         // `Leases::Agents`: 64 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 277_634 ns.
-        Weight::from_parts(303_222_000, 248_592)
+        // The fastest run took 259_667 ns.
+        Weight::from_parts(266_427_000, 248_920)
             .saturating_add(T::DbWeight::get().reads(67_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn contest() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 85_697 ns.
-        Weight::from_parts(97_636_000, 9_241)
-            .saturating_add(T::DbWeight::get().reads(3_u64))
-            .saturating_add(T::DbWeight::get().writes(2_u64))
+        // The fastest run took 81_812 ns.
+        Weight::from_parts(85_357_000, 23_636)
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn prove_misconduct() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Attestation::Standings`: 64 read, 64 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 533_795 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(758_532_000, 504_768)
-            .saturating_add(T::DbWeight::get().reads(154_u64))
-            .saturating_add(T::DbWeight::get().writes(153_u64))
+        // The fastest run took 764_549 ns.
+        Weight::from_parts(796_337_000, 528_976)
+            .saturating_add(T::DbWeight::get().reads(164_u64))
+            .saturating_add(T::DbWeight::get().writes(164_u64))
     }
     fn decide() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 97_185 ns.
-        Weight::from_parts(109_223_000, 19_214)
-            .saturating_add(T::DbWeight::get().reads(6_u64))
-            .saturating_add(T::DbWeight::get().writes(5_u64))
+        // The fastest run took 83_345 ns.
+        Weight::from_parts(87_270_000, 27_819)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn expire_contest() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 90_434 ns.
-        Weight::from_parts(120_059_000, 19_214)
-            .saturating_add(T::DbWeight::get().reads(6_u64))
-            .saturating_add(T::DbWeight::get().writes(5_u64))
+        // The fastest run took 83_124 ns.
+        Weight::from_parts(87_801_000, 23_905)
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_287 ns.
-        Weight::from_parts(4_487_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 4_677 ns.
+        Weight::from_parts(4_777_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_829 ns.
-        Weight::from_parts(13_340_000, 5_046)
+        // The fastest run took 13_040 ns.
+        Weight::from_parts(13_350_000, 5_046)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
-    }
-    fn authorise() -> Weight {
-        // `Leases::Leases`: 1 read, 1 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(35_000_000, 8_000)
-            .saturating_add(T::DbWeight::get().reads(2_u64))
-            .saturating_add(T::DbWeight::get().writes(2_u64))
-    }
-    fn fund_for() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
-        // `Leases::Deposits`: 1 read, 1 written.
-        // `Leases::Leases`: 1 read, 1 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
-        Weight::from_parts(105_000_000, 18_000)
-            .saturating_add(T::DbWeight::get().reads(5_u64))
-            .saturating_add(T::DbWeight::get().writes(5_u64))
     }
 }
 
 impl WeightInfo for () {
     fn deploy() -> Weight {
+        // `Assets::Account`: 2 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 0 read, 1 written.
         // `Deployments::NextId`: 1 read, 1 written.
@@ -305,16 +351,20 @@ impl WeightInfo for () {
         // `Leases::NextId`: 1 read, 1 written.
         // `Leases::TreasuryShare`: 1 read, 0 written.
         // `Leases::UsedNonces`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 174_130 ns.
-        Weight::from_parts(200_909_000, 22_135)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
-            .saturating_add(ParityDbWeight::get().writes(9_u64))
+        // The fastest run took 206_508 ns.
+        Weight::from_parts(214_219_000, 42_843)
+            .saturating_add(ParityDbWeight::get().reads(14_u64))
+            .saturating_add(ParityDbWeight::get().writes(13_u64))
     }
     fn open() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
@@ -322,27 +372,54 @@ impl WeightInfo for () {
         // `Leases::NextId`: 1 read, 1 written.
         // `Leases::TreasuryShare`: 1 read, 0 written.
         // `Leases::UsedNonces`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_462 ns.
-        Weight::from_parts(163_493_000, 24_217)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
-            .saturating_add(ParityDbWeight::get().writes(8_u64))
+        // The fastest run took 150_444 ns.
+        Weight::from_parts(157_896_000, 41_213)
+            .saturating_add(ParityDbWeight::get().reads(13_u64))
+            .saturating_add(ParityDbWeight::get().writes(11_u64))
     }
     fn fund() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
-        // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 58_908 ns.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Deposits`: 1 read, 1 written.
-        Weight::from_parts(95_532_000, 10_698)
-            .saturating_add(ParityDbWeight::get().reads(3_u64))
-            .saturating_add(ParityDbWeight::get().writes(3_u64))
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
+        // The fastest run took 81_402 ns.
+        Weight::from_parts(84_767_000, 26_057)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
+    }
+    fn authorise() -> Weight {
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 1 read, 1 written.
+        // The fastest run took 16_895 ns.
+        Weight::from_parts(18_718_000, 7_946)
+            .saturating_add(ParityDbWeight::get().reads(2_u64))
+            .saturating_add(ParityDbWeight::get().writes(2_u64))
+    }
+    fn fund_for() -> Weight {
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
+        // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
+        // The fastest run took 89_213 ns.
+        Weight::from_parts(91_566_000, 29_923)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_509 ns.
-        Weight::from_parts(27_080_000, 4_072)
+        // The fastest run took 12_729 ns.
+        Weight::from_parts(15_243_000, 4_080)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -352,195 +429,205 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 112_769 ns.
-        Weight::from_parts(156_323_000, 17_559)
+        // The fastest run took 94_080 ns.
+        Weight::from_parts(111_396_000, 17_572)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn close() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 1 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 152_287 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(363_033_000, 80_356)
-            .saturating_add(ParityDbWeight::get().reads(24_u64))
-            .saturating_add(ParityDbWeight::get().writes(24_u64))
+        // The fastest run took 449_650 ns.
+        Weight::from_parts(462_890_000, 104_244)
+            .saturating_add(ParityDbWeight::get().reads(34_u64))
+            .saturating_add(ParityDbWeight::get().writes(35_u64))
     }
     fn settle() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Attestation::Standings`: 64 read, 64 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 295_760 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(520_117_000, 493_865)
-            .saturating_add(ParityDbWeight::get().reads(151_u64))
-            .saturating_add(ParityDbWeight::get().writes(151_u64))
+        // The fastest run took 596_008 ns.
+        Weight::from_parts(604_491_000, 518_073)
+            .saturating_add(ParityDbWeight::get().reads(161_u64))
+            .saturating_add(ParityDbWeight::get().writes(162_u64))
     }
     fn payout() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 2 read, 2 written.
-        // `System::Account`: 3 read, 3 written.
+        // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 161_991 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        Weight::from_parts(366_328_000, 78_221)
-            .saturating_add(ParityDbWeight::get().reads(24_u64))
-            .saturating_add(ParityDbWeight::get().writes(23_u64))
+        // The fastest run took 369_351 ns.
+        Weight::from_parts(379_175_000, 67_351)
+            .saturating_add(ParityDbWeight::get().reads(23_u64))
+            .saturating_add(ParityDbWeight::get().writes(22_u64))
     }
     fn forget() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
-        // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 2 read, 2 written.
-        // `System::Account`: 3 read, 3 written.
+        // `Leases::Spenders`: 0 read, 1 written.
+        // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 252_376 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(494_619_000, 321_466)
-            .saturating_add(ParityDbWeight::get().reads(90_u64))
-            .saturating_add(ParityDbWeight::get().writes(90_u64))
+        // The fastest run took 464_893 ns.
+        Weight::from_parts(473_937_000, 310_921)
+            .saturating_add(ParityDbWeight::get().reads(88_u64))
+            .saturating_add(ParityDbWeight::get().writes(89_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_975 ns.
-        Weight::from_parts(28_883_000, 5_565)
+        // The fastest run took 16_896 ns.
+        Weight::from_parts(18_127_000, 5_573)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn evict() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Balances::Holds`: 2 read, 2 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Agents`: 2 read, 0 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Providers::SlashedTotal`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 229_602 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(450_793_000, 92_767)
-            .saturating_add(ParityDbWeight::get().reads(28_u64))
-            .saturating_add(ParityDbWeight::get().writes(28_u64))
+        // The fastest run took 561_087 ns.
+        Weight::from_parts(599_704_000, 120_423)
+            .saturating_add(ParityDbWeight::get().reads(39_u64))
+            .saturating_add(ParityDbWeight::get().writes(39_u64))
     }
     fn amend() -> Weight {
         // `Leases::Agents`: 64 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 277_634 ns.
-        Weight::from_parts(303_222_000, 248_592)
+        // The fastest run took 259_667 ns.
+        Weight::from_parts(266_427_000, 248_920)
             .saturating_add(ParityDbWeight::get().reads(67_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn contest() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 85_697 ns.
-        Weight::from_parts(97_636_000, 9_241)
-            .saturating_add(ParityDbWeight::get().reads(3_u64))
-            .saturating_add(ParityDbWeight::get().writes(2_u64))
+        // The fastest run took 81_812 ns.
+        Weight::from_parts(85_357_000, 23_636)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn prove_misconduct() -> Weight {
+        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
+        // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Attestation::Standings`: 64 read, 64 written.
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
         // `Leases::Agents`: 65 read, 64 written.
         // `Leases::ByProvider`: 0 read, 1 written.
         // `Leases::ByPublisher`: 0 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 533_795 ns.
-        // `Leases::Deposits`: 1 read, 1 written; 7 more depositors: 14 read, 14 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(758_532_000, 504_768)
-            .saturating_add(ParityDbWeight::get().reads(154_u64))
-            .saturating_add(ParityDbWeight::get().writes(153_u64))
+        // The fastest run took 764_549 ns.
+        Weight::from_parts(796_337_000, 528_976)
+            .saturating_add(ParityDbWeight::get().reads(164_u64))
+            .saturating_add(ParityDbWeight::get().writes(164_u64))
     }
     fn decide() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 97_185 ns.
-        Weight::from_parts(109_223_000, 19_214)
-            .saturating_add(ParityDbWeight::get().reads(6_u64))
-            .saturating_add(ParityDbWeight::get().writes(5_u64))
+        // The fastest run took 83_345 ns.
+        Weight::from_parts(87_270_000, 27_819)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn expire_contest() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
+        // `Assets::Account`: 1 read, 1 written.
+        // `Assets::Asset`: 1 read, 1 written.
+        // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
+        // `AssetsHolder::Holds`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 90_434 ns.
-        Weight::from_parts(120_059_000, 19_214)
-            .saturating_add(ParityDbWeight::get().reads(6_u64))
-            .saturating_add(ParityDbWeight::get().writes(5_u64))
+        // The fastest run took 83_124 ns.
+        Weight::from_parts(87_801_000, 23_905)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_287 ns.
-        Weight::from_parts(4_487_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
+        // The fastest run took 4_677 ns.
+        Weight::from_parts(4_777_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_829 ns.
-        Weight::from_parts(13_340_000, 5_046)
+        // The fastest run took 13_040 ns.
+        Weight::from_parts(13_350_000, 5_046)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
-    }
-    fn authorise() -> Weight {
-        // `Leases::Leases`: 1 read, 1 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        Weight::from_parts(35_000_000, 8_000)
-            .saturating_add(ParityDbWeight::get().reads(2_u64))
-            .saturating_add(ParityDbWeight::get().writes(2_u64))
-    }
-    fn fund_for() -> Weight {
-        // `Balances::Holds`: 1 read, 1 written.
-        // `Leases::Deposits`: 1 read, 1 written.
-        // `Leases::Leases`: 1 read, 1 written.
-        // `Leases::Spenders`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
-        Weight::from_parts(105_000_000, 18_000)
-            .saturating_add(ParityDbWeight::get().reads(5_u64))
-            .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
 }

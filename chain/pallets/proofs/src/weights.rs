@@ -35,8 +35,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::NextBatch`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 26_419 ns.
-        Weight::from_parts(27_881_000, 10_443)
+        // The fastest run took 27_260 ns.
+        Weight::from_parts(27_741_000, 10_443)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -47,16 +47,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::Batches`: 1 read, 0 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_011 ns.
-        Weight::from_parts(141_301_000, 21_148)
+        // The fastest run took 139_618 ns.
+        Weight::from_parts(145_757_000, 21_149)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn forget_batch() -> Weight {
         // `Proofs::Batches`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_592 ns.
-        Weight::from_parts(14_982_000, 5_070)
+        // The fastest run took 14_171 ns.
+        Weight::from_parts(14_422_000, 5_070)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -73,8 +73,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::Targets`: 1 read, 1 written.
         // `System::ParentHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 88_783 ns.
-        Weight::from_parts(91_607_000, 29_307)
+        // The fastest run took 89_503 ns.
+        Weight::from_parts(91_347_000, 29_326)
             .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
@@ -96,8 +96,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_675_958 ns.
-        Weight::from_parts(1_726_313_000, 213_935)
+        // The fastest run took 1_660_486 ns.
+        Weight::from_parts(1_703_359_000, 213_953)
             .saturating_add(T::DbWeight::get().reads(15_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -117,8 +117,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_439_058 ns.
-        Weight::from_parts(5_552_187_000, 108_676)
+        // The fastest run took 5_516_524 ns.
+        Weight::from_parts(5_699_296_000, 108_694)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -131,8 +131,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 231_586 ns.
-        Weight::from_parts(237_914_000, 19_762)
+        // The fastest run took 242_812 ns.
+        Weight::from_parts(252_206_000, 19_780)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -148,8 +148,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 186_208 ns.
-        Weight::from_parts(196_243_000, 32_072)
+        // The fastest run took 193_308 ns.
+        Weight::from_parts(197_134_000, 32_091)
             .saturating_add(T::DbWeight::get().reads(9_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -157,6 +157,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Attestation::Standings`: 1 read, 0 written.
         // `Balances::Holds`: 2 read, 2 written.
         // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Deposits`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Proofs::ByProvider`: 0 read, 1 written.
         // `Proofs::Challenges`: 1 read, 1 written.
@@ -167,9 +168,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 186_789 ns.
-        Weight::from_parts(192_787_000, 46_596)
-            .saturating_add(T::DbWeight::get().reads(13_u64))
+        // The fastest run took 190_684 ns.
+        Weight::from_parts(194_670_000, 50_547)
+            .saturating_add(T::DbWeight::get().reads(14_u64))
             .saturating_add(T::DbWeight::get().writes(12_u64))
     }
 }
@@ -180,8 +181,8 @@ impl WeightInfo for () {
         // `Proofs::NextBatch`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 26_419 ns.
-        Weight::from_parts(27_881_000, 10_443)
+        // The fastest run took 27_260 ns.
+        Weight::from_parts(27_741_000, 10_443)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -192,16 +193,16 @@ impl WeightInfo for () {
         // `Proofs::Batches`: 1 read, 0 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 135_011 ns.
-        Weight::from_parts(141_301_000, 21_148)
+        // The fastest run took 139_618 ns.
+        Weight::from_parts(145_757_000, 21_149)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn forget_batch() -> Weight {
         // `Proofs::Batches`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_592 ns.
-        Weight::from_parts(14_982_000, 5_070)
+        // The fastest run took 14_171 ns.
+        Weight::from_parts(14_422_000, 5_070)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -218,8 +219,8 @@ impl WeightInfo for () {
         // `Proofs::Targets`: 1 read, 1 written.
         // `System::ParentHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 88_783 ns.
-        Weight::from_parts(91_607_000, 29_307)
+        // The fastest run took 89_503 ns.
+        Weight::from_parts(91_347_000, 29_326)
             .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
@@ -241,8 +242,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_675_958 ns.
-        Weight::from_parts(1_726_313_000, 213_935)
+        // The fastest run took 1_660_486 ns.
+        Weight::from_parts(1_703_359_000, 213_953)
             .saturating_add(ParityDbWeight::get().reads(15_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -262,8 +263,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_439_058 ns.
-        Weight::from_parts(5_552_187_000, 108_676)
+        // The fastest run took 5_516_524 ns.
+        Weight::from_parts(5_699_296_000, 108_694)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -276,8 +277,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 231_586 ns.
-        Weight::from_parts(237_914_000, 19_762)
+        // The fastest run took 242_812 ns.
+        Weight::from_parts(252_206_000, 19_780)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -293,8 +294,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 186_208 ns.
-        Weight::from_parts(196_243_000, 32_072)
+        // The fastest run took 193_308 ns.
+        Weight::from_parts(197_134_000, 32_091)
             .saturating_add(ParityDbWeight::get().reads(9_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -302,6 +303,7 @@ impl WeightInfo for () {
         // `Attestation::Standings`: 1 read, 0 written.
         // `Balances::Holds`: 2 read, 2 written.
         // `Leases::Agents`: 1 read, 0 written.
+        // `Leases::Deposits`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Proofs::ByProvider`: 0 read, 1 written.
         // `Proofs::Challenges`: 1 read, 1 written.
@@ -312,9 +314,9 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 186_789 ns.
-        Weight::from_parts(192_787_000, 46_596)
-            .saturating_add(ParityDbWeight::get().reads(13_u64))
+        // The fastest run took 190_684 ns.
+        Weight::from_parts(194_670_000, 50_547)
+            .saturating_add(ParityDbWeight::get().reads(14_u64))
             .saturating_add(ParityDbWeight::get().writes(12_u64))
     }
 }

@@ -86,7 +86,7 @@ where
 
 /// The origin of the call. Its account is read and written with every transaction, so that the call's
 /// weight leaves it out.
-fn signed(who: AccountId32) -> RawOrigin<AccountId32> {
+fn signed<T: Config>(who: AccountId32) -> RawOrigin<AccountId32> {
     whitelist_account!(who);
     RawOrigin::Signed(who)
 }
@@ -104,7 +104,7 @@ mod benchmarks {
     #[benchmark]
     fn create() {
         let (publisher, _) = sides::<T>();
-        let origin = signed(publisher.clone());
+        let origin = signed::<T>(publisher.clone());
 
         #[extrinsic_call]
         _(origin, MANIFEST, longest(), TERMS);
@@ -115,7 +115,7 @@ mod benchmarks {
     #[benchmark]
     fn begin() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        let origin = signed(made.provider);
+        let origin = signed::<T>(made.provider);
 
         #[extrinsic_call]
         _(origin, made.lease, made.slot, made.at);
@@ -155,7 +155,7 @@ mod benchmarks {
         let genesis = genesis_hash::<T>();
         let of_result = by_agent(&key, &result.signing_payload(&genesis))?;
         let of_record = by_agent(&key, &last.signing_payload(&genesis))?;
-        let origin = signed(made.provider);
+        let origin = signed::<T>(made.provider);
 
         #[extrinsic_call]
         _(origin, result, of_result, last, of_record);
@@ -167,7 +167,7 @@ mod benchmarks {
     #[benchmark]
     fn record_missed() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        let origin = signed(account("anyone", 0, 0));
+        let origin = signed::<T>(account("anyone", 0, 0));
 
         #[extrinsic_call]
         _(origin, made.task, None);
@@ -185,7 +185,7 @@ mod benchmarks {
                 found.until = 0;
             }
         });
-        let origin = signed(account("anyone", 0, 0));
+        let origin = signed::<T>(account("anyone", 0, 0));
 
         #[extrinsic_call]
         _(origin, made.lease, made.slot);
@@ -197,7 +197,7 @@ mod benchmarks {
     #[benchmark]
     fn set_schedule() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        let origin = signed(made.publisher);
+        let origin = signed::<T>(made.publisher);
 
         #[extrinsic_call]
         _(origin, made.task, longest());
@@ -210,7 +210,7 @@ mod benchmarks {
     fn set_terms() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
         let terms = TaskTerms { budget_per_run: Balance::MAX, ..TERMS };
-        let origin = signed(made.publisher);
+        let origin = signed::<T>(made.publisher);
 
         #[extrinsic_call]
         _(origin, made.task, terms);
@@ -222,7 +222,7 @@ mod benchmarks {
     #[benchmark]
     fn stop() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        let origin = signed(made.publisher);
+        let origin = signed::<T>(made.publisher);
 
         #[extrinsic_call]
         _(origin, made.task);
@@ -234,7 +234,7 @@ mod benchmarks {
     #[benchmark]
     fn recharge() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        let origin = signed(made.publisher);
+        let origin = signed::<T>(made.publisher);
 
         #[extrinsic_call]
         _(origin, made.task, made.lease, CASE);
@@ -254,7 +254,7 @@ mod benchmarks {
                 found.entries = HISTORY_MAX.into();
             }
         });
-        let origin = signed(made.publisher);
+        let origin = signed::<T>(made.publisher);
 
         #[extrinsic_call]
         _(origin, made.task);
