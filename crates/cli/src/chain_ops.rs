@@ -3,6 +3,8 @@
 mod challenges;
 mod collateral;
 mod disputes;
+mod money;
+mod watch;
 
 use std::sync::Arc;
 
@@ -12,25 +14,23 @@ use casemate_attestation::{
 };
 use casemate_client::{
     chain::{
-        AccountBalance, AgentView, Appraised, AssetView, Call, ChainClient, ChainError, ChainEvent,
-        Endorsement, Included, LeaseMoney, LeaseView, ProviderView, Submission,
+        AgentView, Appraised, Call, ChainClient, ChainError, ChainEvent, Endorsement, Included,
+        LeaseView, ProviderView, Submission,
     },
     provider::{ProviderError, SignedQuote},
 };
 use casemate_primitives::{
-    Asset, Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo,
-    Resources, Schedule, TaskTerms, UnixSeconds,
+    Balance, DeploymentId, Hash256, LeaseId, ManifestRef, PriceList, ProviderInfo, Resources,
+    Schedule, TaskTerms, UnixSeconds,
 };
 
-use tokio::sync::mpsc;
-
-pub(crate) use disputes::refunded_in;
+pub(crate) use self::{disputes::refunded_in, watch::Watch};
+use watch::settled_in;
 
 use crate::{
     address::Address,
-    amount::Amount,
     appraisal::CollateralOnChain,
-    asset::{AssetAmount, Unit, find},
+    asset::{Unit, find},
     context::{Context, Signer},
     failure::{Failure, OrFail as _, fail},
     printer::printable,
@@ -58,15 +58,6 @@ pub(crate) struct Opened {
     pub(crate) deployment: DeploymentId,
     pub(crate) block: String,
 }
-
-/// Finalised events, from the moment it was made.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    blocks: mpsc::Receiver<Result<Vec<ChainEvent>, ChainError>>,
-}
-
-/// Blocks that wait to be looked at: more than a development chain makes in a second.
-const BLOCKS_MAX: usize = 64;
 
 /// What to do about an error that a client crate made.
 pub(crate) fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
@@ -300,180 +291,6 @@ impl Chain {
             .appraise(&signer.keypair, submission)
             .await
             .or_fail(|| Failure::new("the chain did not accept the evidence"))
-    }
-
-    /// Money of an account.
-    pub(crate) async fn balance(&self, account: Address) -> anyhow::Result<AccountBalance> {
-        Ok(self.client.balance(&account.0).await?)
-    }
-
-    /// Refuses before anything is sent what the account can't pay; `purpose` says for what.
-    ///
-    /// The chain refuses too, but takes its fee for it and knows less to say. Another transaction
-    /// in between may still make the difference.
-    async fn ensure_funds(
-        &self,
-        signer: &Signer,
-        purpose: &str,
-        amount: Balance,
-    ) -> anyhow::Result<()> {
-        let kept = self.client.deposits().await?.existential;
-        self.ensure_funds_and(signer, purpose, amount, kept).await
-    }
-
-    async fn ensure_funds_and(
-        &self,
-        signer: &Signer,
-        purpose: &str,
-        amount: Balance,
-        besides: Balance,
-    ) -> anyhow::Result<()> {
-        let free = self.balance(signer.address).await?.free;
-        check_funds(signer.address, free, purpose, amount, besides)
-    }
-
-    /// Begins to watch; make it before the transaction whose consequences are waited for.
-    pub(crate) async fn watch(&self) -> anyhow::Result<Watch> {
-        let mut events = self.client.events().await?;
-        let (sender, blocks) = mpsc::channel(BLOCKS_MAX);
-        // Reading a block takes several answers of the node and must not be given up half-way,
-        // while whoever waits here looks up from time to time.
-        tokio::spawn(async move {
-            loop {
-                let block = events.next().await;
-                let broken = block.is_err();
-                if sender.send(block).await.is_err() || broken {
-                    return;
-                }
-            }
-        });
-        Ok(Watch { blocks })
-    }
-
-    /// Sends money; says in which block.
-    pub(crate) async fn transfer(
-        &self,
-        signer: &Signer,
-        to: Address,
-        amount: Balance,
-    ) -> anyhow::Result<String> {
-        self.ensure_funds(signer, "the transfer", amount).await?;
-        self.call(signer, Call::Transfer { to: to.0, amount }).await
-    }
-
-    /// Assets that leases may be paid in besides the native token.
-    pub(crate) async fn assets(&self) -> anyhow::Result<Vec<AssetView>> {
-        Ok(self.client.assets().await?)
-    }
-
-    /// Money of an account in one of them.
-    pub(crate) async fn asset_balance(
-        &self,
-        asset: &AssetView,
-        account: Address,
-    ) -> anyhow::Result<AccountBalance> {
-        Ok(self.client.balance_in(asset.asset(), &account.0).await?)
-    }
-
-    /// Sends money in an asset; says in which block.
-    pub(crate) async fn transfer_asset(
-        &self,
-        signer: &Signer,
-        to: Address,
-        amount: &AssetAmount<'_>,
-    ) -> anyhow::Result<String> {
-        let free = self.asset_balance(amount.asset, signer.address).await?.free;
-        let kept = self.client.minimum_balance(amount.asset.asset()).await?;
-        if free < amount.value.saturating_add(kept) {
-            let of = |value| AssetAmount { value, asset: amount.asset };
-            return fail(
-                Failure::new(format!(
-                    "the transaction of account {} was not done: it has {} free, the transfer is \
-                     {amount}, and {} must be there besides",
-                    signer.address,
-                    of(free),
-                    of(kept),
-                ))
-                .hint("get more money to the account, or choose a smaller amount"),
-            );
-        }
-        let (asset, amount) = (amount.asset.id, amount.value);
-        self.call(signer, Call::TransferAsset { asset, to: to.0, amount }).await
-    }
-
-    /// What amounts in an asset are in.
-    pub(crate) async fn unit(&self, asset: Asset) -> anyhow::Result<Unit> {
-        match asset {
-            Asset::Native => Ok(Unit::Native),
-            asset => Ok(Unit::of(asset, &self.assets().await?)),
-        }
-    }
-
-    /// What is meant by a symbol.
-    pub(crate) async fn unit_named(&self, symbol: &str) -> anyhow::Result<Unit> {
-        if symbol.eq_ignore_ascii_case("CASE") {
-            return Ok(Unit::Native);
-        }
-        Ok(Unit::Listed(find(symbol, &self.assets().await?)?.clone()))
-    }
-
-    /// Opens an account in an asset; says in which block, if it was not open.
-    pub(crate) async fn open_account(
-        &self,
-        signer: &Signer,
-        asset: u32,
-    ) -> anyhow::Result<Option<String>> {
-        if self.client.has_account_in(asset, &signer.address.0).await? {
-            return Ok(None);
-        }
-        Ok(Some(self.call(signer, Call::OpenAccount { asset }).await?))
-    }
-
-    /// Whose money is in a lease, and who may put in the publisher's.
-    pub(crate) async fn lease_money(&self, lease: &LeaseView) -> anyhow::Result<LeaseMoney> {
-        Ok(self.client.lease_money(lease.id).await?)
-    }
-
-    /// Checks that an account can lock so much.
-    async fn ensure_unit(
-        &self,
-        signer: &Signer,
-        unit: &Unit,
-        purpose: &str,
-        amount: Balance,
-    ) -> anyhow::Result<()> {
-        let asset = unit.asset();
-        let free = self.client.balance_in(asset, &signer.address.0).await?.free;
-        let kept = self.client.minimum_balance(asset).await?;
-        if free >= amount.saturating_add(kept) {
-            return Ok(());
-        }
-        fail(
-            Failure::new(format!(
-                "the transaction of account {} was not done: it has {} free, {purpose} is {}, and \
-                 {} must be there besides",
-                signer.address,
-                unit.text(free),
-                unit.text(amount),
-                unit.text(kept),
-            ))
-            .hint("get more money to the account, or choose a smaller amount"),
-        )
-    }
-
-    /// The same for a lease's deposit, with so much native money besides.
-    async fn ensure_deposit(
-        &self,
-        signer: &Signer,
-        (deposit, unit): (Balance, &Unit),
-        besides: Balance,
-    ) -> anyhow::Result<()> {
-        let native = if *unit == Unit::Native { deposit } else { 0 };
-        self.ensure_funds_and(signer, "the deposit", native, besides).await?;
-        if native != deposit {
-            self.ensure_unit(signer, unit, "the deposit", deposit).await?;
-        }
-        Ok(())
     }
 
     /// Creates a deployment and opens its lease.
@@ -722,27 +539,6 @@ fn opened(included: &Included) -> anyhow::Result<Opened> {
     Ok(Opened { lease, deployment, block })
 }
 
-impl Watch {
-    /// Waits until this lease is settled.
-    ///
-    /// # Cancel safety
-    /// It may be dropped and called again; no block is skipped.
-    pub(crate) async fn settled(&mut self, lease: LeaseId) -> anyhow::Result<Settled> {
-        loop {
-            let block = self.blocks.recv().await.unwrap_or_else(|| {
-                Err(ChainError::Unreachable("the node's events have come to an end".to_owned()))
-            });
-            let events = block.or_fail(|| {
-                Failure::new(format!("lost sight of the chain while lease {lease} was closing"))
-                    .hint("see whether it is still there: casemate list")
-            })?;
-            if let Some(settled) = settled_in(&events, lease) {
-                return Ok(settled);
-            }
-        }
-    }
-}
-
 /// A provider's presentation in the chain's form, within the chain's bounds.
 pub(crate) fn provider_info(
     name: &str,
@@ -783,52 +579,6 @@ pub(crate) fn provider_info(
     Ok(info)
 }
 
-/// Whether `free` pays `amount` and `besides` (what the chain keeps of an account, and holds for a
-/// new deployment), and leaves something for the fee.
-fn check_funds(
-    account: Address,
-    free: Balance,
-    purpose: &str,
-    amount: Balance,
-    besides: Balance,
-) -> anyhow::Result<()> {
-    let needed = amount.saturating_add(besides);
-    if free > needed {
-        return Ok(());
-    }
-    let mut text = format!(
-        "the transaction of account {account} was not done: it has {} free, {purpose} is {}",
-        Amount(free),
-        Amount(amount),
-    );
-    if besides > 0 {
-        text.push_str(&format!(", and {} must be there besides", Amount(besides)));
-    }
-    text.push_str(&match needed - free {
-        0 => "; nothing is left for the fee".to_owned(),
-        short => format!("; {} and the fee are missing", Amount(short)),
-    });
-    let most = free.saturating_sub(besides);
-    let hint = if most > 0 {
-        format!("get more money to the account, or choose a smaller amount: below {}", Amount(most))
-    } else {
-        "get more money to the account".to_owned()
-    };
-    fail(Failure::new(text).hint(hint))
-}
-
-fn settled_in(events: &[ChainEvent], lease: LeaseId) -> Option<Settled> {
-    events.iter().find_map(|event| match event {
-        ChainEvent::LeaseSettled { lease: id, paid, refunded, .. } if *id == lease => {
-            Some(Settled { paid: *paid, refunded: *refunded })
-        }
-        _ => None,
-    })
-}
-
 fn block_text(included: &Included) -> String {
     format!("0x{}", hex::encode(included.block_hash))
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,7 @@
 
 mod assets;
 mod attestation;
+mod call;
 mod client;
 mod cluster;
 mod collateral;
@@ -12,6 +13,7 @@ mod committee;
 mod config;
 mod details;
 mod error;
+mod events;
 mod funds;
 mod proofs;
 mod read;
@@ -24,19 +26,21 @@ mod watch;
 
 pub use assets::{AssetView, LeaseMoney};
 pub use attestation::{Appraised, AttestedKeys, Endorsement, StandingView, Submission};
+pub use call::Call;
 pub use client::ChainClient;
 pub use cluster::ClusterView;
 pub use collateral::IntelCollateral;
 pub use committee::Motion;
 pub use details::{ContestRules, ContestView, LeaseDetails, LeaseStage, PricesBefore};
 pub use error::ChainError;
+pub use events::{ChainEvent, EventStream};
 pub use funds::LowFunds;
 pub use proofs::{
     BatchView, ChallengeAnswer, ChallengeQuestion, ChallengeTarget, ChallengeTerms, ChallengeView,
     Challenged, Conclusion, OpenChallenges, ProofsEvent, batch_leaf,
 };
 pub use reputation::{ComplaintView, ReputationView};
-pub use submit::{Call, ChainEvent, EventStream, Included};
+pub use submit::Included;
 pub use tasks::{LeaseTask, OpenRunView, RunEntry, TaskView};
 pub use types::{
     AccountBalance, AgentView, ChainSnapshot, DeploymentView, Deposits, EndedLease, LeaseState,

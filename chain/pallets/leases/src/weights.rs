@@ -59,8 +59,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 206_508 ns.
-        Weight::from_parts(214_219_000, 42_843)
+        // The fastest run took 225_807 ns.
+        Weight::from_parts(250_283_000, 42_843)
             .saturating_add(T::DbWeight::get().reads(14_u64))
             .saturating_add(T::DbWeight::get().writes(13_u64))
     }
@@ -80,8 +80,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 150_444 ns.
-        Weight::from_parts(157_896_000, 41_213)
+        // The fastest run took 167_750 ns.
+        Weight::from_parts(193_077_000, 41_213)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(11_u64))
     }
@@ -93,16 +93,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 81_402 ns.
-        Weight::from_parts(84_767_000, 26_057)
+        // The fastest run took 88_041 ns.
+        Weight::from_parts(98_617_000, 26_057)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn authorise() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
-        // The fastest run took 16_895 ns.
-        Weight::from_parts(18_718_000, 7_946)
+        // The fastest run took 18_477 ns.
+        Weight::from_parts(21_552_000, 7_946)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -115,15 +115,15 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 89_213 ns.
-        Weight::from_parts(91_566_000, 29_923)
+        // The fastest run took 96_054 ns.
+        Weight::from_parts(101_912_000, 29_923)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_729 ns.
-        Weight::from_parts(15_243_000, 4_080)
+        // The fastest run took 14_091 ns.
+        Weight::from_parts(25_338_000, 4_080)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -133,8 +133,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 94_080 ns.
-        Weight::from_parts(111_396_000, 17_572)
+        // The fastest run took 108_132 ns.
+        Weight::from_parts(120_490_000, 17_572)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -155,8 +155,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 449_650 ns.
-        Weight::from_parts(462_890_000, 104_244)
+        // The fastest run took 462_890 ns.
+        Weight::from_parts(483_040_000, 104_244)
             .saturating_add(T::DbWeight::get().reads(34_u64))
             .saturating_add(T::DbWeight::get().writes(35_u64))
     }
@@ -177,8 +177,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 596_008 ns.
-        Weight::from_parts(604_491_000, 518_073)
+        // The fastest run took 669_989 ns.
+        Weight::from_parts(969_625_000, 518_073)
             .saturating_add(T::DbWeight::get().reads(161_u64))
             .saturating_add(T::DbWeight::get().writes(162_u64))
     }
@@ -191,8 +191,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 369_351 ns.
-        Weight::from_parts(379_175_000, 67_351)
+        // The fastest run took 415_510 ns.
+        Weight::from_parts(597_771_000, 67_351)
             .saturating_add(T::DbWeight::get().reads(23_u64))
             .saturating_add(T::DbWeight::get().writes(22_u64))
     }
@@ -209,16 +209,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Spenders`: 0 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 464_893 ns.
-        Weight::from_parts(473_937_000, 310_921)
+        // The fastest run took 508_198 ns.
+        Weight::from_parts(563_079_000, 310_921)
             .saturating_add(T::DbWeight::get().reads(88_u64))
             .saturating_add(T::DbWeight::get().writes(89_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_896 ns.
-        Weight::from_parts(18_127_000, 5_573)
+        // The fastest run took 16_144 ns.
+        Weight::from_parts(17_877_000, 5_573)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -241,8 +241,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 561_087 ns.
-        Weight::from_parts(599_704_000, 120_423)
+        // The fastest run took 570_020 ns.
+        Weight::from_parts(603_159_000, 120_423)
             .saturating_add(T::DbWeight::get().reads(39_u64))
             .saturating_add(T::DbWeight::get().writes(39_u64))
     }
@@ -251,8 +251,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 259_667 ns.
-        Weight::from_parts(266_427_000, 248_920)
+        // The fastest run took 274_850 ns.
+        Weight::from_parts(288_530_000, 248_920)
             .saturating_add(T::DbWeight::get().reads(67_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -264,8 +264,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 81_812 ns.
-        Weight::from_parts(85_357_000, 23_636)
+        // The fastest run took 86_279 ns.
+        Weight::from_parts(98_267_000, 23_636)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -289,8 +289,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 764_549 ns.
-        Weight::from_parts(796_337_000, 528_976)
+        // The fastest run took 821_074 ns.
+        Weight::from_parts(857_879_000, 528_976)
             .saturating_add(T::DbWeight::get().reads(164_u64))
             .saturating_add(T::DbWeight::get().writes(164_u64))
     }
@@ -303,8 +303,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 83_345 ns.
-        Weight::from_parts(87_270_000, 27_819)
+        // The fastest run took 84_827 ns.
+        Weight::from_parts(100_871_000, 27_819)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
@@ -316,21 +316,21 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 83_124 ns.
-        Weight::from_parts(87_801_000, 23_905)
+        // The fastest run took 92_548 ns.
+        Weight::from_parts(111_036_000, 23_905)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_677 ns.
-        Weight::from_parts(4_777_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 4_717 ns.
+        Weight::from_parts(4_788_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 13_040 ns.
-        Weight::from_parts(13_350_000, 5_046)
+        // The fastest run took 13_230 ns.
+        Weight::from_parts(13_430_000, 5_046)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -355,8 +355,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 206_508 ns.
-        Weight::from_parts(214_219_000, 42_843)
+        // The fastest run took 225_807 ns.
+        Weight::from_parts(250_283_000, 42_843)
             .saturating_add(ParityDbWeight::get().reads(14_u64))
             .saturating_add(ParityDbWeight::get().writes(13_u64))
     }
@@ -376,8 +376,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 150_444 ns.
-        Weight::from_parts(157_896_000, 41_213)
+        // The fastest run took 167_750 ns.
+        Weight::from_parts(193_077_000, 41_213)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(11_u64))
     }
@@ -389,16 +389,16 @@ impl WeightInfo for () {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 81_402 ns.
-        Weight::from_parts(84_767_000, 26_057)
+        // The fastest run took 88_041 ns.
+        Weight::from_parts(98_617_000, 26_057)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn authorise() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
-        // The fastest run took 16_895 ns.
-        Weight::from_parts(18_718_000, 7_946)
+        // The fastest run took 18_477 ns.
+        Weight::from_parts(21_552_000, 7_946)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -411,15 +411,15 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 89_213 ns.
-        Weight::from_parts(91_566_000, 29_923)
+        // The fastest run took 96_054 ns.
+        Weight::from_parts(101_912_000, 29_923)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 12_729 ns.
-        Weight::from_parts(15_243_000, 4_080)
+        // The fastest run took 14_091 ns.
+        Weight::from_parts(25_338_000, 4_080)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -429,8 +429,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 94_080 ns.
-        Weight::from_parts(111_396_000, 17_572)
+        // The fastest run took 108_132 ns.
+        Weight::from_parts(120_490_000, 17_572)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -451,8 +451,8 @@ impl WeightInfo for () {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 449_650 ns.
-        Weight::from_parts(462_890_000, 104_244)
+        // The fastest run took 462_890 ns.
+        Weight::from_parts(483_040_000, 104_244)
             .saturating_add(ParityDbWeight::get().reads(34_u64))
             .saturating_add(ParityDbWeight::get().writes(35_u64))
     }
@@ -473,8 +473,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 596_008 ns.
-        Weight::from_parts(604_491_000, 518_073)
+        // The fastest run took 669_989 ns.
+        Weight::from_parts(969_625_000, 518_073)
             .saturating_add(ParityDbWeight::get().reads(161_u64))
             .saturating_add(ParityDbWeight::get().writes(162_u64))
     }
@@ -487,8 +487,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 369_351 ns.
-        Weight::from_parts(379_175_000, 67_351)
+        // The fastest run took 415_510 ns.
+        Weight::from_parts(597_771_000, 67_351)
             .saturating_add(ParityDbWeight::get().reads(23_u64))
             .saturating_add(ParityDbWeight::get().writes(22_u64))
     }
@@ -505,16 +505,16 @@ impl WeightInfo for () {
         // `Leases::Spenders`: 0 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 464_893 ns.
-        Weight::from_parts(473_937_000, 310_921)
+        // The fastest run took 508_198 ns.
+        Weight::from_parts(563_079_000, 310_921)
             .saturating_add(ParityDbWeight::get().reads(88_u64))
             .saturating_add(ParityDbWeight::get().writes(89_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_896 ns.
-        Weight::from_parts(18_127_000, 5_573)
+        // The fastest run took 16_144 ns.
+        Weight::from_parts(17_877_000, 5_573)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -537,8 +537,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 561_087 ns.
-        Weight::from_parts(599_704_000, 120_423)
+        // The fastest run took 570_020 ns.
+        Weight::from_parts(603_159_000, 120_423)
             .saturating_add(ParityDbWeight::get().reads(39_u64))
             .saturating_add(ParityDbWeight::get().writes(39_u64))
     }
@@ -547,8 +547,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 259_667 ns.
-        Weight::from_parts(266_427_000, 248_920)
+        // The fastest run took 274_850 ns.
+        Weight::from_parts(288_530_000, 248_920)
             .saturating_add(ParityDbWeight::get().reads(67_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -560,8 +560,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 81_812 ns.
-        Weight::from_parts(85_357_000, 23_636)
+        // The fastest run took 86_279 ns.
+        Weight::from_parts(98_267_000, 23_636)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
@@ -585,8 +585,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 764_549 ns.
-        Weight::from_parts(796_337_000, 528_976)
+        // The fastest run took 821_074 ns.
+        Weight::from_parts(857_879_000, 528_976)
             .saturating_add(ParityDbWeight::get().reads(164_u64))
             .saturating_add(ParityDbWeight::get().writes(164_u64))
     }
@@ -599,8 +599,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 83_345 ns.
-        Weight::from_parts(87_270_000, 27_819)
+        // The fastest run took 84_827 ns.
+        Weight::from_parts(100_871_000, 27_819)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
@@ -612,21 +612,21 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 83_124 ns.
-        Weight::from_parts(87_801_000, 23_905)
+        // The fastest run took 92_548 ns.
+        Weight::from_parts(111_036_000, 23_905)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_677 ns.
-        Weight::from_parts(4_777_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
+        // The fastest run took 4_717 ns.
+        Weight::from_parts(4_788_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 13_040 ns.
-        Weight::from_parts(13_350_000, 5_046)
+        // The fastest run took 13_230 ns.
+        Weight::from_parts(13_430_000, 5_046)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }

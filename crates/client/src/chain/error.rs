@@ -90,3 +90,31 @@ impl ChainError {
 fn incompatible(text: &str) -> bool {
     text.contains("not compatible") || text.contains("incompatible")
 }
+
+/// What became of a transaction that is in a block.
+pub(super) fn refusal(error: &subxt::error::TransactionEventsError) -> ChainError {
+    use subxt::error::TransactionEventsError as Error;
+    let Error::ExtrinsicFailed(error) = error else { return ChainError::Lost(chain_of(error)) };
+    refused(error)
+}
+
+/// The runtime's own words.
+pub(super) fn refused(error: &subxt::error::DispatchError) -> ChainError {
+    use subxt::error::DispatchError;
+    match error {
+        DispatchError::Module(module) => match module.details() {
+            Ok(details) => ChainError::Refused {
+                pallet: details.pallet.name().to_owned(),
+                name: details.variant.name.clone(),
+                text: details.variant.docs.join(" ").trim().to_owned(),
+            },
+            Err(err) => ChainError::Decode(err.to_string()),
+        },
+        DispatchError::Token(err) => ChainError::NoFunds(err.to_string()),
+        other => ChainError::Refused {
+            pallet: "System".into(),
+            name: "DispatchError".into(),
+            text: other.to_string(),
+        },
+    }
+}

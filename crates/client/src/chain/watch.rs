@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::{
     ChainClient, ChainError, ChainEvent, ChainSnapshot,
+    events::events_at,
     read::{self, AtBlock},
     runtime,
-    submit::events_at,
 };
 
 /// First pause before the connection is tried again; doubles up to [`RETRY_MAX`].
