@@ -10,7 +10,7 @@ use casemate_client::chain::{
     ProviderView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, DeploymentId, Hash256, LeaseId, ReplicaIndex, UnixSeconds,
+    AccountBytes, DeploymentId, Hash256, LeaseId, ReplicaIndex, TaskTerms, UnixSeconds,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -110,6 +110,8 @@ pub enum RunCall {
         replica: ReplicaIndex,
         /// For when it was scheduled.
         scheduled_at: UnixSeconds,
+        /// The terms that it is begun for; refused where the task has others by then.
+        terms: TaskTerms,
     },
     /// A run has ended: its last record, with the result.
     Submit(Box<SignedUsageRecord>),

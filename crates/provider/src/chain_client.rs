@@ -220,8 +220,8 @@ impl Chain for NodeChain {
 
     async fn run(&self, call: RunCall) -> Result<(), ChainError> {
         let call = match call {
-            RunCall::Begin { lease, replica, scheduled_at } => {
-                Call::BeginRun { lease, replica, scheduled_at }
+            RunCall::Begin { lease, replica, scheduled_at, terms } => {
+                Call::BeginRun { lease, replica, scheduled_at, terms }
             }
             RunCall::Submit(signed) => {
                 let SignedUsageRecord { record, signature: record_signature, run, .. } = *signed;

@@ -489,9 +489,10 @@ impl<C: Chain> Carrier<C> {
             Step::Close(lease, _) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
-            Step::Begin { lease, replica, scheduled_at } => {
+            Step::Begin { lease, replica, scheduled_at, terms } => {
                 let (lease, replica, scheduled_at) = (*lease, *replica, *scheduled_at);
-                self.chain.run(RunCall::Begin { lease, replica, scheduled_at }).await?;
+                let call = RunCall::Begin { lease, replica, scheduled_at, terms: *terms };
+                self.chain.run(call).await?;
             }
             Step::Missed { task, scheduled_at, .. } => {
                 let (task, scheduled_at) = (*task, *scheduled_at);

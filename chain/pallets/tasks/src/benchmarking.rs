@@ -118,7 +118,7 @@ mod benchmarks {
         let origin = signed::<T>(made.provider);
 
         #[extrinsic_call]
-        _(origin, made.lease, made.slot, made.at);
+        _(origin, made.lease, made.slot, made.at, TERMS);
 
         assert!(Open::<T>::contains_key(made.lease, made.slot));
         Ok(())
@@ -128,7 +128,7 @@ mod benchmarks {
     fn submit_result() -> Result<(), BenchmarkError> {
         let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
         let made = made::<T>(key.0)?;
-        Pallet::<T>::do_begin(made.provider.clone(), made.lease, made.slot, made.at)?;
+        Pallet::<T>::do_begin(made.provider.clone(), made.lease, made.slot, made.at, TERMS)?;
         let last = UsageRecord {
             lease: made.lease,
             replica: made.slot,
@@ -179,7 +179,7 @@ mod benchmarks {
     #[benchmark]
     fn record_lost() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        Pallet::<T>::do_begin(made.provider, made.lease, made.slot, made.at)?;
+        Pallet::<T>::do_begin(made.provider, made.lease, made.slot, made.at, TERMS)?;
         Open::<T>::mutate(made.lease, made.slot, |found| {
             if let Some(found) = found {
                 found.until = 0;

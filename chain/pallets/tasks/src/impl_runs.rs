@@ -3,7 +3,7 @@
 use crate::*;
 use casemate_primitives::{
     task::Skipped, AgentSignature, DeploymentId, EndReason, LeaseId, ReplicaIndex, RunId,
-    RunOutcome, RunResult, Schedule, UnixSeconds, UsageRecord,
+    RunOutcome, RunResult, Schedule, TaskTerms, UnixSeconds, UsageRecord,
 };
 use frame_support::{ensure, traits::Get};
 use pallet_attestation::genesis_hash;
@@ -17,6 +17,7 @@ impl<T: Config> Pallet<T> {
         lease_id: LeaseId,
         replica: ReplicaIndex,
         scheduled_at: UnixSeconds,
+        terms: TaskTerms,
     ) -> DispatchResult {
         let now = Self::now();
         let lease = T::Leases::run_lease(lease_id).ok_or(Error::<T>::NoSuchLease)?;
@@ -27,6 +28,8 @@ impl<T: Config> Pallet<T> {
         let id = lease.deployment;
         let mut task = Tasks::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(task.stopped_at.is_none(), Error::<T>::Stopped);
+        // The publisher may have changed them a block ago: nobody works for terms unseen.
+        ensure!(task.terms == terms, Error::<T>::OtherTerms);
         let other = task.lease.filter(|other| *other != lease_id);
         let is_taken =
             other.and_then(T::Leases::run_lease).is_some_and(|other| other.closed.is_none());

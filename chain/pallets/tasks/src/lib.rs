@@ -212,6 +212,8 @@ pub mod pallet {
         TooLate,
         /// The lease's escrow is less than the budget of a run: recharge it.
         NotFunded,
+        /// The task has other terms than those that the run is begun for: look at them anew.
+        OtherTerms,
         /// The task was stopped.
         Stopped,
         /// The task was not stopped.
@@ -266,14 +268,16 @@ pub mod pallet {
         /// Begin the run of a scheduled time, in a free slot. What was skipped is recorded as missed.
         ///
         /// - `origin`: Signed by the lease's provider.
+        /// - `terms`: What the provider begins it for; refused where the task has others by then.
         #[pallet::call_index(1)]
         pub fn begin(
             origin: OriginFor<T>,
             lease: LeaseId,
             replica: ReplicaIndex,
             scheduled_at: UnixSeconds,
+            terms: TaskTerms,
         ) -> DispatchResult {
-            Self::do_begin(ensure_signed(origin)?, lease, replica, scheduled_at)
+            Self::do_begin(ensure_signed(origin)?, lease, replica, scheduled_at, terms)
         }
 
         /// End a run, and be paid for it.

@@ -123,8 +123,14 @@ fn pass(seconds: u64) {
     Now::set(Now::get() + seconds);
 }
 
+/// As a provider that has just read the task's terms.
+fn begin_in(lease: LeaseId, who: AccountId32, replica: ReplicaIndex, at: u64) -> DispatchResult {
+    let terms = crate::Tasks::<Test>::get(TASK).map_or(TERMS, |task| task.terms);
+    Tasks::begin(origin(who), lease, replica, at, terms)
+}
+
 fn begin(replica: ReplicaIndex, at: u64) -> DispatchResult {
-    Tasks::begin(origin(provider()), LEASE, replica, at)
+    begin_in(LEASE, provider(), replica, at)
 }
 
 fn key(byte: u8) -> SigningKey {

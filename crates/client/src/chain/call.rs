@@ -198,6 +198,8 @@ pub enum Call {
         replica: ReplicaIndex,
         /// For when it was scheduled.
         scheduled_at: UnixSeconds,
+        /// The terms that it is begun for; refused where the task has others by then.
+        terms: TaskTerms,
     },
     /// End a run, and be paid for it.
     SubmitResult {

@@ -142,8 +142,8 @@ impl ChainClient {
                 );
                 self.send(signer, &call).await
             }
-            Call::BeginRun { lease, replica, scheduled_at } => {
-                let call = tx.tasks().begin(Static(lease), replica, scheduled_at);
+            Call::BeginRun { lease, replica, scheduled_at, terms } => {
+                let call = tx.tasks().begin(Static(lease), replica, scheduled_at, Static(terms));
                 self.send(signer, &call).await
             }
             Call::SubmitResult { result, signature, record, record_signature } => {

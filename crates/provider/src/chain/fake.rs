@@ -462,8 +462,11 @@ impl Chain for FakeChain {
         self.call(Call::Run(call.clone()), |snapshot| {
             let now = snapshot.time;
             match call {
-                RunCall::Begin { lease, replica, scheduled_at } => {
+                RunCall::Begin { lease, replica, scheduled_at, terms } => {
                     let task = task_mut(snapshot, lease)?;
+                    if task.task.terms != terms {
+                        return Err("OtherTerms");
+                    }
                     if task.run_in(replica).is_some() {
                         return Err("SlotBusy");
                     }

@@ -81,7 +81,7 @@ pub(super) fn next_run(
         let is_taken = |replica| open.iter().any(|run| run.replica == replica);
         let replica =
             (0..lease.replicas).find(|replica| !is_taken(*replica) && is_free(*replica))?;
-        return Some(Step::Begin { lease: lease.id, replica, scheduled_at });
+        return Some(Step::Begin { lease: lease.id, replica, scheduled_at, terms: task.terms });
     }
     // The next run records what was skipped before it; a task that runs once has no next one.
     let is_missed = is_over(task, late, now);

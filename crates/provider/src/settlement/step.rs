@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use casemate_client::chain::{AgentView, AttestedKeys, LeaseState, LeaseView};
 use casemate_primitives::{
-    AgentPublicKey, DeploymentId, Hash256, LeaseId, ReplicaIndex, RunId, UnixSeconds,
+    AgentPublicKey, DeploymentId, Hash256, LeaseId, ReplicaIndex, RunId, TaskTerms, UnixSeconds,
 };
 use casemate_provider_core::AttestationEndpoint;
 
@@ -48,6 +48,8 @@ pub enum Step {
         replica: ReplicaIndex,
         /// For when it was scheduled.
         scheduled_at: UnixSeconds,
+        /// The terms that it is begun for.
+        terms: TaskTerms,
     },
     /// End a run by its agent's result.
     Submit {

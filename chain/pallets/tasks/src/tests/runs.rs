@@ -67,12 +67,10 @@ fn only_the_leases_provider_begins() {
     build_and_execute(|| {
         start(once());
         for who in [publisher(), stranger(), accounts()[3].clone()] {
-            assert_noop!(Tasks::begin(origin(who), LEASE, 0, START), Error::<Test>::NotProvider);
+            assert_noop!(begin_in(LEASE, who, 0, START), Error::<Test>::NotProvider);
         }
-        assert_noop!(
-            Tasks::begin(origin(provider()), LeaseId(8), 0, START),
-            Error::<Test>::NoSuchLease
-        );
+        let of_other = begin_in(LeaseId(8), provider(), 0, START);
+        assert_noop!(of_other, Error::<Test>::NoSuchLease);
         activate(0, &key(1));
         assert_ok!(Leases::close(origin(publisher()), LEASE));
         assert_noop!(begin(0, START), Error::<Test>::LeaseClosed);
@@ -110,7 +108,7 @@ fn two_leases_never_run_one_task_at_a_time() {
         assert_ok!(open_lease_at("//v1", 2, DEPOSIT));
         assert_ok!(begin(0, START));
         pass(EVERY.into());
-        let second = |at| Tasks::begin(origin(accounts()[3].clone()), LeaseId(1), 0, at);
+        let second = |at| begin_in(LeaseId(1), accounts()[3].clone(), 0, at);
         assert_noop!(second(Now::get()), Error::<Test>::OtherLease);
         // The first provider is gone: its lease is closed, another takes over.
         assert_ok!(Leases::close(origin(publisher()), LEASE));

@@ -104,6 +104,41 @@ fn new_terms_hold_for_later_runs() {
     });
 }
 
+/// The publisher's change is in the block before the provider's `begin`, which was sent first.
+#[test]
+fn a_run_begins_for_the_terms_that_its_provider_named() {
+    for changed in [
+        TaskTerms { budget_per_run: 1, ..TERMS },
+        TaskTerms { deadline_seconds: 1, ..TERMS },
+        TaskTerms { start_seconds_max: TERMS.start_seconds_max + 1, ..TERMS },
+    ] {
+        build_and_execute(|| {
+            start(once());
+            assert_ok!(Tasks::set_terms(origin(publisher()), TASK, changed));
+            let begin = |terms| Tasks::begin(origin(provider()), LEASE, 0, START, terms);
+            assert_noop!(begin(TERMS), Error::<Test>::OtherTerms);
+            assert_ok!(begin(changed));
+        });
+    }
+}
+
+#[test]
+fn new_terms_shorten_and_cheapen_no_open_run() {
+    build_and_execute(|| {
+        start(once());
+        assert_ok!(begin(0, START));
+        let key = key(1);
+        activate(0, &key);
+        let changed = TaskTerms { budget_per_run: 1, deadline_seconds: 1, start_seconds_max: 1 };
+        assert_ok!(Tasks::set_terms(origin(publisher()), TASK, changed));
+        pass(u64::from(TERMS.deadline_seconds) + crate::RESULT_SECONDS);
+        let seconds = TERMS.deadline_seconds.into();
+        let (result, record) = result_of(0, seconds, RunOutcome::Exited(0));
+        assert_ok!(submit(&key, &result, &record));
+        assert_eq!(escrow(), DEPOSIT - TERMS.budget_per_run);
+    });
+}
+
 #[test]
 fn recharge_locks_more_in_the_tasks_own_lease() {
     build_and_execute(|| {

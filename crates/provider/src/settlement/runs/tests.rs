@@ -50,7 +50,7 @@ fn next(lease: &LeaseView, now: UnixSeconds) -> Option<Step> {
 }
 
 fn begin(lease: &LeaseView, replica: ReplicaIndex, scheduled_at: UnixSeconds) -> Option<Step> {
-    Some(Step::Begin { lease: lease.id, replica, scheduled_at })
+    Some(Step::Begin { lease: lease.id, replica, scheduled_at, terms: TERMS })
 }
 
 #[test]
