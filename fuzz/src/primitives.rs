@@ -54,7 +54,7 @@ pub(crate) fn amendment(data: &[u8]) {
     let Some(amendment) = decoded::<Amendment>(data) else { return };
     let payload = amendment.signing_payload(&GENESIS);
     assert!(payload.starts_with(&Amendment::SIGNING_CONTEXT.encode()));
-    let other = Amendment { replaces: amendment.prices, prices: amendment.replaces, ..amendment };
+    let other = Amendment { number: amendment.number ^ 1, ..amendment };
     assert_eq!(other == amendment, other.signing_payload(&GENESIS) == payload);
     let _ = amendment.prices.per_second(&Resources { cpu_millicores: u32::MAX, ..<_>::default() });
 }

@@ -56,6 +56,9 @@ pub enum EndReason {
 pub struct Amendment {
     /// Which lease.
     pub lease: LeaseId,
+    /// Which change of the lease's prices it is: one more than it has had. So it holds once, and
+    /// never out of its order.
+    pub number: u32,
     /// The prices that it has now: an amendment holds for these only.
     pub replaces: Prices,
     /// The prices from now on.
@@ -68,7 +71,7 @@ pub struct Amendment {
 
 impl Amendment {
     /// Says what is signed, so that a signature is never taken for one over something else.
-    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/amendment/v1";
+    pub const SIGNING_CONTEXT: &'static [u8] = b"casemate/amendment/v2";
 
     /// The bytes that the provider signs (sr25519, substrate context).
     pub fn signing_payload(&self, genesis_hash: &Hash256) -> Vec<u8> {

@@ -29,7 +29,8 @@ pub fn check(
         let text = format!("lease {} is closing", lease.id);
         return Err(refusal(RefusalCode::DoesNotFitLease, text, "deploy anew"));
     }
-    if amendment.replaces != lease.terms.prices {
+    let next = lease.amendments.saturating_add(1);
+    if (amendment.number, amendment.replaces) != (next, lease.terms.prices) {
         let text =
             format!("lease {} has other prices than those that are to be replaced", lease.id);
         let hint = "read the lease's prices again; a change shows when its block is final";

@@ -219,7 +219,7 @@ mod benchmarks {
     fn amend() -> Result<(), BenchmarkError> {
         let (sides, id, _) = active::<T>()?;
         let second_min = terms::<T>().second_min;
-        let before = PricesBefore { until: 0, prices: PRICES, second_min };
+        let before = PricesBefore { number: 1, until: 0, prices: PRICES, second_min };
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
                 lease.before = Some(before);
@@ -227,6 +227,7 @@ mod benchmarks {
         });
         let amendment = Amendment {
             lease: id,
+            number: 2,
             replaces: PRICES,
             prices: Prices { cpu_millicore_second: 1, ..PRICES },
             second_min,

@@ -19,7 +19,9 @@ impl<T: Config> Pallet<T> {
             ensure!(now <= amendment.expires_at, Error::<T>::QuoteExpired);
             let longest = now.saturating_add(T::QuoteSecondsMax::get());
             ensure!(amendment.expires_at <= longest, Error::<T>::QuoteTooLong);
-            // It names what it replaces, so that it holds once and never out of its order.
+            let had = lease.before.map_or(0, |before| before.number);
+            // So it holds once, and never out of its order.
+            ensure!(had.checked_add(1) == Some(amendment.number), Error::<T>::AmendmentOutdated);
             ensure!(amendment.replaces == lease.terms.prices, Error::<T>::AmendmentOutdated);
             let payload = amendment.signing_payload(&genesis_hash::<T>());
             ensure!(signature.verify(&payload[..], &lease.provider), Error::<T>::QuoteSignature);
@@ -38,6 +40,7 @@ impl<T: Config> Pallet<T> {
                 ensure!(is_claimed, Error::<T>::ClaimFirst);
             }
             lease.before = Some(PricesBefore {
+                number: amendment.number,
                 until: now,
                 prices: lease.terms.prices,
                 second_min: lease.terms.second_min,

@@ -56,6 +56,8 @@ pub struct Contest {
 /// Prices that both sides have replaced.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
 pub struct PricesBefore {
+    /// How many changes the lease has had.
+    pub number: u32,
     /// Until when they held.
     pub until: UnixSeconds,
     /// Which they were.

@@ -69,6 +69,8 @@ impl ContestRules {
 /// Prices that both sides have replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PricesBefore {
+    /// How many changes the lease has had.
+    pub number: u32,
     /// Until when they held.
     pub until: UnixSeconds,
     /// Which they were.
@@ -169,6 +171,7 @@ impl ChainClient {
             replicas: found.replicas,
             terms: found.terms.0,
             before: found.before.map(|before| PricesBefore {
+                number: before.number,
                 until: before.until,
                 prices: before.prices.0,
                 second_min: before.second_min,

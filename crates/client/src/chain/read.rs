@@ -239,6 +239,7 @@ pub(super) async fn lease(at: &AtBlock, id: LeaseId) -> Result<Option<LeaseView>
         resources: found.resources.0,
         replicas: found.replicas,
         terms: found.terms.0,
+        amendments: found.before.map_or(0, |before| before.number),
         state,
         escrow: found.escrow,
         open: periods(&found.open),

@@ -118,6 +118,8 @@ pub struct LeaseView {
     pub replicas: u16,
     /// Agreed conditions.
     pub terms: LeaseTerms,
+    /// How many changes its prices have had.
+    pub amendments: u32,
     /// Where it stands.
     pub state: LeaseState,
     /// Unspent money.

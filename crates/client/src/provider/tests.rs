@@ -127,6 +127,7 @@ async fn a_provider_that_is_not_there_is_an_error_with_a_hint() {
 fn new_prices_are_taken_with_the_providers_own_signature_for_this_chain_only() {
     let amendment = Amendment {
         lease: LeaseId(1),
+        number: 1,
         replaces: Prices::default(),
         prices: Prices { cpu_millicore_second: 5, ..Prices::default() },
         second_min: 0,

@@ -16,6 +16,7 @@ fn lease() -> LeaseView {
         deployment: DeploymentId(1),
         manifest_hash: [1; 32],
         version: 1,
+        amendments: 0,
         publisher: [2; 32],
         provider: [3; 32],
         resources: Resources { cpu_millicores: 100, memory_mib: 1, storage_mib: 1, gpus: 0 },
@@ -39,6 +40,7 @@ fn lease() -> LeaseView {
 fn amendment() -> Amendment {
     Amendment {
         lease: LeaseId(3),
+        number: 1,
         replaces: lease().terms.prices,
         prices: pricing().prices(),
         second_min: u128::from(pricing().second_min),
@@ -89,6 +91,9 @@ fn a_proposal_is_for_this_lease_as_it_is_now() {
     assert_eq!(code(Amendment { lease: LeaseId(4), ..amendment() }, &lease()), bad);
     let other = Prices { gpu_second: 1, ..amendment().replaces };
     assert_eq!(code(Amendment { replaces: other, ..amendment() }, &lease()), unfit);
+    // A change of the least price alone leaves the others as they were: the number tells.
+    assert_eq!(code(amendment(), &LeaseView { amendments: 1, ..lease() }), unfit);
+    assert_eq!(code(Amendment { number: 2, ..amendment() }, &lease()), unfit);
     let state = LeaseState::Closing { at: 1, until: 2, reason: EndReason::Stopped };
     assert_eq!(code(amendment(), &LeaseView { state, ..lease() }), unfit);
     let mut foreign = lease();
@@ -131,6 +136,7 @@ fn a_lease_in_an_asset_is_amended_by_the_assets_own_price_list() {
     lease.terms.asset = Asset::Registered(1);
     lease.terms.prices = Prices { cpu_millicore_second: 2, ..Prices::default() };
     let listed = Amendment {
+        number: 1,
         replaces: lease.terms.prices,
         prices: Prices {
             cpu_millicore_second: 3,

@@ -13,6 +13,7 @@ fn lease(escrow: u128) -> LeaseView {
         deployment: DeploymentId(1),
         manifest_hash: [0; 32],
         version: 1,
+        amendments: 0,
         publisher: [9; 32],
         provider: ACCOUNT,
         resources: Resources { cpu_millicores: 10, ..Resources::default() },

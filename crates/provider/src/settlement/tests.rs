@@ -17,6 +17,7 @@ pub(super) fn lease(state: LeaseState) -> LeaseView {
         deployment: DeploymentId(1),
         manifest_hash: MANIFEST,
         version: 1,
+        amendments: 0,
         publisher: [0; 32],
         provider: [0; 32],
         resources: <_>::default(),

@@ -320,6 +320,7 @@ async fn new_prices_are_signed_for_the_leases_publisher_and_never_below_the_list
     let list = world.config.pricing.prices();
     let amendment = Amendment {
         lease,
+        number: 1,
         replaces: world.chain.lease(lease).unwrap().terms.prices,
         prices: Prices { cpu_millicore_second: list.cpu_millicore_second + 1, ..list },
         second_min: 0,

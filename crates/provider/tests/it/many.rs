@@ -27,6 +27,7 @@ async fn a_thousand_leases_run_and_are_found_again() {
             deployment: DeploymentId(n),
             manifest_hash: store.put(text.as_bytes()).unwrap(),
             version: 1,
+            amendments: 0,
             publisher: [1; 32],
             provider: crate::world::provider_view().account,
             resources: size_of(&text).0,

@@ -333,6 +333,7 @@ impl World {
             deployment: DeploymentId(id),
             manifest_hash: quote.manifest_hash,
             version: 1,
+            amendments: 0,
             publisher: quote.publisher,
             provider: quote.provider,
             resources: quote.resources,

@@ -234,6 +234,7 @@ fn leases(count: u64, config: &Config) -> Result<Vec<LeaseView>> {
             deployment: DeploymentId(n),
             manifest_hash: store.put(&manifest.to_canonical_json())?,
             version: 1,
+            amendments: 0,
             publisher,
             provider: key().public_key().0,
             resources,

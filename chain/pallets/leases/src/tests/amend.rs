@@ -8,6 +8,7 @@ fn amendment() -> Amendment {
     let prices = lease().terms.prices;
     Amendment {
         lease: LEASE,
+        number: lease().before.map_or(0, |before| before.number) + 1,
         replaces: prices,
         prices: Prices { cpu_millicore_second: 2, memory_mib_second: 20, ..prices },
         second_min: 0,
@@ -110,6 +111,27 @@ fn what_a_first_agent_may_still_be_paid_for_has_one_change_of_prices_too() {
         // No agent is paid for what is longer ago than its evidence may be old.
         pass(BackpaySecondsMax::get() - 5);
         assert_ok!(amend(back()));
+    });
+}
+
+#[test]
+fn an_older_change_of_the_least_price_does_not_come_back() {
+    build_and_execute(|| {
+        open_active_lease();
+        // The other prices stay as they are: they do not tell one change from another.
+        let prices = lease().terms.prices;
+        let least = |second_min| Amendment { prices, second_min, ..amendment() };
+        let cheap = least(1);
+        assert_ok!(amend(cheap));
+        assert_ok!(claim(record_after(None, 1)));
+        assert_ok!(amend(least(2_000)));
+        let last = record_after(Some(&record_after(None, 1)), 1);
+        assert_ok!(claim(last));
+        assert_noop!(amend(cheap), Error::<Test>::AmendmentOutdated);
+        // Nor is one brought before its time.
+        let early = Amendment { number: 4, ..least(1) };
+        assert_noop!(amend(early), Error::<Test>::AmendmentOutdated);
+        assert_eq!(lease().terms.second_min, 2_000);
     });
 }
 

@@ -437,7 +437,9 @@ fn apply_to_known(model: &mut Model, action: Action) -> bool {
         Action::Amend { prices, second_min, is_signed, .. } => {
             let replaces = found.terms.prices;
             let expires_at = Now::get() + 300;
-            let amendment = Amendment { lease: id, replaces, prices, second_min, expires_at };
+            let number = found.before.map_or(0, |before| before.number) + 1;
+            let amendment =
+                Amendment { lease: id, number, replaces, prices, second_min, expires_at };
             let signer = if is_signed { uri(&found.provider) } else { "//p0" };
             let signature = pair(signer).sign(&amendment.signing_payload(&GENESIS)).into();
             let is_done = Leases::amend(publisher(), amendment, signature).is_ok();

@@ -77,6 +77,7 @@ fn on_chain() -> OnChain {
         deployment: DeploymentId(3),
         manifest_hash: [6; 32],
         version: 1,
+        amendments: 0,
         publisher: [1; 32],
         provider: [2; 32],
         resources: Resources::default(),

@@ -156,7 +156,14 @@ pub(crate) fn propose(
                 .hint(format!("say what changes, such as --price-cpu '{}'", unit.text(2_000))),
         );
     }
-    Ok(Amendment { lease: details.id, replaces: terms.prices, prices: new, second_min, expires_at })
+    let number = next_number(details);
+    let (lease, replaces) = (details.id, terms.prices);
+    Ok(Amendment { lease, number, replaces, prices: new, second_min, expires_at })
+}
+
+/// Of the next change of a lease's prices.
+fn next_number(details: &LeaseDetails) -> u32 {
+    details.before.map_or(0, |before| before.number).saturating_add(1)
 }
 
 /// What all replicas cost each second before and after.
@@ -180,7 +187,7 @@ fn check(
                 .hint("open another one: casemate deploy"),
         );
     }
-    if amendment.replaces != details.terms.prices {
+    if (amendment.number, amendment.replaces) != (next_number(details), details.terms.prices) {
         return fail(
             Failure::new(format!("lease {lease} has other prices than those that are replaced"))
                 .hint(format!("look, and propose anew: casemate lease show {lease}")),

@@ -9,6 +9,7 @@ fn lease(escrow: u128) -> LeaseView {
         deployment: DeploymentId(1),
         manifest_hash: [0; 32],
         version: 1,
+        amendments: 0,
         publisher: [9; 32],
         provider: [2; 32],
         resources: Resources { cpu_millicores: 10, ..Resources::default() },

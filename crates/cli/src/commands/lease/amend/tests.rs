@@ -14,6 +14,7 @@ fn amendment() -> Amendment {
     let terms = details().terms;
     Amendment {
         lease: LeaseId(7),
+        number: 1,
         replaces: terms.prices,
         prices: Prices { cpu_millicore_second: 2, ..terms.prices },
         second_min: 0,
@@ -42,6 +43,7 @@ fn what_the_chain_would_refuse_is_refused_first() {
     let text = told(check(dear));
     assert!(text.contains("--spend-rate '44 planck'"), "{text}");
     let other = Prices { gpu_second: 1, ..Prices::default() };
+    assert!(told(check(Amendment { number: 2, ..amendment() })).contains("other prices"));
     let text = told(check(Amendment { replaces: other, ..amendment() }));
     assert!(text.contains("other prices"), "{text}");
     assert!(told(check(Amendment { expires_at: NOW - 1, ..amendment() })).contains("expired"));
