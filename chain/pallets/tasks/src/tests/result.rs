@@ -136,7 +136,10 @@ fn new_prices_wait_for_open_runs_and_for_no_slot_that_is_idle() {
             let prices = Prices { cpu_millicore_second: price, ..Default::default() };
             let replaces = Prices { cpu_millicore_second: replaces, ..Default::default() };
             let expires_at = Now::get() + 60;
-            let amendment = Amendment { lease: LEASE, replaces, prices, second_min: 0, expires_at };
+            let found = pallet_leases::Leases::<Test>::get(LEASE).unwrap();
+            let number = found.before.map_or(0, |before| before.number) + 1;
+            let amendment =
+                Amendment { lease: LEASE, number, replaces, prices, second_min: 0, expires_at };
             let signature = pair("//v0").sign(&amendment.signing_payload(&GENESIS)).into();
             Leases::amend(origin(publisher()), amendment, signature)
         };
