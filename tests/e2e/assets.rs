@@ -171,7 +171,19 @@ fn a_lease_is_paid_in_an_asset_from_its_deposit_to_its_payout() {
         assert_eq!(natives(&ledger, end, &everybody).await?, native);
         let held = ledger.asset_balance(end, ASSET, &bob.account).await?.held;
         assert_eq!(held, 0, "all that is not spent is back");
-        Ok(())
+
+        // Where the asset can't pay, the daemon's fees are native: silence would cost its stake.
+        let left = ledger.asset_balance(end, ASSET, &account).await?.free - MINIMUM;
+        let left = format!("{}.{:06} {SYMBOL}", left / DOLLAR, left % DOLLAR);
+        provider.user.json(&["account", "transfer", &ann.address(), &left])?;
+        let lease = deploy(bob, &Service::new("native", &cluster.first), &[])?.lease;
+        until("its records are claimed", async || {
+            let books = ledger.read(end, ledger.height().await?).await?;
+            ensure!(books.claims_of(lease).next().is_some(), "none is");
+            ensure!(books.fees_of(&account) > 0, "{:?}", books.fees);
+            Ok(())
+        })
+        .await
     });
 }
 

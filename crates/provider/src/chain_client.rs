@@ -1,16 +1,19 @@
 //! The one place that chooses: the chain by subxt, pods by an OCI runtime on this machine.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
-    self, AttestedKeys, Call, ChainClient, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement,
-    OpenChallenges, ProviderView, Submission,
+    self, AssetView, AttestedKeys, Call, ChainClient, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement,
+    OpenChallenges, OpenRunView, ProviderView, Submission,
 };
 use casemate_evidence::Sources;
 use casemate_primitives::{
-    AccountBytes, Asset, Hash256, LeaseId, ReplicaIndex, UnixSeconds, blake2_256,
+    AccountBytes, Asset, Hash256, LeaseId, ReplicaIndex, TOKEN_DECIMALS, UnixSeconds, blake2_256,
 };
 use casemate_provider::{
     Chain, ChainError, Clock, Config, RunCall,
@@ -29,6 +32,8 @@ pub(crate) struct NodeChain {
     client: ChainClient,
     key: Keypair,
     snapshots: watch::Receiver<Arc<ChainSnapshot>>,
+    /// Of the assets that are admitted for leases.
+    decimals: BTreeMap<u32, u8>,
 }
 
 /// Connects to a node and begins to follow the provider's leases.
@@ -38,11 +43,13 @@ pub(crate) async fn connect_chain(
 ) -> Result<NodeChain, Attempt<anyhow::Error>> {
     let mut client = ChainClient::connect(&config.chain_url).await.map_err(failed)?;
     if let Some(id) = config.fees_in {
-        client = client.paying_fees_in(Asset::Registered(id));
+        client = client.preferring_fees_in(Asset::Registered(id));
     }
-    open_accounts(&client, config, key).await?;
+    let assets = client.assets().await.map_err(failed)?;
+    open_accounts(&client, config, key, &assets).await?;
     let snapshots = chain::watch_leases(client.clone(), key.public_key().0);
-    Ok(NodeChain { client, key: key.clone(), snapshots })
+    let decimals = assets.iter().map(|asset| (asset.id, asset.decimals)).collect();
+    Ok(NodeChain { client, key: key.clone(), snapshots, decimals })
 }
 
 /// Opens an account in each asset that leases are taken in: without one the chain opens no lease in
@@ -51,12 +58,9 @@ async fn open_accounts(
     client: &ChainClient,
     config: &Config,
     key: &Keypair,
+    known: &[AssetView],
 ) -> Result<(), Attempt<anyhow::Error>> {
     let wanted: Vec<u32> = config.pricing.assets.iter().map(|list| list.asset).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let known = client.assets().await.map_err(failed)?;
     if let Some(id) = wanted.iter().find(|id| !known.iter().any(|asset| asset.id == **id)) {
         let text = format!(
             "`pricing.assets` names asset {id}, which this chain does not admit for leases\n\
@@ -177,6 +181,13 @@ impl Chain for NodeChain {
         self.key.public_key().0
     }
 
+    fn decimals(&self, asset: Asset) -> Option<u8> {
+        match asset {
+            Asset::Native => Some(TOKEN_DECIMALS),
+            Asset::Registered(id) => self.decimals.get(&id).copied(),
+        }
+    }
+
     fn snapshots(&self) -> watch::Receiver<Arc<ChainSnapshot>> {
         self.snapshots.clone()
     }
@@ -252,12 +263,20 @@ impl Chain for NodeChain {
         self.client.ended_leases(&self.key.public_key().0, &live).await.map_err(translate)
     }
 
+    async fn open_runs(&self, lease: LeaseId) -> Result<Vec<OpenRunView>, ChainError> {
+        self.client.open_runs(lease).await.map_err(translate)
+    }
+
     async fn challenges(&self) -> Result<OpenChallenges, ChainError> {
         self.client.challenges_of(&self.key.public_key().0).await.map_err(translate)
     }
 
     async fn answer(&self, challenge: u64, answer: ChallengeAnswer) -> Result<(), ChainError> {
         self.client.answer(&self.key, challenge, answer).await.map(drop).map_err(translate)
+    }
+
+    async fn give_notice(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.submit(Call::GiveNotice { lease }).await
     }
 
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {

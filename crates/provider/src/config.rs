@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// WebSocket address of a node, such as `ws://127.0.0.1:9944`.
     pub chain_url: String,
-    /// The registered asset that fees are paid in, by its number; the native token if absent.
+    /// The registered asset that fees are paid in, by its number; the native token if absent, and
+    /// where the asset can't pay (its pool may run dry, and silence costs stake).
     #[serde(default)]
     pub fees_in: Option<u32>,
     /// File with the provider account's seed or phrase, mode 0600.

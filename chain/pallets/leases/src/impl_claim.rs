@@ -104,11 +104,11 @@ impl<T: Config> Pallet<T> {
                 ..Quantities::default()
             },
         };
-        let (prices, due) =
-            Self::prices_for(&lease, &agent, &record, &payable).ok_or(Error::<T>::Overflow)?;
+        let (prices, due) = Self::prices_for(&lease, &agent, &record, &payable);
         // Each replica has its share of the spend rate, so that the sum over replicas keeps to it.
         let allowance = if seconds > 0 {
-            lease.spend_rate_max.checked_mul(Balance::from(seconds)).ok_or(Error::<T>::Overflow)?
+            // The publisher sets it as high as it likes: no number may keep a record from being paid.
+            lease.spend_rate_max.saturating_mul(Balance::from(seconds))
                 / Balance::from(lease.replicas.max(1))
         } else {
             // No new second, so no new allowance: what the last paid seconds have left.
@@ -178,7 +178,8 @@ impl<T: Config> Pallet<T> {
         Ok(paid)
     }
 
-    /// The prices that hold for a record, and what it costs; `None` on overflow.
+    /// The prices that hold for a record, and what it costs: the most that there can be, where that
+    /// is more than can be told. What is paid of it has its bounds in any case.
     ///
     /// A record that ends before an amendment is paid as before. One that reaches over it can't be
     /// cut in two: it costs the lesser of both, so the last record under the old prices is worth
@@ -188,16 +189,18 @@ impl<T: Config> Pallet<T> {
         agent: &Agent,
         record: &UsageRecord,
         payable: &Payable,
-    ) -> Option<(Prices, Balance)> {
-        let present = payable.cost(&lease.terms.prices, lease.terms.second_min)?;
+    ) -> (Prices, Balance) {
+        let cost =
+            |prices: &Prices, second_min| payable.cost(prices, second_min).unwrap_or(Balance::MAX);
+        let present = cost(&lease.terms.prices, lease.terms.second_min);
         let Some(before) = lease.before.filter(|before| agent.claimed_to < before.until) else {
-            return Some((lease.terms.prices, present));
+            return (lease.terms.prices, present);
         };
-        let past = payable.cost(&before.prices, before.second_min)?;
+        let past = cost(&before.prices, before.second_min);
         if record.to <= before.until || past < present {
-            return Some((before.prices, past));
+            return (before.prices, past);
         }
-        Some((lease.terms.prices, present))
+        (lease.terms.prices, present)
     }
 }
 

@@ -7,6 +7,7 @@ mod close;
 mod contest;
 mod deposits;
 mod ended;
+mod extremes;
 mod model;
 mod open;
 mod periods;

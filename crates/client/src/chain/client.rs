@@ -20,6 +20,8 @@ pub struct ChainClient {
     pub(super) nonces: Arc<Mutex<HashMap<AccountBytes, u64>>>,
     /// What fees are paid in.
     pub(super) fee_asset: Asset,
+    /// Whether they are paid in the native token where they can't be paid in that.
+    pub(super) falls_back: bool,
     genesis_hash: Hash256,
 }
 
@@ -55,7 +57,7 @@ impl ChainClient {
         let genesis_hash = api.genesis_hash().0;
         let rpc = LegacyRpcMethods::new(rpc_client);
         let nonces = Arc::default();
-        Ok(Self { api, rpc, nonces, fee_asset: Asset::Native, genesis_hash })
+        Ok(Self { api, rpc, nonces, fee_asset: Asset::Native, falls_back: false, genesis_hash })
     }
 
     /// The same connection, paying fees in `asset` from now on. The chain swaps them into its own
@@ -63,6 +65,13 @@ impl ChainClient {
     #[must_use]
     pub fn paying_fees_in(self, asset: Asset) -> Self {
         Self { fee_asset: asset, ..self }
+    }
+
+    /// The same, but in the native token where the chain takes no fee in `asset`: for a program
+    /// whose silence costs more than a fee. Anyone can drain a pool.
+    #[must_use]
+    pub fn preferring_fees_in(self, asset: Asset) -> Self {
+        Self { fee_asset: asset, falls_back: true, ..self }
     }
 
     /// Hash of the chain's first block: its identity.

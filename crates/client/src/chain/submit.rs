@@ -10,6 +10,7 @@ use subxt_signer::sr25519::Keypair;
 
 use super::{
     Call, ChainClient, ChainError, ChainEvent,
+    client::Config,
     error::{chain_of, refusal},
     events::chain_event,
     runtime,
@@ -132,15 +133,35 @@ impl ChainClient {
                 let call = tx.tasks().create(Static(manifest), Static(schedule), Static(terms));
                 self.send(signer, &call).await
             }
-            Call::OpenLease { deployment, quote, signature, deposit, spend_rate_max } => {
-                let call = tx.leases().open(
-                    Static(deployment),
-                    Static(quote),
-                    runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(signature),
+            Call::OpenTaskLease {
+                task,
+                closes,
+                terms,
+                quote,
+                signature,
+                deposit,
+                spend_rate_max,
+            } => {
+                use runtime::runtime_types::{
+                    casemate_runtime::RuntimeCall, pallet_leases::pallet::Call as Leases,
+                    pallet_tasks::pallet::Call as Tasks, sp_runtime::MultiSignature,
+                };
+                let close = |lease| RuntimeCall::Leases(Leases::close { lease: Static(lease) });
+                let set = |terms| {
+                    RuntimeCall::Tasks(Tasks::set_terms {
+                        task: Static(task),
+                        terms: Static(terms),
+                    })
+                };
+                let open = RuntimeCall::Leases(Leases::open {
+                    deployment: Static(task),
+                    quote: Static(quote),
+                    signature: MultiSignature::Sr25519(signature),
                     deposit,
                     spend_rate_max,
-                );
-                self.send(signer, &call).await
+                });
+                let calls = closes.map(close).into_iter().chain(terms.map(set)).chain([open]);
+                self.send(signer, &tx.utility().batch_all(calls.collect())).await
             }
             Call::BeginRun { lease, replica, scheduled_at, terms } => {
                 let call = tx.tasks().begin(Static(lease), replica, scheduled_at, Static(terms));
@@ -224,14 +245,18 @@ impl ChainClient {
                 .map_err(|err| ChainError::Unreachable(err.to_string()))?;
             // The node's answer knows its pool, but a transaction just sent may not be there yet.
             let nonce = nonces.get(&account).map_or(from_node, |next| from_node.max(*next));
-            let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS);
-            let params = match self.fee_asset {
-                Asset::Native => params,
-                asset => params.tip_of(0, Static(asset)),
-            };
-            let params = params.build();
             let mut at = self.at_finalised().await?.transactions();
-            match at.sign_and_submit_then_watch(call, signer, params).await {
+            let mut sent =
+                at.sign_and_submit_then_watch(call, signer, params(nonce, self.fee_asset)).await;
+            if let Err(err) = &sent
+                && self.falls_back
+                && matches!(ChainError::sending(err), ChainError::NoFunds(_))
+            {
+                tracing::warn!(asset = ?self.fee_asset, "no fee can be paid in it: the native token pays");
+                let native = params(nonce, Asset::Native);
+                sent = at.sign_and_submit_then_watch(call, signer, native).await;
+            }
+            match sent {
                 Ok(progress) => {
                     nonces.insert(account, nonce + 1);
                     progress
@@ -277,6 +302,21 @@ impl ChainClient {
         }
         Ok(Included { block_hash, events: found })
     }
+}
+
+type Params =
+    <<Config as subxt::Config>::TransactionExtensions as subxt::config::TransactionExtensions<
+        Config,
+    >>::Params;
+
+/// With which nonce a transaction is sent, for how long it is valid, and what pays its fee.
+fn params(nonce: u64, fee_asset: Asset) -> Params {
+    let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).mortal(MORTALITY_BLOCKS);
+    match fee_asset {
+        Asset::Native => params,
+        asset => params.tip_of(0, Static(asset)),
+    }
+    .build()
 }
 
 type BoundedLists =
