@@ -292,6 +292,7 @@ impl pallet_leases::Config for Runtime {
     type Providers = Providers;
     type QuoteSecondsMax = ConstU64<3_600>;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type Runs = Tasks;
     type SilencePenaltyShare = SilencePenaltyShare;
     type TermSecondsMax = ConstU32<{ 90 * 24 * 3_600 }>;
     type Time = Timestamp;

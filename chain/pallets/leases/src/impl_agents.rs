@@ -1,7 +1,9 @@
 //! What `pallet-attestation` asks of leases: who may be paid.
 
 use crate::{types::remembered, *};
-use casemate_primitives::{AgentPublicKey, Hash256, LeaseId, LogHead, Quantities, ReplicaIndex};
+use casemate_primitives::{
+    AgentPublicKey, DeploymentKind, Hash256, LeaseId, LogHead, Quantities, ReplicaIndex,
+};
 use frame_support::{ensure, traits::Get};
 use pallet_attestation::AgentRegistry;
 use pallet_deployments::DeploymentRegistry;
@@ -15,6 +17,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
     ) -> Result<Hash256, DispatchError> {
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         Self::ensure_serves(&lease, provider, replica)?;
+        // An update is for the runs that begin later: it leaves an open one its evidence.
+        if let Some(manifest) = Self::run_manifest(&lease, id, replica) {
+            return Ok(manifest.hash);
+        }
         T::Deployments::manifest(&lease.publisher, lease.deployment).map(|manifest| manifest.hash)
     }
 
@@ -31,7 +37,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 // Newer evidence for the key that signs already only moves the end of its standing.
                 return Ok(false);
             }
-            let version = T::Deployments::version(lease.deployment).ok_or(Error::<T>::NotFound)?;
+            let version = Self::run_manifest(lease, id, replica)
+                .map(|manifest| manifest.version)
+                .or_else(|| T::Deployments::version(lease.deployment))
+                .ok_or(Error::<T>::NotFound)?;
             if let Some(before) = &before {
                 // What has ended by itself is not run, and paid, anew.
                 let may_run = !before.has_ended || before.version != version;
@@ -92,6 +101,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
+    fn run_manifest(lease: &Lease, id: LeaseId, replica: ReplicaIndex) -> Option<RunManifest> {
+        (lease.kind == DeploymentKind::Task).then(|| T::Runs::manifest(id, replica)).flatten()
+    }
+
     fn ensure_serves(
         lease: &Lease,
         provider: &AccountId32,

@@ -26,8 +26,9 @@ impl<T: Config> LeaseRuns<AccountId32> for Pallet<T> {
         })
     }
 
-    fn agent_key(id: LeaseId, replica: ReplicaIndex) -> Option<AgentPublicKey> {
-        Agents::<T>::get(id, replica).map(|agent| agent.key)
+    fn agent_key(id: LeaseId, replica: ReplicaIndex, version: u32) -> Option<AgentPublicKey> {
+        let agent = Agents::<T>::get(id, replica).filter(|agent| agent.version == version)?;
+        Some(agent.key)
     }
 
     fn claim_run(

@@ -32,7 +32,10 @@ pub mod weights;
 
 pub use line::{Line, Part, OTHERS_MAX};
 pub use pallet::*;
-pub use traits::{Anchor, LeaseObserver, LeaseProofs, LeaseRuns, Parties, RunClaim, RunLease};
+pub use traits::{
+    Anchor, LeaseObserver, LeaseProofs, LeaseRuns, OpenRuns, Parties, RunClaim, RunLease,
+    RunManifest,
+};
 pub use types::{
     Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore, Spender,
     SPENDERS_MAX,
@@ -125,6 +128,8 @@ pub mod pallet {
         type ArbiterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// Who sets the treasury's share.
         type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// What the open runs of tasks were begun for.
+        type Runs: OpenRuns;
         /// Who is told what leases came to.
         type Observer: LeaseObserver<AccountId32>;
         /// Weights of the calls.

@@ -219,6 +219,7 @@ impl pallet_leases::Config for Test {
     type Attestation = Attestation;
     type Assets = Held;
     type Admission = MoneyList;
+    type Runs = ();
     type SilencePenaltyShare = SilencePenaltyShare;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Time = Clock;

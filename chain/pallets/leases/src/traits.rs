@@ -118,13 +118,38 @@ pub struct RunClaim {
     pub budget: Balance,
 }
 
+/// What the run in a slot was begun for, whatever the publisher has changed since.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunManifest {
+    /// The manifest that its agent is attested with.
+    pub hash: Hash256,
+    /// Its version.
+    pub version: u32,
+}
+
+/// What leases ask of tasks.
+pub trait OpenRuns {
+    /// Of the run in a slot; `None` where none is open.
+    fn manifest(lease: LeaseId, replica: ReplicaIndex) -> Option<RunManifest>;
+}
+
+impl OpenRuns for () {
+    fn manifest(_: LeaseId, _: ReplicaIndex) -> Option<RunManifest> {
+        None
+    }
+}
+
 /// What tasks need of leases.
 pub trait LeaseRuns<AccountId> {
     /// A task's lease that is still known; `None` for a service's, too.
     fn run_lease(lease: LeaseId) -> Option<RunLease<AccountId>>;
 
-    /// The key of a replica's activated agent.
-    fn agent_key(lease: LeaseId, replica: ReplicaIndex) -> Option<AgentPublicKey>;
+    /// The key of a replica's agent that was activated for this version of the manifest.
+    fn agent_key(
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        version: u32,
+    ) -> Option<AgentPublicKey>;
 
     /// Pays for a run by its agent's last record, whatever signed `claim`s say. Returns how much.
     ///

@@ -79,8 +79,12 @@ where
         if let Some(found) = found {
             found.since = at.saturating_sub(1_000);
             found.lease = Some(lease);
+            // The newest entry is read, and not one that is gone on with.
+            found.entries = 1;
         }
     });
+    let entry = Entry::Lost { run: RunId(0), lease, scheduled_at: 0 };
+    History::<T>::insert(task, 0, entry);
     Ok(Made { publisher, provider, task, lease, slot, at })
 }
 

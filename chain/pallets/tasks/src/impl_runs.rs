@@ -7,7 +7,8 @@ use casemate_primitives::{
 };
 use frame_support::{ensure, traits::Get};
 use pallet_attestation::genesis_hash;
-use pallet_leases::{LeaseRuns, RunClaim, RunLease};
+use pallet_deployments::DeploymentRegistry;
+use pallet_leases::{LeaseRuns, OpenRuns, RunClaim, RunLease, RunManifest};
 use sp_core::ed25519;
 use sp_runtime::AccountId32;
 
@@ -34,25 +35,39 @@ impl<T: Config> Pallet<T> {
         let is_taken =
             other.and_then(T::Leases::run_lease).is_some_and(|other| other.closed.is_none());
         ensure!(!is_taken, Error::<T>::OtherLease);
-        let is_next = task.schedule.allows(task.since, task.last, scheduled_at);
+        let is_next = task.schedule.allows(task.since, task.last_begun, scheduled_at)
+            && task.last.is_none_or(|last| scheduled_at > last);
         ensure!(is_next, Error::<T>::NotScheduled);
         ensure!(scheduled_at <= now, Error::<T>::TooEarly);
         let latest = scheduled_at.saturating_add(task.terms.start_seconds_max.into());
         ensure!(now <= latest, Error::<T>::TooLate);
-        ensure!(lease.escrow >= task.terms.budget_per_run, Error::<T>::NotFunded);
+        // Of another lease's runs nothing is paid out of this one.
+        let reserved = if task.lease == Some(lease_id) { task.reserved } else { 0 };
+        let reserved = reserved.checked_add(terms.budget_per_run).ok_or(Error::<T>::Overflow)?;
+        ensure!(lease.escrow >= reserved, Error::<T>::NotFunded);
+        let manifest_hash = T::Deployments::manifest(&task.publisher, id)?.hash;
+        let version = T::Deployments::version(id).ok_or(Error::<T>::NotFound)?;
 
         if let Some(skipped) = task.schedule.skipped(task.since, task.last, scheduled_at) {
             Self::note_missed(id, &mut task, skipped)?;
         }
         task.runs = task.runs.checked_add(1).ok_or(Error::<T>::Overflow)?;
         task.open = task.open.checked_add(1).ok_or(Error::<T>::Overflow)?;
-        task.last = Some(scheduled_at);
-        task.lease = Some(lease_id);
+        (task.last, task.last_begun) = (Some(scheduled_at), Some(scheduled_at));
+        (task.lease, task.reserved) = (Some(lease_id), reserved);
         let run = RunId(task.runs);
         let until =
-            now.saturating_add(task.terms.deadline_seconds.into()).saturating_add(RESULT_SECONDS);
-        let budget = task.terms.budget_per_run;
-        let open = OpenRun { deployment: id, run, scheduled_at, begun_at: now, budget, until };
+            now.saturating_add(terms.deadline_seconds.into()).saturating_add(RESULT_SECONDS);
+        let open = OpenRun {
+            deployment: id,
+            run,
+            scheduled_at,
+            begun_at: now,
+            budget: terms.budget_per_run,
+            until,
+            manifest_hash,
+            version,
+        };
         Open::<T>::insert(lease_id, replica, open);
         Tasks::<T>::insert(id, task);
         Self::deposit_event(Event::Begun { task: id, run, lease: lease_id, replica, scheduled_at });
@@ -79,7 +94,8 @@ impl<T: Config> Pallet<T> {
             && result.started_at <= result.ended_at
             && result.ended_at <= now.saturating_add(skew);
         ensure!(is_in_time, Error::<T>::ResultTimes);
-        let key = T::Leases::agent_key(lease_id, replica).ok_or(Error::<T>::NotAttested)?;
+        let key = T::Leases::agent_key(lease_id, replica, open.version);
+        let key = key.ok_or(Error::<T>::NotAttested)?;
         let payload = result.signing_payload(&genesis_hash::<T>());
         let is_signed = sp_io::crypto::ed25519_verify(
             &ed25519::Signature::from_raw(signature),
@@ -99,8 +115,7 @@ impl<T: Config> Pallet<T> {
         let claim = RunClaim { since: open.begun_at, budget };
         let paid = T::Leases::claim_run(who, record, record_signature, claim)?;
 
-        Open::<T>::remove(lease_id, replica);
-        task.open = task.open.saturating_sub(1);
+        Self::close_run(&mut task, lease_id, replica, &open);
         let begun_at = open.begun_at;
         Self::note(id, &mut task, Entry::Ended { result, key, signature, begun_at, paid })?;
         Tasks::<T>::insert(id, task);
@@ -120,8 +135,10 @@ impl<T: Config> Pallet<T> {
             let skipped = if let Schedule::Cron { .. } = task.schedule {
                 let at = scheduled_at.ok_or(Error::<T>::TimeNeeded)?;
                 let lease = task.lease.and_then(T::Leases::run_lease);
-                let is_side =
-                    task.publisher == who || lease.is_some_and(|lease| lease.provider == who);
+                // Of a provider whose lease is closed, the task is no business any more.
+                let is_providers =
+                    lease.is_some_and(|lease| lease.provider == who && lease.closed.is_none());
+                let is_side = task.publisher == who || is_providers;
                 ensure!(is_side, Error::<T>::NotPublisher);
                 let is_next = task.schedule.allows(task.since, task.last, at);
                 ensure!(is_next, Error::<T>::NotScheduled);
@@ -141,9 +158,8 @@ impl<T: Config> Pallet<T> {
         let is_over = T::Leases::run_lease(lease_id).is_none_or(|lease| lease.is_ended);
         ensure!(is_over || Self::now() > open.until, Error::<T>::NotLost);
         let OpenRun { deployment: id, run, scheduled_at, .. } = open;
-        Open::<T>::remove(lease_id, replica);
         let mut task = Tasks::<T>::get(id).ok_or(Error::<T>::NotFound)?;
-        task.open = task.open.saturating_sub(1);
+        Self::close_run(&mut task, lease_id, replica, &open);
         Self::note(id, &mut task, Entry::Lost { run, lease: lease_id, scheduled_at })?;
         Tasks::<T>::insert(id, task);
         Self::deposit_event(Event::Lost { task: id, run });
@@ -164,18 +180,55 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let Skipped { count, first, last } = skipped;
         task.missed = task.missed.saturating_add(count);
-        task.last = Some(last);
-        Self::note(id, task, Entry::Missed { count, first, last })?;
+        let newest = task.entries.checked_sub(1).and_then(place);
+        let before = newest.and_then(|at| Some((at, History::<T>::get(id, at)?)));
+        let told = task.last.replace(last);
+        match before {
+            // Misses that follow each other are one entry, so that they push no results out.
+            Some((at, Entry::Missed { count: before, first, last: newest }))
+                if told == Some(newest) =>
+            {
+                let count = before.saturating_add(count);
+                History::<T>::insert(id, at, Entry::Missed { count, first, last });
+            }
+            _ => Self::note(id, task, Entry::Missed { count, first, last })?,
+        }
         Self::deposit_event(Event::Missed { task: id, count, first, last });
         Ok(())
     }
 
     fn note(id: DeploymentId, task: &mut Task<AccountId32>, entry: Entry) -> DispatchResult {
-        let at = task.entries.checked_rem(HISTORY_MAX.into()).and_then(|at| u32::try_from(at).ok());
-        History::<T>::insert(id, at.ok_or(Error::<T>::Overflow)?, entry);
+        let at = place(task.entries).ok_or(Error::<T>::Overflow)?;
+        History::<T>::insert(id, at, entry);
         task.entries = task.entries.checked_add(1).ok_or(Error::<T>::Overflow)?;
         Ok(())
     }
+
+    /// Frees the slot of a run that has ended or is lost, and its budget.
+    fn close_run(
+        task: &mut Task<AccountId32>,
+        lease: LeaseId,
+        replica: ReplicaIndex,
+        run: &OpenRun,
+    ) {
+        Open::<T>::remove(lease, replica);
+        task.open = task.open.saturating_sub(1);
+        if task.lease == Some(lease) {
+            task.reserved = task.reserved.saturating_sub(run.budget);
+        }
+    }
+}
+
+impl<T: Config> OpenRuns for Pallet<T> {
+    fn manifest(lease: LeaseId, replica: ReplicaIndex) -> Option<RunManifest> {
+        let OpenRun { manifest_hash: hash, version, .. } = Open::<T>::get(lease, replica)?;
+        Some(RunManifest { hash, version })
+    }
+}
+
+/// Where an entry is in the ring of a history.
+fn place(entry: u64) -> Option<u32> {
+    u32::try_from(entry.checked_rem(HISTORY_MAX.into())?).ok()
 }
 
 /// Since when the publisher has wanted no more of a task, or of this lease of it.

@@ -30,8 +30,10 @@ impl<T: Config> Pallet<T> {
             schedule,
             since: Self::now(),
             last: None,
+            last_begun: None,
             terms,
             lease: None,
+            reserved: 0,
             runs: 0,
             open: 0,
             missed: 0,
@@ -58,7 +60,7 @@ impl<T: Config> Pallet<T> {
                 Self::note_missed(id, task, skipped)?;
             }
             task.schedule = schedule;
-            (task.since, task.last) = (now, None);
+            (task.since, task.last, task.last_begun) = (now, None, None);
             Ok(())
         })?;
         Self::deposit_event(Event::ScheduleSet { task: id });

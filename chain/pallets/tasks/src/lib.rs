@@ -210,7 +210,7 @@ pub mod pallet {
         TooEarly,
         /// The run should have begun earlier: it is missed.
         TooLate,
-        /// The lease's escrow is less than the budget of a run: recharge it.
+        /// The lease's escrow is less than the budgets of its open runs and this one: recharge it.
         NotFunded,
         /// The task has other terms than those that the run is begun for: look at them anew.
         OtherTerms,
@@ -231,7 +231,7 @@ pub mod pallet {
         /// The result says that the app was started before the run was begun, or ended in the future,
         /// or before it was started.
         ResultTimes,
-        /// No agent of the slot was attested.
+        /// No agent of the slot was attested for the manifest that the run was begun with.
         NotAttested,
         /// The signature is not the slot's agent's over this result on this chain.
         ResultSignature,
@@ -299,7 +299,8 @@ pub mod pallet {
 
         /// Record that nothing was begun at scheduled times, where it is too late for them now.
         ///
-        /// - `origin`: Signed by anyone; of a `Cron`, by the publisher or the lease's provider.
+        /// - `origin`: Signed by anyone; of a `Cron`, by the publisher, or by the provider that has
+        ///   begun its last run, as long as that lease is not closed.
         /// - `scheduled_at`: The missed time of a `Cron`; the chain knows the others itself.
         #[pallet::call_index(3)]
         pub fn record_missed(

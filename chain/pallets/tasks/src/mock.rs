@@ -203,6 +203,7 @@ impl pallet_leases::Config for Test {
     type Providers = Providers;
     type QuoteSecondsMax = QuoteSecondsMax;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type Runs = Tasks;
     type SilencePenaltyShare = SilencePenaltyShare;
     type TermSecondsMax = TermSecondsMax;
     type Time = Clock;

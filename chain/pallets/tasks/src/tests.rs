@@ -22,6 +22,8 @@ pub(crate) fn pair(uri: &str) -> ed25519::Pair {
 }
 
 const MANIFEST: ManifestRef = ManifestRef { hash: [7; 32], size: 100 };
+/// What the publisher updates it to.
+const UPDATED: ManifestRef = ManifestRef { hash: [8; 32], size: 100 };
 const TASK: DeploymentId = DeploymentId(0);
 const LEASE: LeaseId = LeaseId(0);
 const DEPOSIT: Balance = 1_000_000;
@@ -144,6 +146,14 @@ fn activate_in(lease: LeaseId, who: &AccountId32, replica: ReplicaIndex, key: &S
         who, lease, replica, key
     ));
     Attested::mutate(|all| all.insert((lease.0, replica), key));
+}
+
+/// The manifest that evidence of a slot's agent has to be over.
+fn expected(replica: ReplicaIndex) -> Result<[u8; 32], sp_runtime::DispatchError> {
+    let who = provider();
+    <Leases as pallet_attestation::AgentRegistry<AccountId32>>::expected_manifest(
+        &who, LEASE, replica,
+    )
 }
 
 fn activate(replica: ReplicaIndex, key: &SigningKey) {

@@ -2,8 +2,9 @@
 
 use crate::*;
 use alloc::collections::{BTreeMap, BTreeSet};
-use casemate_primitives::DeploymentId;
+use casemate_primitives::{DeploymentId, LeaseId};
 use frame_support::{ensure, traits::fungible::hold::Inspect};
+use pallet_leases::LeaseRuns;
 use sp_runtime::{AccountId32, TryRuntimeError};
 
 impl<T: Config> Pallet<T> {
@@ -14,7 +15,10 @@ impl<T: Config> Pallet<T> {
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let now = Self::now();
         let mut open = BTreeMap::<DeploymentId, BTreeSet<u64>>::new();
-        for (_, _, run) in Open::<T>::iter() {
+        let mut budgets = BTreeMap::<LeaseId, u128>::new();
+        for (lease, _, run) in Open::<T>::iter() {
+            let sum = budgets.entry(lease).or_default();
+            *sum = sum.checked_add(run.budget).ok_or("6: budgets add up")?;
             let numbers = open.entry(run.deployment).or_default();
             ensure!(numbers.insert(run.run.0), "3: no two open runs have the same number");
         }
@@ -31,6 +35,14 @@ impl<T: Config> Pallet<T> {
             ensure!(
                 task.since <= now && task.last.is_none_or(|last| last <= now),
                 "5: nothing is of the future"
+            );
+            ensure!(task.last_begun <= task.last, "5: what was begun is not passed over");
+            let sum = task.lease.and_then(|lease| budgets.get(&lease).copied());
+            ensure!(sum.unwrap_or_default() == task.reserved, "6: open budgets are counted");
+            let lease = task.lease.and_then(T::Leases::run_lease);
+            ensure!(
+                lease.is_none_or(|lease| lease.closed.is_some() || lease.escrow >= task.reserved),
+                "6: open budgets are in escrow"
             );
             ensure!(
                 ByPublisher::<T>::contains_key(&task.publisher, id),

@@ -1,8 +1,8 @@
 //! What the chain keeps of tasks and their runs.
 
 use casemate_primitives::{
-    AgentPublicKey, AgentSignature, Balance, DeploymentId, LeaseId, RunId, RunResult, Schedule,
-    TaskTerms, UnixSeconds,
+    AgentPublicKey, AgentSignature, Balance, DeploymentId, Hash256, LeaseId, RunId, RunResult,
+    Schedule, TaskTerms, UnixSeconds,
 };
 use frame_support::pallet_prelude::*;
 
@@ -27,10 +27,15 @@ pub struct Task<AccountId> {
     pub since: UnixSeconds,
     /// The last scheduled time that was begun or missed since then.
     pub last: Option<UnixSeconds>,
+    /// The last one that was begun. Missed times of a cron are somebody's word, which is not to
+    /// keep a true one from being begun.
+    pub last_begun: Option<UnixSeconds>,
     /// What holds for runs that begin from now on.
     pub terms: TaskTerms,
     /// The lease that last began a run.
     pub lease: Option<LeaseId>,
+    /// Sum of the budgets of the runs that are open under it: so much of its escrow is spoken for.
+    pub reserved: Balance,
     /// How many runs were begun; the number of the last one.
     pub runs: u64,
     /// How many of them have neither ended nor been lost.
@@ -60,6 +65,10 @@ pub struct OpenRun {
     pub budget: Balance,
     /// Its result is taken up to this second.
     pub until: UnixSeconds,
+    /// What its agent is attested with, whatever the publisher updates meanwhile.
+    pub manifest_hash: Hash256,
+    /// The version of that manifest.
+    pub version: u32,
 }
 
 /// An entry of a task's history.

@@ -44,14 +44,15 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn begin() -> Weight {
+        // `Deployments::Deployments`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 0 written.
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 27_371 ns.
-        Weight::from_parts(28_532_000, 12_937)
-            .saturating_add(T::DbWeight::get().reads(4_u64))
+        Weight::from_parts(36_532_000, 20_100)
+            .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     fn submit_result() -> Weight {
@@ -69,12 +70,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn record_missed() -> Weight {
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 14_442 ns.
-        Weight::from_parts(15_403_000, 5_310)
-            .saturating_add(T::DbWeight::get().reads(2_u64))
+        Weight::from_parts(19_403_000, 9_400)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn record_lost() -> Weight {
@@ -89,12 +90,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     fn set_schedule() -> Weight {
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 17_656 ns.
-        Weight::from_parts(18_598_000, 5_310)
-            .saturating_add(T::DbWeight::get().reads(2_u64))
+        Weight::from_parts(22_598_000, 9_400)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn set_terms() -> Weight {
@@ -152,14 +153,15 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn begin() -> Weight {
+        // `Deployments::Deployments`: 1 read, 0 written.
         // `Leases::Leases`: 1 read, 0 written.
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 27_371 ns.
-        Weight::from_parts(28_532_000, 12_937)
-            .saturating_add(ParityDbWeight::get().reads(4_u64))
+        Weight::from_parts(36_532_000, 20_100)
+            .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn submit_result() -> Weight {
@@ -177,12 +179,12 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn record_missed() -> Weight {
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 14_442 ns.
-        Weight::from_parts(15_403_000, 5_310)
-            .saturating_add(ParityDbWeight::get().reads(2_u64))
+        Weight::from_parts(19_403_000, 9_400)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn record_lost() -> Weight {
@@ -197,12 +199,12 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn set_schedule() -> Weight {
-        // `Tasks::History`: 0 read, 1 written.
+        // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
         // The fastest run took 17_656 ns.
-        Weight::from_parts(18_598_000, 5_310)
-            .saturating_add(ParityDbWeight::get().reads(2_u64))
+        Weight::from_parts(22_598_000, 9_400)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn set_terms() -> Weight {

@@ -276,6 +276,7 @@ pub(crate) fn run_lease<T: Config>(
     Agents::<T>::mutate(id, replica, |slot| {
         if let Some(agent) = slot {
             agent.key = key;
+            agent.version = T::Deployments::version(deployment).unwrap_or_default();
         }
     });
     T::Attestation::benchmark_attest(id, replica, key);

@@ -1,8 +1,12 @@
-//! Random calls: money is kept together, and no run is paid above its budget or its record.
+//! Random calls: money is kept together, no run is paid above its budget or its record, and calls
+//! that should work do.
 
 use super::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -10,15 +14,38 @@ enum Step {
     Begin { replica: u16, back: u64 },
     Activate { replica: u16 },
     Submit { replica: u16, seconds: u64, outcome: RunOutcome, wrong_key: bool },
-    Missed,
+    Missed { back: u64 },
     Lost { replica: u16 },
-    SetSchedule { is_once: bool },
+    SetSchedule(Kind),
     SetBudget(Balance),
+    Update(u8),
     Stop,
     Recharge(Balance),
+    FundFor(Balance),
     Close { by_provider: bool },
     Settle,
     Forget,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Once,
+    Every,
+    Cron,
+}
+
+impl Kind {
+    fn schedule(self) -> Schedule {
+        match self {
+            Self::Once => once(),
+            Self::Every => every(),
+            Self::Cron => cron(),
+        }
+    }
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![1 => Just(Kind::Once), 3 => Just(Kind::Every), 3 => Just(Kind::Cron)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -28,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Pass(5_000)),
         6 => (replica.clone(), 0..3u64).prop_map(|(replica, back)| Step::Begin { replica, back }),
         4 => replica.clone().prop_map(|replica| Step::Activate { replica }),
-        6 => (replica.clone(), 0..300u64, 0..3u8, prop::bool::weighted(0.1)).prop_map(
+        6 => (replica.clone(), 0..300u64, 0..4u8, prop::bool::weighted(0.1)).prop_map(
             |(replica, seconds, outcome, wrong_key)| {
                 let outcome = match outcome {
                     0 => RunOutcome::Exited(0),
@@ -38,16 +65,28 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Submit { replica, seconds, outcome, wrong_key }
             }
         ),
-        1 => Just(Step::Missed),
+        1 => (0..300u64).prop_map(|back| Step::Missed { back }),
         1 => replica.prop_map(|replica| Step::Lost { replica }),
-        1 => any::<bool>().prop_map(|is_once| Step::SetSchedule { is_once }),
+        1 => kind().prop_map(Step::SetSchedule),
         1 => (1..30_000u128).prop_map(Step::SetBudget),
+        1 => (0..4u8).prop_map(Step::Update),
         1 => Just(Step::Stop),
-        1 => (0..100_000u128).prop_map(Step::Recharge),
+        1 => (1..100_000u128).prop_map(Step::Recharge),
+        1 => (1..100_000u128).prop_map(Step::FundFor),
         1 => any::<bool>().prop_map(|by_provider| Step::Close { by_provider }),
-        1 => Just(Step::Settle),
-        1 => Just(Step::Forget),
+        2 => Just(Step::Settle),
+        2 => Just(Step::Forget),
     ]
+}
+
+/// How often calls of each kind succeeded, in all cases together.
+static DONE: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
+
+fn count(name: &'static str, is_done: bool) -> bool {
+    if is_done {
+        *DONE.lock().unwrap().entry(name).or_default() += 1;
+    }
+    is_done
 }
 
 /// Keys are never used twice.
@@ -60,96 +99,217 @@ fn earned() -> Balance {
     pallet_leases::Leases::<Test>::get(LEASE).map_or(0, |lease| lease.earned())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+fn second_depositor() -> AccountId32 {
+    accounts()[1].clone()
+}
 
-    #[test]
-    fn runs_are_paid_within_budget_and_record(steps in prop::collection::vec(step(), 1..60)) {
+/// What random calls have done to a task and its lease.
+#[derive(Default)]
+struct Model {
+    keys: BTreeMap<u16, SigningKey>,
+    key_count: u8,
+    numbers: BTreeSet<RunId>,
+    /// The last time that was begun since the schedule was set.
+    begun: Option<u64>,
+    /// Whether the publisher has stopped the task or closed its lease.
+    is_unwanted: bool,
+}
+
+impl Model {
+    fn start(schedule: Kind, asset: Asset) -> Self {
+        register("//v0");
+        create(schedule.schedule());
+        assert_ok!(open_lease_in(asset, "//v0", 1, DEPOSIT / 5));
+        let by = origin(publisher());
+        assert_ok!(Leases::authorise(by, LEASE, second_depositor(), Some(DEPOSIT)));
+        Self::default()
+    }
+
+    /// Makes a call. Returns the most that it may pay.
+    fn apply(&mut self, step: Step) -> Balance {
+        match step {
+            Step::Pass(seconds) => pass(seconds),
+            Step::Begin { replica, back } => self.begin(replica, back),
+            Step::Activate { replica } => self.activate(replica),
+            Step::Submit { replica, seconds, outcome, wrong_key } => {
+                return self.submit(replica, seconds, outcome, wrong_key);
+            }
+            Step::Missed { back } => {
+                let Some(task) = crate::Tasks::<Test>::get(TASK) else { return 0 };
+                let (name, by, at) = match task.schedule {
+                    Schedule::Cron { .. } => ("missed of a cron", publisher(), Now::get() - back),
+                    _ => ("missed", stranger(), 0),
+                };
+                let at = Some(at).filter(|at| *at > 0);
+                count(name, Tasks::record_missed(origin(by), TASK, at).is_ok());
+            }
+            Step::Lost { replica } => {
+                count("lost", Tasks::record_lost(origin(stranger()), LEASE, replica).is_ok());
+            }
+            Step::SetSchedule(kind) => {
+                let set = Tasks::set_schedule(origin(publisher()), TASK, kind.schedule());
+                if count("schedule", set.is_ok()) {
+                    self.begun = None;
+                }
+            }
+            Step::SetBudget(budget_per_run) => {
+                let terms = TaskTerms { budget_per_run, ..TERMS };
+                count("terms", Tasks::set_terms(origin(publisher()), TASK, terms).is_ok());
+            }
+            Step::Update(byte) => {
+                let manifest = ManifestRef { hash: [byte; 32], ..MANIFEST };
+                let updated = Deployments::update(origin(publisher()), TASK, manifest);
+                count("update", updated.is_ok());
+            }
+            Step::Stop => {
+                let stopped = Tasks::stop(origin(publisher()), TASK).is_ok();
+                self.is_unwanted |= count("stop", stopped);
+            }
+            Step::Recharge(amount) => {
+                let charged = Tasks::recharge(origin(publisher()), TASK, LEASE, amount);
+                count("recharge", charged.is_ok());
+            }
+            Step::FundFor(amount) => {
+                let funded = Leases::fund_for(origin(second_depositor()), LEASE, amount);
+                count("second depositor", funded.is_ok());
+            }
+            Step::Close { by_provider } => {
+                let who = if by_provider { provider() } else { publisher() };
+                let closed = count("close", Leases::close(origin(who), LEASE).is_ok());
+                self.is_unwanted |= closed && !by_provider;
+            }
+            Step::Settle => {
+                count("settle", Leases::settle(origin(provider()), LEASE).is_ok());
+            }
+            Step::Forget => {
+                count("forget", Tasks::forget(origin(publisher()), TASK).is_ok());
+            }
+        }
+        0
+    }
+
+    fn begin(&mut self, replica: u16, back: u64) {
+        let Some(task) = crate::Tasks::<Test>::get(TASK) else { return };
+        let period = u64::from(EVERY);
+        let (name, at) = match task.schedule {
+            Schedule::Once { .. } => ("begin once", task.since),
+            Schedule::Every { .. } => {
+                let newest = Now::get() - (Now::get() - task.since) % period;
+                ("begin", newest - back * period)
+            }
+            Schedule::Cron { .. } => ("begin of a cron", Now::get() - back * 20),
+        };
+        if !count(name, begin(replica, at).is_ok()) {
+            return;
+        }
+        let run = open_run(replica);
+        assert!(self.numbers.insert(run.run), "a number was given twice");
+        let distance = match task.schedule {
+            Schedule::Cron { seconds_min, .. } => u64::from(seconds_min),
+            _ => period,
+        };
+        let earliest = self.begun.replace(at).map_or(task.since, |last| last + distance);
+        assert!((earliest..=Now::get()).contains(&run.scheduled_at), "begun out of its turn");
+    }
+
+    fn activate(&mut self, replica: u16) {
+        let key = next_key(&mut self.key_count);
+        let public = key.verifying_key().to_bytes();
+        let activated = <Leases as pallet_attestation::AgentRegistry<AccountId32>>::activate(
+            &provider(),
+            LEASE,
+            replica,
+            public,
+        );
+        if count("activate", activated.is_ok()) {
+            Attested::mutate(|all| all.insert((LEASE.0, replica), public));
+            self.keys.insert(replica, key);
+        }
+    }
+
+    fn submit(
+        &mut self,
+        replica: u16,
+        seconds: u64,
+        outcome: RunOutcome,
+        wrong_key: bool,
+    ) -> Balance {
+        let Some(run) = Open::<Test>::get(LEASE, replica) else { return 0 };
+        let (result, record) = result_of(replica, seconds, outcome);
+        let own = self.keys.get(&replica).cloned();
+        let key = match own {
+            Some(key) if !wrong_key => key,
+            _ => next_key(&mut self.key_count),
+        };
+        let before = earned();
+        if submit(&key, &result, &record).is_err() {
+            return 0;
+        }
+        assert!(!wrong_key);
+        let is_stopped = outcome == RunOutcome::Stopped;
+        let is_paid = earned() > before;
+        count("unpaid stop", is_stopped && !self.is_unwanted && seconds > 0 && !is_paid);
+        count("paid stop", is_stopped && is_paid);
+        count("paid", !is_stopped && is_paid);
+        if is_stopped && !self.is_unwanted {
+            return 0;
+        }
+        let of_record = Balance::from(seconds) * PRICE;
+        let since_begun = Balance::from(Now::get() - run.begun_at) * PRICE;
+        run.budget.min(of_record).min(since_begun)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    fn runs_are_paid_within_budget_and_record(
+        schedule in kind(),
+        is_native in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         new_test_ext().execute_with(|| {
-            start(every());
-            let mut keys: BTreeMap<u16, SigningKey> = BTreeMap::new();
-            let mut count = 0;
-            let mut numbers = std::collections::BTreeSet::new();
+            let asset = if is_native { Asset::Native } else { DOLLAR };
+            let mut model = Model::start(schedule, asset);
             for step in steps {
                 let before = earned();
-                let mut allowed = 0;
-                match step.clone() {
-                    Step::Pass(seconds) => pass(seconds),
-                    Step::Begin { replica, back } => {
-                        let Some(task) = crate::Tasks::<Test>::get(TASK) else { continue };
-                        let period = u64::from(EVERY);
-                        let at = match task.schedule {
-                            Schedule::Once { .. } => task.since,
-                            _ => Now::get() - (Now::get() - task.since) % period,
-                        };
-                        if begin(replica, at.saturating_sub(back * period)).is_ok() {
-                            let run = open_run(replica);
-                            assert!(numbers.insert(run.run), "a number was given twice");
-                            assert!(run.scheduled_at <= Now::get());
-                        }
-                    }
-                    Step::Activate { replica } => {
-                        let key = next_key(&mut count);
-                        let public = key.verifying_key().to_bytes();
-                        let activated =
-                            <Leases as pallet_attestation::AgentRegistry<AccountId32>>::activate(
-                                &provider(), LEASE, replica, public,
-                            );
-                        if activated.is_ok() {
-                            Attested::mutate(|all| all.insert((LEASE.0, replica), public));
-                            keys.insert(replica, key);
-                        }
-                    }
-                    Step::Submit { replica, seconds, outcome, wrong_key } => {
-                        let Some(run) = Open::<Test>::get(LEASE, replica) else { continue };
-                        let (result, record) = result_of(replica, seconds, outcome);
-                        let own = keys.get(&replica).cloned();
-                        let key = match own {
-                            Some(key) if !wrong_key => key,
-                            _ => next_key(&mut count),
-                        };
-                        if submit(&key, &result, &record).is_ok() {
-                            assert!(!wrong_key);
-                            let of_record = Balance::from(seconds) * PRICE;
-                            let since_begun = Balance::from(Now::get() - run.begun_at) * PRICE;
-                            allowed = run.budget.min(of_record).min(since_begun);
-                        }
-                    }
-                    Step::Missed => {
-                        let _ = Tasks::record_missed(origin(stranger()), TASK, None);
-                    }
-                    Step::Lost { replica } => {
-                        let _ = Tasks::record_lost(origin(stranger()), LEASE, replica);
-                    }
-                    Step::SetSchedule { is_once } => {
-                        let schedule = if is_once { once() } else { every() };
-                        let _ = Tasks::set_schedule(origin(publisher()), TASK, schedule);
-                    }
-                    Step::SetBudget(budget_per_run) => {
-                        let terms = TaskTerms { budget_per_run, ..TERMS };
-                        let _ = Tasks::set_terms(origin(publisher()), TASK, terms);
-                    }
-                    Step::Stop => {
-                        let _ = Tasks::stop(origin(publisher()), TASK);
-                    }
-                    Step::Recharge(amount) => {
-                        let _ = Tasks::recharge(origin(publisher()), TASK, LEASE, amount);
-                    }
-                    Step::Close { by_provider } => {
-                        let who = if by_provider { provider() } else { publisher() };
-                        let _ = Leases::close(origin(who), LEASE);
-                    }
-                    Step::Settle => {
-                        let _ = Leases::settle(origin(provider()), LEASE);
-                    }
-                    Step::Forget => {
-                        let _ = Tasks::forget(origin(publisher()), TASK);
-                    }
-                }
+                let allowed = model.apply(step.clone());
                 let paid = earned().saturating_sub(before);
                 assert!(paid <= allowed, "{step:?} paid {paid}, at most {allowed} was due");
+                count("paid in an asset", paid > 0 && !is_native);
                 check_invariants();
             }
         });
+    }
+}
+
+/// Invariants alone hold in a pallet that refuses all calls, too.
+#[test]
+fn random_calls_keep_the_invariants_and_succeed() {
+    runs_are_paid_within_budget_and_record();
+    let done = DONE.lock().unwrap();
+    for name in [
+        "activate",
+        "begin",
+        "begin of a cron",
+        "begin once",
+        "close",
+        "forget",
+        "lost",
+        "missed",
+        "missed of a cron",
+        "paid",
+        "paid in an asset",
+        "paid stop",
+        "recharge",
+        "schedule",
+        "second depositor",
+        "settle",
+        "stop",
+        "terms",
+        "unpaid stop",
+        "update",
+    ] {
+        assert!(done.contains_key(name), "no call has come to `{name}`: {done:?}");
     }
 }

@@ -389,6 +389,72 @@ fn stopped_by_its_publisher_is_paid() {
 }
 
 #[test]
+fn an_update_during_a_run_does_not_unpay_it() {
+    build_and_execute(|| {
+        start(once());
+        assert_ok!(begin(0, START));
+        assert_ok!(Deployments::update(origin(publisher()), TASK, UPDATED));
+        assert_eq!(expected(0), Ok(MANIFEST.hash), "the open run's evidence is still taken");
+        assert_eq!(expected(1), Ok(UPDATED.hash));
+        let key = key(1);
+        activate(0, &key);
+        // Nor does the end of its deployment.
+        assert_ok!(Deployments::stop(origin(publisher()), TASK));
+        assert_eq!(expected(0), Ok(MANIFEST.hash));
+        pass(20);
+        let (result, record) = result_of(0, 20, EXITED);
+        assert_ok!(submit(&key, &result, &record));
+        assert_eq!(escrow(), DEPOSIT - 20 * PRICE);
+        assert_ne!(expected(0), Ok(MANIFEST.hash));
+    });
+}
+
+#[test]
+fn an_agent_of_an_older_manifest_ends_no_later_run() {
+    build_and_execute(|| {
+        start(once());
+        let (old, new) = (key(1), key(2));
+        activate(0, &old);
+        assert_ok!(Deployments::update(origin(publisher()), TASK, UPDATED));
+        assert_ok!(begin(0, START));
+        pass(20);
+        let (result, record) = result_of(0, 20, EXITED);
+        assert_noop!(submit(&old, &result, &record), Error::<Test>::NotAttested);
+        activate(0, &new);
+        assert_ok!(submit(&new, &result, &record));
+    });
+}
+
+#[test]
+fn of_two_results_of_one_run_the_second_is_refused() {
+    build_and_execute(|| {
+        start(every());
+        assert_ok!(begin(0, START));
+        let key = key(1);
+        activate(0, &key);
+        pass(20);
+        // A forked agent: one key, two ends of the same run.
+        let (first, record) = result_of(0, 20, EXITED);
+        let (second, mut other) = result_of(0, 19, RunOutcome::Exited(1));
+        other.sequence = 9;
+        let second = RunResult { output_hash: [9; 32], last_record: other.hash(), ..second };
+        assert_ok!(submit(&key, &first, &record));
+        assert_noop!(submit(&key, &second, &other), Error::<Test>::NotOpen);
+        pass(80);
+        assert_ok!(begin(0, START + 100));
+        assert_noop!(submit(&key, &second, &other), Error::<Test>::OtherRun);
+        // Nor under the number of the next run.
+        let next = open_run(0);
+        let (run, scheduled_at) = (next.run, next.scheduled_at);
+        let (started_at, ended_at) = (Now::get(), Now::get());
+        let second = RunResult { run, scheduled_at, started_at, ended_at, ..second };
+        let refused = submit(&key, &second, &other);
+        assert_noop!(refused, pallet_leases::Error::<Test>::KeyUsedBefore);
+        assert_eq!(escrow(), DEPOSIT - 20 * PRICE);
+    });
+}
+
+#[test]
 fn a_pod_that_was_lost_is_started_again_under_the_same_number() {
     build_and_execute(|| {
         let (first, result, record) = ran(20);

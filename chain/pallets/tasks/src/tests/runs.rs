@@ -101,6 +101,47 @@ fn a_run_begins_only_with_its_budget() {
 }
 
 #[test]
+fn open_runs_budgets_are_all_in_escrow() {
+    build_and_execute(|| {
+        register("//v0");
+        create(every());
+        assert_ok!(open_lease_at("//v0", 1, 2 * TERMS.budget_per_run - 1));
+        assert_ok!(begin(0, START));
+        pass(EVERY.into());
+        let second = Now::get();
+        assert_noop!(begin(1, second), Error::<Test>::NotFunded);
+        assert_ok!(Tasks::recharge(origin(publisher()), TASK, LEASE, 1));
+        assert_ok!(begin(1, second));
+        assert_eq!(task().reserved, 2 * TERMS.budget_per_run);
+        // Each is paid in full, whichever comes first.
+        for (replica, byte) in [(1, 1), (0, 2)] {
+            let key = key(byte);
+            activate(replica, &key);
+            pass(TERMS.deadline_seconds.into());
+            let seconds = TERMS.deadline_seconds.into();
+            let (result, record) = result_of(replica, seconds, RunOutcome::Exited(0));
+            assert_ok!(submit(&key, &result, &record));
+        }
+        assert_eq!((escrow(), task().reserved), (0, 0));
+    });
+}
+
+#[test]
+fn a_lost_run_frees_its_budget() {
+    build_and_execute(|| {
+        register("//v0");
+        create(every());
+        assert_ok!(open_lease_at("//v0", 1, TERMS.budget_per_run));
+        assert_ok!(begin(0, START));
+        Now::set(open_run(0).until + 1);
+        let at = Now::get() - (Now::get() - START) % u64::from(EVERY);
+        assert_noop!(begin(1, at), Error::<Test>::NotFunded);
+        assert_ok!(Tasks::record_lost(origin(stranger()), LEASE, 0));
+        assert_ok!(begin(1, at));
+    });
+}
+
+#[test]
 fn two_leases_never_run_one_task_at_a_time() {
     build_and_execute(|| {
         start(every());
@@ -148,7 +189,8 @@ fn anyone_records_missed_times_once_it_is_too_late_for_them() {
         pass(10_000_000);
         assert_ok!(record());
         assert_eq!(task().missed, 1 + 100_000);
-        assert_eq!(history().len(), 2);
+        let last = START + 100_000 * u64::from(EVERY);
+        assert_eq!(history(), [Entry::Missed { count: 1 + 100_000, first: START, last }]);
     });
 }
 
@@ -170,6 +212,52 @@ fn of_a_cron_the_two_sides_record_what_was_missed() {
         pass(600);
         assert_ok!(record(provider(), Some(Now::get() - 300)));
         assert_eq!(task().missed, 2);
+    });
+}
+
+/// A provider that was replaced names an invented time, shortly before the next true one.
+#[test]
+fn a_former_provider_records_nothing_of_a_cron() {
+    build_and_execute(|| {
+        start(cron());
+        register("//v1");
+        assert_ok!(begin(0, START));
+        activate(0, &key(1));
+        pass(600);
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        assert_ok!(open_lease_at("//v1", 2, DEPOSIT));
+        let invented = Some(Now::get() - u64::from(TERMS.start_seconds_max) - 1);
+        let record = || Tasks::record_missed(origin(provider()), TASK, invented);
+        assert_noop!(record(), Error::<Test>::NotPublisher);
+        assert_ok!(Leases::settle(origin(provider()), LEASE));
+        assert_noop!(record(), Error::<Test>::NotPublisher);
+        // The next one begins what is due without anybody's record of what its predecessor missed.
+        let next = accounts()[3].clone();
+        assert_ok!(begin_in(LeaseId(1), next.clone(), 0, Now::get()));
+        // From then on it may.
+        pass(600);
+        let missed = Some(Now::get() - 300);
+        assert_ok!(Tasks::record_missed(origin(next), TASK, missed));
+    });
+}
+
+/// The chain has no calendar: what is said to be missed is not to keep a true time from being begun.
+#[test]
+fn an_invented_missed_time_of_a_cron_blocks_no_run() {
+    build_and_execute(|| {
+        start(cron());
+        pass(u64::from(TERMS.start_seconds_max) + 1);
+        for who in [publisher(), provider()] {
+            let invented = Now::get() - u64::from(TERMS.start_seconds_max) - 1;
+            assert_ok!(Tasks::record_missed(origin(who), TASK, Some(invented)));
+            // One second later, and not too late yet.
+            let due = invented + 1;
+            assert_noop!(begin(0, invented), Error::<Test>::NotScheduled);
+            assert_ok!(begin(0, due));
+            assert_noop!(begin(1, due + 59), Error::<Test>::NotScheduled);
+            pass(10_000);
+            assert_ok!(Tasks::record_lost(origin(stranger()), LEASE, 0));
+        }
     });
 }
 
@@ -205,12 +293,61 @@ fn a_run_of_a_lease_that_has_ended_is_lost_at_once() {
 fn the_history_keeps_the_last_entries() {
     build_and_execute(|| {
         start(every());
-        for _ in 0..crate::HISTORY_MAX + 6 {
+        for n in 0..u64::from(crate::HISTORY_MAX) + 6 {
+            Now::set(START + n * 10_000);
+            assert_ok!(Tasks::set_schedule(origin(publisher()), TASK, every()));
+            assert_ok!(begin(0, Now::get()));
+            pass(9_000);
+            assert_ok!(Tasks::record_lost(origin(stranger()), LEASE, 0));
+        }
+        assert_eq!(history().len(), crate::HISTORY_MAX as usize);
+        let first = Entry::Lost { run: RunId(1), lease: LEASE, scheduled_at: START };
+        assert!(!history().contains(&first));
+    });
+}
+
+#[test]
+fn strangers_push_no_results_out() {
+    build_and_execute(|| {
+        start(every());
+        assert_ok!(begin(0, START));
+        let key = key(1);
+        activate(0, &key);
+        pass(20);
+        let (result, record) = result_of(0, 20, RunOutcome::Exited(0));
+        assert_ok!(submit(&key, &result, &record));
+        pass(50);
+        for _ in 0..2 * crate::HISTORY_MAX {
             pass(EVERY.into());
             assert_ok!(Tasks::record_missed(origin(stranger()), TASK, None));
         }
-        assert_eq!(history().len(), crate::HISTORY_MAX as usize);
-        assert_eq!(task().entries, u64::from(crate::HISTORY_MAX) + 6);
+        let count = 2 * u64::from(crate::HISTORY_MAX);
+        let period = u64::from(EVERY);
+        let last = START + count * period;
+        let entries = history();
+        let [Entry::Ended { .. }, missed] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!(*missed, Entry::Missed { count, first: START + period, last });
+        // A run in between is told in its place.
+        pass(30);
+        assert_ok!(begin(0, last + period));
+        pass(2 * period);
+        assert_ok!(Tasks::record_missed(origin(stranger()), TASK, None));
+        let missed = Entry::Missed { count: 1, first: last + 2 * period, last: last + 2 * period };
+        assert_eq!(history()[2..], [missed]);
+    });
+}
+
+#[test]
+fn missed_times_of_a_cron_push_no_results_out() {
+    build_and_execute(|| {
+        start(cron());
+        assert_ok!(begin(0, START));
+        for n in 1..=2 * u64::from(crate::HISTORY_MAX) {
+            Now::set(START + n * 60 + u64::from(TERMS.start_seconds_max) + 1);
+            let at = Some(START + n * 60);
+            assert_ok!(Tasks::record_missed(origin(provider()), TASK, at));
+        }
+        assert_eq!(history().len(), 1);
     });
 }
 
