@@ -98,17 +98,27 @@ impl Calendar {
 
     /// The first time after `time`; `None` where there is none before the calendar's end.
     pub fn next_after(&self, time: UnixSeconds) -> Option<UnixSeconds> {
-        // The library gives up at a day that a zone leaves out (Samoa, 30 December 2011): it goes on
-        // behind it. Where there is nothing at all it has looked at thousands of years by then.
-        (0..=HOURS_LEFT_OUT_MAX).find_map(|hours| {
+        let after = |hours: u64, zone: &TimeZone| {
             let from = time.checked_add(hours.checked_mul(HOUR)?)?;
-            let from = Timestamp::from_second(i64::try_from(from).ok()?).ok()?;
-            let from = from.to_zoned(self.zone.clone());
-            let next = self.cron.find_next_occurrence(&from, false).ok()?;
-            let next = UnixSeconds::try_from(next.timestamp().as_second()).ok()?;
+            let next = self.search(from, zone)?;
             // What the schedule promises, whatever the library does.
             (next > time).then_some(next)
+        };
+        after(0, &self.zone).or_else(|| {
+            // The library gives up at a day that a zone leaves out (Samoa, 30 December 2011): it goes
+            // on behind it. UTC leaves out none: what never comes there is looked for no further, as
+            // each time that would be thousands of years.
+            after(0, &TimeZone::UTC)?;
+            (1..=HOURS_LEFT_OUT_MAX).find_map(|hours| after(hours, &self.zone))
         })
+    }
+
+    fn search(&self, from: UnixSeconds, zone: &TimeZone) -> Option<UnixSeconds> {
+        #[cfg(test)]
+        tests::SEARCHES.set(tests::SEARCHES.get() + 1);
+        let from = Timestamp::from_second(i64::try_from(from).ok()?).ok()?;
+        let next = self.cron.find_next_occurrence(&from.to_zoned(zone.clone()), false).ok()?;
+        UnixSeconds::try_from(next.timestamp().as_second()).ok()
     }
 
     /// The shortest time from one due time to the next, as far as years ahead of `from` show it, and
@@ -185,4 +195,4 @@ fn plain(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

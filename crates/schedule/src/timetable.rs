@@ -9,7 +9,8 @@ use crate::{Calendar, CalendarError};
 pub struct Timetable {
     schedule: Schedule,
     since: UnixSeconds,
-    calendar: Option<Calendar>,
+    /// Of a cron, with the shortest distance that the chain takes.
+    calendar: Option<(Calendar, UnixSeconds)>,
 }
 
 impl Timetable {
@@ -20,10 +21,11 @@ impl Timetable {
     pub fn new(schedule: Schedule, since: UnixSeconds) -> Result<Self, CalendarError> {
         let calendar = match &schedule {
             Schedule::Once { .. } | Schedule::Every { .. } => None,
-            Schedule::Cron { expression, time_zone, .. } => {
+            Schedule::Cron { expression, time_zone, seconds_min } => {
                 let expression = String::from_utf8_lossy(expression);
                 let time_zone = String::from_utf8_lossy(time_zone);
-                Some(Calendar::new(&expression, &time_zone)?)
+                let calendar = Calendar::new(&expression, &time_zone)?;
+                Some((calendar, UnixSeconds::from(*seconds_min).max(1)))
             }
         };
         Ok(Self { schedule, since, calendar })
@@ -31,15 +33,41 @@ impl Timetable {
 
     /// The first scheduled time after `last` (or of all where there was none).
     pub fn next(&self, last: Option<UnixSeconds>) -> Option<UnixSeconds> {
-        let Some(calendar) = &self.calendar else { return self.schedule.next(self.since, last) };
-        let before = self.since.saturating_sub(1);
-        let mut next = calendar.next_after(last.map_or(before, |last| last.max(before)))?;
+        self.next_from(last, 0)
+    }
+
+    /// The first scheduled time after `last` that is not before `earliest`.
+    pub fn next_from(
+        &self,
+        last: Option<UnixSeconds>,
+        earliest: UnixSeconds,
+    ) -> Option<UnixSeconds> {
+        let Some((calendar, distance)) = &self.calendar else {
+            return self.schedule.next(self.since, last.max(earliest.checked_sub(1)));
+        };
         // What the chain would refuse is not due. A schedule that says of itself less distance than
-        // it keeps (it was set with another edition of the tz database) goes on this way.
-        while !self.schedule.allows(self.since, last, next) {
-            next = calendar.next_after(next)?;
+        // it keeps (it was set with another edition of the tz database) goes on this way. In one step:
+        // whoever sets the schedule chooses the distance.
+        let allowed = last.map_or(0, |last| last.saturating_add(*distance));
+        calendar.next_after(allowed.max(self.since).max(earliest).saturating_sub(1))
+    }
+
+    /// The newest scheduled time after `last` and before `before`.
+    pub fn newest(&self, last: Option<UnixSeconds>, before: UnixSeconds) -> Option<UnixSeconds> {
+        let Some((calendar, _)) = &self.calendar else {
+            return self.schedule.skipped(self.since, last, before).map(|skipped| skipped.last);
+        };
+        let mut newest = self.next(last).filter(|first| *first < before)?;
+        // Nothing is scheduled from here to `before`. Each step halves what is left between the two.
+        let mut end = before;
+        while end - newest > 1 {
+            let middle = newest + (end - newest - 1) / 2;
+            match calendar.next_after(middle).filter(|next| *next < end) {
+                Some(next) => newest = next,
+                None => end = middle + 1,
+            }
         }
-        Some(next)
+        Some(newest)
     }
 
     /// The newest scheduled time that is not after `now`, and how many there are up to it after
@@ -69,7 +97,7 @@ impl Timetable {
     pub fn has(&self, at: UnixSeconds) -> bool {
         match &self.calendar {
             None => self.schedule.allows(self.since, None, at),
-            Some(calendar) => {
+            Some((calendar, _)) => {
                 at >= self.since
                     && at.checked_sub(1).and_then(|b| calendar.next_after(b)) == Some(at)
             }

@@ -1,6 +1,18 @@
 use super::*;
 use proptest::prelude::*;
 
+thread_local! {
+    /// How often the calendar library was asked.
+    pub(crate) static SEARCHES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often `work` asks the calendar library.
+pub(crate) fn searches(work: impl FnOnce()) -> u32 {
+    let before = SEARCHES.get();
+    work();
+    SEARCHES.get() - before
+}
+
 /// Seconds of a wall-clock time in UTC.
 fn utc(text: &str) -> UnixSeconds {
     let timestamp: Timestamp = format!("{text}:00Z").parse().unwrap();
@@ -117,6 +129,16 @@ fn what_is_not_taken_says_why() {
         let error = Calendar::new("0 0 * * *", zone).unwrap_err();
         assert!(matches!(error, CalendarError::TimeZone { .. }), "{zone}: {error}");
     }
+}
+
+/// Each search for it goes to the calendar's end.
+#[test]
+fn what_never_comes_is_looked_for_twice_at_most() {
+    let count = searches(|| {
+        let never = Calendar::new("0 0 30 2 *", "Pacific/Apia").unwrap_err();
+        assert_eq!(never, CalendarError::Never);
+    });
+    assert!(count <= 2, "{count}");
 }
 
 #[test]

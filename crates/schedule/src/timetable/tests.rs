@@ -1,4 +1,5 @@
 use super::*;
+use crate::calendar::tests::searches;
 
 const SINCE: UnixSeconds = 1_764_000_000;
 
@@ -51,6 +52,43 @@ fn a_distance_that_is_too_long_thins_the_schedule_out() {
     let thin = cron("*/5 * * * *", 600);
     let first = thin.next(None).unwrap();
     assert_eq!(thin.next(Some(first)), Some(first + 600));
+}
+
+/// The publisher chooses the distance, and the provider evaluates it.
+#[test]
+fn a_distance_of_a_lifetime_takes_few_steps() {
+    let table = cron("* * * * *", u32::MAX);
+    let mut next = None;
+    let count = searches(|| next = table.next(Some(SINCE)));
+    assert!(count <= 3, "{count}");
+    let next = next.unwrap();
+    assert!(table.schedule.allows(SINCE, Some(SINCE), next));
+    assert!(next < SINCE + u64::from(u32::MAX) + 60);
+}
+
+#[test]
+fn the_newest_is_found_in_few_steps() {
+    let every_minute = cron("* * * * *", 60);
+    let before = SINCE + 3_600 * 24 * 365 * 10;
+    let mut newest = None;
+    let count = searches(|| newest = every_minute.newest(None, before + 1));
+    assert_eq!(newest, Some(before));
+    assert!(count <= 64, "{count}");
+    for table in [cron("*/5 * * * *", 300), cron("7 2 * * *", 86_400), cron("0 0 1 1 *", 60)] {
+        for before in (SINCE..SINCE + 86_400 * 3).step_by(1_777) {
+            let (mut slow, mut next) = (None, table.next(None));
+            while let Some(at) = next.filter(|at| *at < before) {
+                (slow, next) = (Some(at), table.next(Some(at)));
+            }
+            assert_eq!(table.newest(None, before), slow);
+            assert_eq!(table.newest(slow, before), None);
+            assert_eq!(table.next_from(None, before), next, "{before}");
+        }
+    }
+    assert_eq!(every_minute.newest(None, SINCE), None);
+    let every = Timetable::new(Schedule::Every { seconds: 60 }, SINCE).unwrap();
+    assert_eq!(every.newest(Some(SINCE), SINCE + 185), Some(SINCE + 180));
+    assert_eq!(every.newest(Some(SINCE), SINCE + 60), None);
 }
 
 #[test]
