@@ -1,5 +1,7 @@
 //! The agent's main loop: one app, its signals, its restarts, its probes, its records.
 
+mod ending;
+
 use std::{
     io,
     path::Path,
@@ -12,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use casemate_primitives::{AgentSignature, PodState, RunOutcome, UsageRecord};
+use casemate_primitives::RunOutcome;
 use nix::{
     sys::{
         prctl,
@@ -23,14 +25,14 @@ use nix::{
 };
 
 use crate::{
-    Backoff, Observed, Signer,
+    Backoff, Signer,
     check::{Field, Given, Refusal, check},
     children::{Children, Spawned},
     config::{Config, ConfigError, Probe, RelayedLogs},
     derive::Users,
     event::{EventKind, Stream},
     lines::read_lines,
-    meter::{Counts, Meter, SAMPLE},
+    meter::{Meter, SAMPLE},
     output::{Output, now_ms},
     probe::{ProbeCommand, ProbeKind, Prober, Verdict},
     relay::Relayed,
@@ -38,14 +40,11 @@ use crate::{
     task::{Hashed, Next, Run, StreamHash},
     tee::{Tee, TeeError},
 };
+use ending::Ending;
 
 /// How long the app's last output is waited for after it has ended. It is there at once, unless a
 /// process outside of the container holds the other end.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// How long the other containers' last output is waited for when the pod is stopped. Whoever stops it
-/// waits five seconds for the last record after its second signal.
-const RELAYED_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the agent can't run. An app that can't be started is not among these: that is told as an event
 /// and follows the restart policy.
@@ -86,6 +85,8 @@ pub(crate) enum Message {
     Probe(Verdict),
     /// Secrets were released and are there for the app.
     Secrets,
+    /// The files that a run has left are hashed.
+    Hashed,
 }
 
 /// Room for a core dump: none, and not even one that the kernel pipes into a program of the host's.
@@ -184,6 +185,8 @@ enum State {
     Paused {
         until: Instant,
     },
+    /// The run's app has ended for good; what it has left is being hashed.
+    Hashing(Ending),
     /// It has ended by itself and said so, or the run of a task has ended; nothing is metered any more.
     /// Evidence is served until the host stops the pod: who was quicker than its registration is paid,
     /// and ends its lease, too.
@@ -207,6 +210,11 @@ struct Supervisor {
     next_sample: Option<Instant>,
     backoff: Backoff,
     run: Option<Run>,
+    /// Of a run: says that its artefacts are hashed.
+    hashed: Option<Sender<Message>>,
+    /// What comes once and is worth money, where it could not be written yet, and when that is tried
+    /// again.
+    unwritten: Option<(EventKind, Instant)>,
     restarts: u32,
     generation: u64,
     ready: bool,
@@ -279,6 +287,7 @@ impl Supervisor {
         output.emit(EventKind::Started { key: signer.as_ref().map(|_| hex::encode(agent_key)) });
         let tee = Tee::start(&config, agent_key, &output, sender)?;
         let run = config.task.clone().map(Run::new);
+        let hashed = run.as_ref().map(|_| sender.clone());
         Ok(Self {
             config,
             output,
@@ -294,6 +303,8 @@ impl Supervisor {
             meter,
             backoff: Backoff::default(),
             run,
+            hashed,
+            unwritten: None,
             restarts: 0,
             generation: 0,
             ready: false,
@@ -320,12 +331,14 @@ impl Supervisor {
                 self.next_record,
                 self.next_sample,
                 self.run.as_ref().and_then(Run::deadline),
+                self.unwritten.as_ref().map(|(_, at)| *at),
                 match &state {
                     // It was stopped while it ended.
-                    State::Ended if self.stopping => Some(Instant::now()),
+                    State::Ended if self.is_done() => Some(Instant::now()),
                     State::Awaiting | State::Ended => None,
                     State::Running { kill_at, .. } => *kill_at,
                     State::Paused { until } => Some(*until),
+                    State::Hashing(ending) => Some(ending.until),
                 },
             ];
             let message = match due.into_iter().flatten().min() {
@@ -346,6 +359,9 @@ impl Supervisor {
                         // The second one: whoever stops the pod waits no longer for the app.
                         *at = Instant::now();
                     }
+                    if let State::Hashing(ending) = &mut state {
+                        ending.hurry();
+                    }
                 }
                 Ok(Message::Signal { signal, from_within }) => {
                     self.is_disturbed |= !from_within;
@@ -359,6 +375,11 @@ impl Supervisor {
                 Ok(Message::Secrets) => {
                     if matches!(state, State::Awaiting) && !self.stopping {
                         state = self.start_app();
+                    }
+                }
+                Ok(Message::Hashed) => {
+                    if let State::Hashing(ending) = &mut state {
+                        ending.until = Instant::now();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -375,8 +396,11 @@ impl Supervisor {
                     State::Paused { .. } => {
                         state = self.end_run(RunOutcome::DeadlineExceeded);
                     }
-                    State::Awaiting | State::Ended => {}
+                    State::Awaiting | State::Hashing(_) | State::Ended => {}
                 }
+            }
+            if let Some((kind, _)) = self.unwritten.take_if(|(_, at)| *at <= now) {
+                self.emit_surely(kind);
             }
             if self.next_record.is_some_and(|due| due <= now) {
                 self.output.report_dropped();
@@ -401,14 +425,17 @@ impl Supervisor {
                         kill_all(app.pid);
                     }
                 }
-                State::Awaiting | State::Paused { .. } | State::Ended if self.stopping => {
-                    return self.finish();
+                State::Hashing(ending) if ending.until <= now => state = self.end_hashed(state),
+                State::Ended if self.is_done() => return self.finish(),
+                State::Awaiting | State::Paused { .. } if self.stopping && self.run.is_some() => {
+                    state = self.end_run(RunOutcome::Stopped);
                 }
+                State::Awaiting | State::Paused { .. } if self.stopping => return self.finish(),
                 State::Paused { until } if *until <= now => {
                     self.restarts = self.restarts.saturating_add(1);
                     state = self.start_app();
                 }
-                State::Awaiting | State::Paused { .. } | State::Ended => {}
+                State::Awaiting | State::Paused { .. } | State::Hashing(_) | State::Ended => {}
             }
         }
     }
@@ -557,80 +584,6 @@ impl Supervisor {
         State::Paused { until: Instant::now() + delay }
     }
 
-    /// Signs how the run has ended, with its last record. Nothing is metered or signed after it: the key
-    /// is wiped.
-    fn end_run(&mut self, outcome: RunOutcome) -> State {
-        self.set_ready(Err("the run has ended".into()));
-        self.output.report_dropped();
-        self.output.drain(DRAIN);
-        let ended_at = now_ms() / 1000;
-        let artefacts = self.run.as_ref().map(Run::artefacts).unwrap_or_default();
-        let signed = self.make_record();
-        if let (Some(run), Some(signer), Some((record, signature))) =
-            (self.run.take(), &self.signer, signed)
-        {
-            let log = record.log;
-            let result = run.result(signer, outcome, artefacts, &record, log, ended_at);
-            let of_result = signer.sign_result(&result);
-            self.output.emit(EventKind::run_ended(&record, &signature, &result, &of_result));
-        }
-        (self.signer, self.meter) = (None, None);
-        (self.next_record, self.next_sample) = (None, None);
-        State::Ended
-    }
-
-    /// The last record; what is left of the container ends with the agent.
-    fn finish(mut self) -> i32 {
-        if self.run.is_some() {
-            self.end_run(RunOutcome::Stopped);
-        } else {
-            self.last_record();
-        }
-        self.code
-    }
-
-    /// Nothing is metered or signed after it: the key is wiped.
-    fn last_record(&mut self) {
-        self.output.report_dropped();
-        self.output.drain(DRAIN);
-        if let Some(relayed) = self.relayed.as_ref().filter(|_| self.stopping) {
-            // The other containers are stopped at the same time: the record covers their last words.
-            relayed.wait(self.config.grace().min(RELAYED_WAIT));
-        }
-        self.record();
-        (self.signer, self.meter) = (None, None);
-        (self.next_record, self.next_sample) = (None, None);
-    }
-
-    fn record(&mut self) {
-        let Some((record, signature)) = self.make_record() else { return };
-        // Where the disk is full: the next record says all that this one says, and more.
-        self.output.emit(EventKind::record(&record, &signature));
-        let interval = self.config.signer.as_ref().map_or(u64::MAX, |s| s.record_interval_ms);
-        self.next_record = Instant::now().checked_add(Duration::from_millis(interval));
-    }
-
-    fn make_record(&mut self) -> Option<(UsageRecord, AgentSignature)> {
-        self.sample(Instant::now());
-        let signer = self.signer.as_mut()?;
-        // Without evidence there is nobody who could be told apart from the host.
-        let counts = self.tee.as_ref().map_or(Counts::Inside, |tee| Counts::of(tee.kind()));
-        let observed = Observed {
-            usage: self.meter.as_mut().map(|meter| meter.take(counts)).unwrap_or_default(),
-            state: self.ended.map_or(PodState::Running, |code| PodState::Ended { code }),
-            // All output so far, before the record that covers it.
-            log: self.output.log_head(),
-            evidence: self.tee.as_ref().and_then(Tee::evidence).unwrap_or_default(),
-        };
-        Some(signer.record(now_ms() / 1000, self.start.elapsed(), &observed))
-    }
-
-    fn sample(&mut self, now: Instant) {
-        let Some(meter) = &mut self.meter else { return };
-        meter.sample(now);
-        self.next_sample = now.checked_add(SAMPLE);
-    }
-
     fn set_ready(&mut self, result: Result<(), String>) {
         let ready = result.is_ok();
         if self.ready != ready {
@@ -673,17 +626,4 @@ fn kill_all(app: Pid) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_exit_that_nobody_had_a_part_in_is_the_apps_own() {
-        for code in [0, 1, 126, 127, 128, 193, 255] {
-            assert_eq!(ended_by_itself(code, false), u8::try_from(code).ok());
-            assert_eq!(ended_by_itself(code, true), None, "{code}");
-        }
-        for code in [-1, 129, 137, 143, 192, 256] {
-            assert_eq!(ended_by_itself(code, false), None, "{code}");
-        }
-    }
-}
+mod tests;

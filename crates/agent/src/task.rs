@@ -3,29 +3,28 @@
 //! The host says which run it is and nothing else: deadline, retries and artefacts are the manifest's,
 //! which evidence covers. Time is counted by the clock that is never set.
 
+mod artefacts;
+
 use std::{
-    fs::File,
     io::{self, Read},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use casemate_primitives::{
-    Hash256, LogHead, RunOutcome, RunResult, UnixSeconds, UsageRecord, blake2_256,
+    Hash256, LogHead, RunOutcome, RunResult, UnixSeconds, UsageRecord,
     task::{Artefact, output_hash},
 };
 
 use crate::{Signer, config::TaskConfig};
 
+pub(crate) use artefacts::{Found, Hashing};
+
 type Hasher = Blake2b<U32>;
 
 /// The longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
-
-/// How much of a file is read at a time.
-const READ_BYTES: usize = 64 * 1024;
 
 /// What one stream of the app has written so far.
 #[derive(Clone, Debug, Default)]
@@ -123,13 +122,9 @@ impl Run {
         Next::Retry(first.saturating_mul(1 << doublings).min(BACKOFF_MAX))
     }
 
-    /// The files of the manifest's `artefacts` that are there.
-    pub(crate) fn artefacts(&self) -> Vec<Artefact> {
-        let hashed = |path: &String| {
-            let content = hash_file(Path::new(path)).ok()?;
-            Some(Artefact { name: blake2_256(path.as_bytes()), content })
-        };
-        self.config.limits.artefacts.iter().filter_map(hashed).collect()
+    /// The manifest's `artefacts`.
+    pub(crate) fn artefacts(&self) -> &[String] {
+        &self.config.limits.artefacts
     }
 
     /// What is said of its end; `record` is its last one.
@@ -140,10 +135,10 @@ impl Run {
         artefacts: Vec<Artefact>,
         record: &UsageRecord,
         log: LogHead,
-        now: UnixSeconds,
+        ended_at: UnixSeconds,
     ) -> RunResult {
         let (lease, replica) = signer.pod();
-        let started_at = self.started.map_or(now, |(at, _)| at);
+        let started_at = self.started.map_or(ended_at, |(at, _)| at);
         let [stdout, stderr] = &self.output;
         RunResult {
             lease,
@@ -152,7 +147,7 @@ impl Run {
             scheduled_at: self.config.scheduled_at,
             started_at,
             // A clock that was set back must not make it end before it began.
-            ended_at: now.max(started_at),
+            ended_at: ended_at.max(started_at),
             tries: self.tries,
             outcome,
             output_hash: output_hash(&stdout.get(), &stderr.get()),
@@ -160,23 +155,6 @@ impl Run {
             // Configurations with more than fit are refused.
             artefacts: artefacts.try_into().unwrap_or_default(),
             last_record: record.hash(),
-        }
-    }
-}
-
-/// Of a plain file only: the app has ended, but what it has left may be a pipe.
-fn hash_file(path: &Path) -> io::Result<Hash256> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut file = File::open(path)?;
-    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; READ_BYTES]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
         }
     }
 }

@@ -1,4 +1,4 @@
-use casemate_primitives::RunId;
+use casemate_primitives::{RunId, blake2_256};
 
 use super::*;
 use crate::config::RunLimits;
@@ -64,17 +64,4 @@ fn each_try_has_its_own_output() {
     let [stdout, stderr] = &run.output;
     assert_eq!(stdout.get(), blake2_256(b"second"));
     assert_eq!(stderr.get(), blake2_256(b""));
-}
-
-#[test]
-fn artefacts_are_plain_files_that_are_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("report"), b"42").unwrap();
-    nix::unistd::mkfifo(path("pipe").as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let mut run = run(0, 1_000);
-    run.config.limits.artefacts = ["report", "gone", "pipe", "."].map(path).to_vec();
-    let artefact =
-        Artefact { name: blake2_256(path("report").as_bytes()), content: blake2_256(b"42") };
-    assert_eq!(run.artefacts(), [artefact]);
 }

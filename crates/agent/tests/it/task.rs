@@ -1,5 +1,7 @@
 //! A run of a task as a process: tries, deadline, stop, and the signed result.
 
+use std::process::Command;
+
 use casemate_agent::{
     config::{Config, RunLimits, TaskConfig},
     event::{EventKind, RunEnd, Stream, decode_key, decode_record, decode_result},
@@ -107,4 +109,74 @@ fn a_run_that_is_stopped_says_so() {
     assert_eq!(agent.wait(), 0);
     let (_, result) = ended(&agent);
     assert_eq!((result.outcome, result.tries), (RunOutcome::Stopped, 1));
+}
+
+#[test]
+fn artefacts_that_are_vast_or_links_are_left_out_and_the_run_ends_all_the_same() {
+    let made = tempfile::tempdir().unwrap();
+    let dir = std::fs::canonicalize(made.path()).unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (vast, link, report) = (path("vast"), path("link"), path("report"));
+    let script = format!("truncate -s 1T {vast}; ln -s /etc/passwd {link}; printf 42 > {report}");
+    let config = run_of(&script, 0, 3_600_000, &[&vast, &link, &report]);
+    let agent = Agent::start(&config);
+    let (_, result) = ended(&agent);
+    assert_eq!(result.outcome, RunOutcome::Exited(0));
+    let [artefact] = result.artefacts.as_slice() else { panic!("{result:?}") };
+    assert_eq!(artefact.name, blake2_256(report.as_bytes()));
+    assert_eq!(artefact.content, blake2_256(b"42"));
+    let said = agent.log(Stream::Agent);
+    let left_out = |path: &str| format!("the artefact `{path}` is left out");
+    assert!(said.contains(&left_out(&vast)) && said.contains(&left_out(&link)), "{said}");
+}
+
+#[test]
+fn a_run_whose_artefacts_take_long_can_be_stopped_and_is_not_paid_as_if_they_were_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let vast = dir.path().join("vast");
+    let vast = vast.to_str().unwrap();
+    let mut config = run_of(&format!("truncate -s 1T {vast}"), 0, 3_600_000, &[vast]);
+    // Its pod holds as much, so nothing but time bounds it.
+    config.signer.as_mut().unwrap().quota.storage_mib = u32::MAX;
+    let mut agent = Agent::start(&config);
+    agent.expect(|k| matches!(k, EventKind::AppExited { last: true, .. }));
+    agent.signal("TERM");
+    assert_eq!(agent.wait(), 0);
+    let (_, result) = ended(&agent);
+    assert_eq!(result.outcome, RunOutcome::Stopped);
+    assert!(result.artefacts.is_empty());
+}
+
+/// Bounds the length of the files that a process writes; without an end where `None`.
+fn limit_files(pid: u32, bytes: Option<usize>) {
+    let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+    // The soft limit only: the app has to be able to start programs, and this is to be undone.
+    let args = ["--pid".to_owned(), pid.to_string(), format!("--fsize={bytes}:")];
+    let status = Command::new("prlimit").args(args).status();
+    assert!(status.expect("`prlimit` of util-linux is there").success());
+}
+
+#[test]
+fn a_result_that_cannot_be_written_at_first_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let script = format!("while ! test -e {}; do sleep 0.05; done; exit 3", go.to_str().unwrap());
+    let mut agent = Agent::start(&run_of(&script, 0, 3_600_000, &[]));
+    // The last event before the app's end.
+    agent.expect(|k| matches!(k, EventKind::Record { .. }));
+    let written = agent.raw_events().len();
+    limit_files(agent.pid(), Some(written));
+    std::fs::write(&go, b"").unwrap();
+    let app = format!("/proc/{0}/task/{0}/children", agent.pid());
+    agent.expect_when(|_| std::fs::read_to_string(&app).unwrap().is_empty());
+    // For the first try, which must fail. Where it comes later still, this test shows less.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Being stopped makes it lose nothing, either.
+    agent.signal("TERM");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(agent.raw_events().len(), written);
+    limit_files(agent.pid(), None);
+    assert_eq!(agent.wait(), 3);
+    let (_, result) = ended(&agent);
+    assert_eq!((result.outcome, result.tries), (RunOutcome::Exited(3), 1));
 }
