@@ -7,7 +7,7 @@ mod logs;
 mod tree;
 
 pub use batches::LeafPlace;
-pub use logs::{ChunksAdded, KeptChunk, KeptLease, KeptLog};
+pub use logs::{ChunksAdded, KeptChunk, KeptLease, KeptLog, LogRoom};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use casemate_client::chain::LeaseView;
 use casemate_primitives::{LeaseId, UnixSeconds};
 use casemate_provider_core::{Backend, LogBatch, PodId};
 
 use super::Reconciler;
-use crate::{metrics::Kind, spool::KeptLease};
+use crate::{
+    metrics::Kind,
+    spool::{KeptLease, LogRoom},
+};
 
 /// What was done and told so far.
 #[derive(Debug, Default)]
@@ -56,7 +60,13 @@ impl<B: Backend> Reconciler<B> {
     async fn spool_batch(&mut self, pod: PodId, batch: LogBatch, now: UnixSeconds) -> bool {
         let PodId { lease, replica, .. } = pod;
         let bytes_max = self.settings.log_bytes_max;
-        let added = self.parts.spool.add_log_chunks(lease, replica, batch.chunks, bytes_max).await;
+        // Of a lease that has left the snapshot nobody knows what is anchored: it loses no log.
+        let view = self.snapshot.leases.get(&lease).filter(|lease| lease.is_task);
+        let anchored = |lease: &LeaseView| {
+            lease.agents.iter().map(|agent| (agent.replica, agent.key)).collect()
+        };
+        let room = LogRoom { bytes_max, anchored: view.map(anchored) };
+        let added = self.parts.spool.add_log_chunks(lease, replica, batch.chunks, room).await;
         let added = match added {
             Ok(added) => added,
             Err(err) => {

@@ -53,6 +53,17 @@ pub struct ChunksAdded {
     pub too_many: bool,
 }
 
+/// How much of a lease's output is kept.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LogRoom {
+    /// Chunks and their hashes, in bytes.
+    pub bytes_max: u64,
+    /// Of a task, each of whose runs has a log of its own: whole logs are dropped for newer ones, the
+    /// oldest first, but none of these agents'. The chain has their heads, and may ask for any chunk
+    /// under them. `None` where no log is dropped as a whole.
+    pub anchored: Option<Vec<(ReplicaIndex, AgentPublicKey)>>,
+}
+
 /// A log that is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeptLog {
@@ -124,6 +135,19 @@ impl Spool {
         .await
     }
 
+    /// All leases of which something is kept.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn kept_leases(&self) -> Result<Vec<LeaseId>, SpoolError> {
+        self.run(|db| {
+            let mut query = db.prepare_cached("SELECT lease FROM kept_leases")?;
+            let rows = query.query_map([], |row| Ok(LeaseId(unsigned(row.get(0)?))))?;
+            rows.collect()
+        })
+        .await
+    }
+
     /// What is kept of a lease, if anything.
     ///
     /// # Errors
@@ -157,7 +181,7 @@ impl Spool {
         lease: LeaseId,
         replica: ReplicaIndex,
         chunks: Vec<LogChunk>,
-        bytes_max: u64,
+        room: LogRoom,
     ) -> Result<ChunksAdded, SpoolError> {
         self.run(move |db| {
             let tx = db.transaction()?;
@@ -167,20 +191,21 @@ impl Spool {
                 [signed(lease.0)],
                 |row| row.get(0),
             );
-            let Some(mut used) = used.optional()?.map(unsigned) else { return Ok(done) };
+            let Some(used) = used.optional()?.map(unsigned) else { return Ok(done) };
+            let mut room = Room { used, room };
             for chunk in chunks {
                 let header = &chunk.header;
                 let taken = match (header.lease, header.replica) == (lease, replica) {
-                    true => add_chunk(&tx, &chunk, (&mut used, bytes_max), &mut done)?,
+                    true => add_chunk(&tx, &chunk, &mut room, &mut done)?,
                     false => Err("it is of another pod"),
                 };
                 if let Err(why) = taken {
-                    refuse(&tx, (lease, replica), &chunk, why, &mut done)?;
+                    refuse(&tx, (lease, replica), &chunk, why, (&mut room, &mut done))?;
                 }
             }
             tx.execute(
                 "UPDATE kept_leases SET log_bytes = ? WHERE lease = ?",
-                params![signed(used), signed(lease.0)],
+                params![signed(room.used), signed(lease.0)],
             )?;
             tx.commit()?;
             Ok(done)
@@ -362,11 +387,17 @@ pub(super) fn keep_last_records(
     .map(drop)
 }
 
-/// Adds one chunk, or says why it is not taken; `used` is how many bytes the lease has, and may have.
+/// How many bytes a lease has, and what it may have.
+struct Room {
+    used: u64,
+    room: LogRoom,
+}
+
+/// Adds one chunk, or says why it is not taken.
 fn add_chunk(
     tx: &Transaction<'_>,
     chunk: &LogChunk,
-    (used, bytes_max): (&mut u64, u64),
+    room: &mut Room,
     done: &mut ChunksAdded,
 ) -> rusqlite::Result<Result<(), &'static str>> {
     let header = &chunk.header;
@@ -404,17 +435,18 @@ fn add_chunk(
     // Hashes are never dropped, so they alone may be all that fits.
     let log = match known {
         Some((log, ..)) => log,
-        None => match new_log(tx, chunk)? {
+        None => match new_log(tx, chunk, room)? {
             Some(log) => log,
             None => return no("the lease has too many logs"),
         },
     };
-    while used.saturating_add(size + LEAF_BYTES) > bytes_max {
-        let Some(freed) = drop_oldest(tx, lease)? else {
+    while room.used.saturating_add(size + LEAF_BYTES) > room.room.bytes_max {
+        if let Some(freed) = drop_oldest(tx, lease)? {
+            room.used = room.used.saturating_sub(freed);
+            done.dropped += 1;
+        } else if !drop_log(tx, lease, Some(log), room)? {
             return no("the provider keeps no more of this lease's output");
-        };
-        *used = used.saturating_sub(freed);
-        done.dropped += 1;
+        }
     }
     let nodes = tree::append(header.index, leaf, &mut |level, at| node(tx, log, level, at))?;
     let Some(nodes) = nodes else { return no("what the provider has of its log is damaged") };
@@ -430,20 +462,24 @@ fn add_chunk(
     .execute(params![signed(lease.0), log, signed(header.index), signed(size), encoded])?;
     tx.prepare_cached("UPDATE logs SET chunks = ? WHERE id = ?")?
         .execute(params![signed(header.index + 1), log])?;
-    *used = used.saturating_add(size + LEAF_BYTES);
+    room.used = room.used.saturating_add(size + LEAF_BYTES);
     done.added += 1;
     Ok(Ok(()))
 }
 
 /// A log with nothing in it; `None` where the lease has as many as it may.
-fn new_log(tx: &Transaction<'_>, chunk: &LogChunk) -> rusqlite::Result<Option<i64>> {
+fn new_log(
+    tx: &Transaction<'_>,
+    chunk: &LogChunk,
+    room: &mut Room,
+) -> rusqlite::Result<Option<i64>> {
     let header = &chunk.header;
     let count: u32 = tx.query_row(
         "SELECT COUNT(*) FROM logs WHERE lease = ?",
         [signed(header.lease.0)],
         |row| row.get(0),
     )?;
-    if count >= LOGS_MAX {
+    if count >= LOGS_MAX && !drop_log(tx, header.lease, None, room)? {
         return Ok(None);
     }
     tx.query_row(
@@ -460,7 +496,7 @@ fn refuse(
     (lease, replica): (LeaseId, ReplicaIndex),
     chunk: &LogChunk,
     why: &str,
-    done: &mut ChunksAdded,
+    (room, done): (&mut Room, &mut ChunksAdded),
 ) -> rusqlite::Result<()> {
     let header = &chunk.header;
     let reason = format!("chunk {} is not taken: {why}", header.index);
@@ -470,7 +506,7 @@ fn refuse(
         None => {
             let mut own = chunk.clone();
             (own.header.lease, own.header.replica) = (lease, replica);
-            new_log(tx, &own)?
+            new_log(tx, &own, room)?
         }
     };
     let Some(log) = log else {
@@ -486,6 +522,50 @@ fn refuse(
         done.refused.push((header.key, reason));
     }
     Ok(())
+}
+
+/// Drops a lease's oldest log as a whole, but none that is anchored or is a replica's newest (its key
+/// may be anchored next), nor `spared`. Returns whether there was one.
+fn drop_log(
+    tx: &Transaction<'_>,
+    lease: LeaseId,
+    spared: Option<i64>,
+    room: &mut Room,
+) -> rusqlite::Result<bool> {
+    let Some(anchored) = &room.room.anchored else { return Ok(false) };
+    let found = {
+        let mut query = tx.prepare_cached(
+            "SELECT id, replica, key, chunks FROM logs WHERE lease = ?1 AND id NOT IN
+                 (SELECT MAX(id) FROM logs WHERE lease = ?1 GROUP BY replica) ORDER BY id",
+        )?;
+        let mut rows = query.query([signed(lease.0)])?;
+        loop {
+            let Some(row) = rows.next()? else { break None };
+            let (id, agent) = (row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?));
+            if Some(id) != spared && !anchored.contains(&agent) {
+                break Some((id, agent, unsigned(row.get(3)?)));
+            }
+        }
+    };
+    let Some((log, (replica, key), chunks)) = found else { return Ok(false) };
+    let bodies: i64 = tx
+        .prepare_cached(
+            "SELECT coalesce(SUM(size), 0) FROM log_chunks WHERE log = ? AND body IS NOT NULL",
+        )?
+        .query_row([log], |row| row.get(0))?;
+    for sql in [
+        "DELETE FROM log_nodes WHERE log = ?",
+        "DELETE FROM log_chunks WHERE log = ?",
+        "DELETE FROM logs WHERE id = ?",
+    ] {
+        tx.prepare_cached(sql)?.execute([log])?;
+    }
+    // The record that has proved it serves nothing any more.
+    tx.prepare_cached("DELETE FROM last_records WHERE lease = ? AND replica = ? AND key = ?")?
+        .execute(params![signed(lease.0), replica, key.as_slice()])?;
+    let freed = unsigned(bodies).saturating_add(chunks.saturating_mul(LEAF_BYTES));
+    room.used = room.used.saturating_sub(freed);
+    Ok(true)
 }
 
 /// Drops the body of a lease's oldest chunk; returns what it took.
@@ -518,7 +598,7 @@ fn node(db: &Connection, log: i64, level: u32, at: u64) -> rusqlite::Result<Opti
 /// What a chunk costs for good: its hash, about one node above it, and their rows.
 const LEAF_BYTES: u64 = 160;
 /// Logs of one lease: each start of an agent begins one. 64 replicas that start again 64 times; a list
-/// of them is below 1 MiB.
+/// of them is below 1 MiB. A task has one for each run, and keeps the newest.
 const LOGS_MAX: u32 = 4096;
 /// Records in one answer: an answer of 512 bytes each is far below what clients take.
 const RECORDS_MAX: u32 = 2048;

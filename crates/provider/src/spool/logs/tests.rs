@@ -42,8 +42,20 @@ fn chunks(range: std::ops::Range<u64>) -> Vec<LogChunk> {
     range.map(|index| chunk(KEY, index)).collect()
 }
 
+/// Room in which whole logs give way to newer ones, but for those of replica 0's `anchored` agent.
+fn room(bytes_max: u64, anchored: Option<AgentPublicKey>) -> LogRoom {
+    LogRoom { bytes_max, anchored: anchored.map(|key| vec![(0, key)]) }
+}
+
+/// The only chunk of one of very many agents.
+fn only_chunk(number: u32) -> LogChunk {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&number.to_le_bytes());
+    chunk(key, 0)
+}
+
 async fn add(spool: &Spool, chunks: Vec<LogChunk>) -> ChunksAdded {
-    spool.add_log_chunks(LEASE, 0, chunks, LARGE).await.unwrap()
+    spool.add_log_chunks(LEASE, 0, chunks, room(LARGE, None)).await.unwrap()
 }
 
 fn added(added: u64) -> ChunksAdded {
@@ -131,7 +143,7 @@ async fn over_the_quota_the_oldest_bodies_go_and_all_that_is_left_is_proved() {
     let spool = spool(&dir).await;
     let one = chunk(KEY, 0).encode().len() as u64 + LEAF_BYTES;
     let bytes_max = 10 * one;
-    let add = |chunks| spool.add_log_chunks(LEASE, 0, chunks, bytes_max);
+    let add = |chunks| spool.add_log_chunks(LEASE, 0, chunks, room(bytes_max, None));
     assert_eq!(add(chunks(0..10)).await.unwrap(), added(10));
     // Two bodies make room for one more, as hashes stay.
     let more = add(vec![chunk([4; 32], 0)]).await.unwrap();
@@ -221,13 +233,56 @@ async fn the_newest_record_of_each_agent_outlives_the_lease() {
 async fn a_lease_has_a_bounded_number_of_logs() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(&dir).await;
-    let of = |number: u32| {
-        let mut key = [0; 32];
-        key[..4].copy_from_slice(&number.to_le_bytes());
-        chunk(key, 0)
-    };
-    assert_eq!(add(&spool, (0..LOGS_MAX).map(of).collect()).await, added(LOGS_MAX.into()));
-    let more = add(&spool, vec![of(LOGS_MAX), of(0)]).await;
+    assert_eq!(add(&spool, (0..LOGS_MAX).map(only_chunk).collect()).await, added(LOGS_MAX.into()));
+    let more = add(&spool, vec![only_chunk(LOGS_MAX), only_chunk(0)]).await;
     assert_eq!(more, ChunksAdded { too_many: true, ..ChunksAdded::default() });
     assert_eq!(spool.logs(LEASE).await.unwrap().len(), usize::try_from(LOGS_MAX).unwrap());
+}
+
+/// Each run has an agent of its own: the provider must be able to prove the newest output of a task
+/// however many runs there were, and what the chain may still ask for.
+#[tokio::test]
+async fn of_a_task_the_oldest_logs_give_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(&dir).await;
+    let key = |number: u32| only_chunk(number).header.key;
+    let record = |number| {
+        let record = UsageRecord { lease: LEASE, sequence: 1, ..UsageRecord::default() };
+        SignedUsageRecord { record, key: key(number), signature: [4; 64], run: None }
+    };
+    spool.add_records(vec![record(1), record(2)]).await.unwrap();
+    spool.forget_agent((LEASE, 0, key(1))).await.unwrap();
+    let all = (0..=LOGS_MAX).map(only_chunk).collect();
+    let done = spool.add_log_chunks(LEASE, 0, all, room(LARGE, Some(key(0)))).await.unwrap();
+    assert_eq!(done, added(u64::from(LOGS_MAX) + 1));
+    let is_proved = async |number| {
+        spool.proved_log_chunk((LEASE, 0, key(number)), 0, 1).await.unwrap().is_some()
+    };
+    assert!(is_proved(LOGS_MAX).await, "the newest");
+    assert!(is_proved(0).await, "the oldest, whose head is on chain");
+    assert!(!is_proved(1).await && is_proved(2).await, "the oldest after it");
+    let records = spool.signed_records(LEASE, None, 0).await.unwrap();
+    assert_eq!(records, [record(2)], "the dropped log's record went with it");
+    assert_eq!(spool.logs(LEASE).await.unwrap().len(), usize::try_from(LOGS_MAX).unwrap());
+    // What was dropped takes no room.
+    let size = only_chunk(0).encode().len() as u64 + LEAF_BYTES;
+    let used = spool
+        .run(|db| db.query_row("SELECT log_bytes FROM kept_leases", [], |row| row.get::<_, i64>(0)))
+        .await;
+    assert_eq!(unsigned(used.unwrap()), u64::from(LOGS_MAX) * size);
+}
+
+/// Hashes of old runs do not add up until nothing more is taken.
+#[tokio::test]
+async fn of_a_task_old_hashes_give_way_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(&dir).await;
+    let size = only_chunk(0).encode().len() as u64 + LEAF_BYTES;
+    for number in 0..100 {
+        let room = room(3 * size, Some([255; 32]));
+        let done = spool.add_log_chunks(LEASE, 0, vec![only_chunk(number)], room).await.unwrap();
+        assert_eq!((done.added, done.refused.len()), (1, 0), "{number}");
+    }
+    let newest = (LEASE, 0, only_chunk(99).header.key);
+    assert!(spool.proved_log_chunk(newest, 0, 1).await.unwrap().is_some());
 }
