@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use casemate_primitives::{LeaseId, ReplicaIndex, UnixSeconds};
+use casemate_primitives::{AgentPublicKey, LeaseId, ReplicaIndex, UnixSeconds};
 
 use crate::backend::{PodId, PodPhase, PodStatus};
 
@@ -54,11 +54,13 @@ pub struct History {
 }
 
 impl History {
-    /// Notes pods that are seen for the first time, and forgets those of leases that are gone.
+    /// Notes pods that are seen for the first time, and forgets those of leases that are gone, and of
+    /// runs that are not open any more.
     pub fn observe(
         &mut self,
         pods: &[PodStatus],
         leases: &BTreeMap<LeaseId, DesiredLease>,
+        runs: &BTreeSet<PodId>,
         now: UnixSeconds,
     ) {
         for pod in pods {
@@ -66,8 +68,8 @@ impl History {
         }
         let seen: BTreeSet<PodId> = pods.iter().map(|pod| pod.id).collect();
         let current = |id: &PodId| {
-            seen.contains(id)
-                || leases.get(&id.lease).is_some_and(|l| l.is_task || l.version == id.version)
+            let is_current = |l: &DesiredLease| !l.is_task && l.version == id.version;
+            seen.contains(id) || runs.contains(id) || leases.get(&id.lease).is_some_and(is_current)
         };
         self.since.retain(|id, _| current(id));
         self.given_up.retain(|id| current(id));
@@ -119,6 +121,8 @@ pub struct Input<'a> {
     pub leases: Option<&'a BTreeMap<LeaseId, DesiredLease>>,
     /// The open runs of tasks: which pod each is.
     pub runs: &'a BTreeSet<PodId>,
+    /// Keys that the chain has for the slots of tasks: a result that one of them has signed counts.
+    pub attested: &'a BTreeSet<(LeaseId, ReplicaIndex, AgentPublicKey)>,
     /// What runs.
     pub pods: &'a [PodStatus],
     /// Leases that had pods here: their volumes may still be here.
@@ -184,11 +188,14 @@ pub fn plan(input: &Input<'_>) -> Plan {
 
 /// A pod of a run that is not open (any more) goes; one that was lost is started again, under the same
 /// number.
+///
+/// Lost is also what has signed its result, where its agent has died before the chain had its key:
+/// nobody can attest that any more. Where the chain has it the result needs no pod.
 fn plan_slot(input: &Input<'_>, lease: &DesiredLease, pods: &[&PodStatus], plan: &mut Plan) {
     for pod in pods {
         if !input.runs.contains(&pod.id) {
             plan.actions.push(Action::Delete(pod.id, DeleteReason::RunOver));
-        } else if is_failed(pod)
+        } else if (is_failed(pod) || is_ended(pod) && !is_attested(input, pod))
             && lease.wanted == Wanted::Run
             && input.history.retry_at.contains_key(&pod.id)
             && is_due(input, &pod.id)
@@ -196,6 +203,11 @@ fn plan_slot(input: &Input<'_>, lease: &DesiredLease, pods: &[&PodStatus], plan:
             plan.actions.push(Action::Delete(pod.id, DeleteReason::Retried));
         }
     }
+}
+
+fn is_attested(input: &Input<'_>, pod: &PodStatus) -> bool {
+    let is_of = |key| input.attested.contains(&(pod.id.lease, pod.id.replica, key));
+    pod.agent_key.is_some_and(is_of)
 }
 
 fn is_due(input: &Input<'_>, pod: &PodId) -> bool {
@@ -284,9 +296,13 @@ fn is_failed(pod: &PodStatus) -> bool {
     matches!(pod.phase, PodPhase::Failed(_))
 }
 
+fn is_ended(pod: &PodStatus) -> bool {
+    matches!(pod.phase, PodPhase::Ended(_))
+}
+
 /// Failed, or ended by itself: it is not going to be ready.
 fn is_over(pod: &PodStatus) -> bool {
-    is_failed(pod) || matches!(pod.phase, PodPhase::Ended(_))
+    is_failed(pod) || is_ended(pod)
 }
 
 #[cfg(test)]

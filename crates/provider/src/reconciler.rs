@@ -17,7 +17,9 @@ use std::{
 };
 
 use casemate_client::chain::{ChainSnapshot, LeaseState, LeaseView, OpenRunView};
-use casemate_primitives::{AccountBytes, Hash256, LeaseId, RunId, UnixSeconds};
+use casemate_primitives::{
+    AccountBytes, AgentPublicKey, Hash256, LeaseId, ReplicaIndex, RunId, UnixSeconds,
+};
 use casemate_provider_core::{
     Backend, PodId, PodStatus,
     plan::{self, DesiredLease, History, Wanted},
@@ -226,15 +228,16 @@ impl<B: Backend> Reconciler<B> {
         self.drop_unpayable(&pods).await;
         self.notice(&pods, now);
         let desired = self.desired();
+        let runs = self.open_runs();
         if let Some(desired) = &desired {
-            self.history.observe(&pods, desired, now);
+            self.history.observe(&pods, desired, &runs, now);
             self.meet_new_leases(now).await;
         }
         self.give_out_ports(now).await;
-        let runs = self.open_runs();
         let plan = plan::plan(&plan::Input {
             leases: desired.as_ref(),
             runs: &runs,
+            attested: &self.attested_in_slots(),
             pods: &pods,
             had_pods: &self.had_pods,
             history: &self.history,
@@ -302,7 +305,7 @@ impl<B: Backend> Reconciler<B> {
             let wanted = match (&lease.state, &facts) {
                 (LeaseState::Closing { .. }, _) => Wanted::Stop,
                 _ if is_stopped_task(lease) => Wanted::Stop,
-                (_, Some(facts)) if facts.is_task != lease.is_task => {
+                (_, Some(facts)) if facts.task.is_some() != lease.is_task => {
                     self.problem(
                         *id,
                         "the manifest's kind is not the deployment's: nothing of it would be paid",
@@ -338,6 +341,15 @@ impl<B: Backend> Reconciler<B> {
     fn open_runs(&self) -> BTreeSet<PodId> {
         let tasks = self.snapshot.leases.values().filter_map(|lease| lease.task.as_ref());
         tasks.flat_map(|task| &task.open).filter_map(run_pod).collect()
+    }
+
+    /// Keys that the chain has for slots of tasks.
+    fn attested_in_slots(&self) -> BTreeSet<(LeaseId, ReplicaIndex, AgentPublicKey)> {
+        let mut attested = BTreeSet::new();
+        for lease in self.snapshot.leases.values().filter(|lease| lease.is_task) {
+            attested.extend(lease.agents.iter().map(|a| (lease.id, a.replica, a.key)));
+        }
+        attested
     }
 
     /// Leases that are seen for the first time use up the offer that they were opened with.
@@ -431,6 +443,8 @@ impl<B: Backend> Reconciler<B> {
         };
         self.sweep_logs().await;
         wanted.extend(self.snapshot.leases.values().map(|lease| lease.manifest_hash));
+        let runs = self.snapshot.leases.values().filter_map(|lease| lease.task.as_ref());
+        wanted.extend(runs.flat_map(|task| &task.open).map(|run| run.manifest_hash));
         wanted.extend(self.manifests.values());
         self.parts.facts.retain(|hash| wanted.contains(hash));
         let store = self.parts.facts.store().clone();

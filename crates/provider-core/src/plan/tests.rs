@@ -49,6 +49,7 @@ fn run(
     plan(&Input {
         leases,
         runs: &BTreeSet::new(),
+        attested: &BTreeSet::new(),
         pods,
         had_pods: &had_pods,
         history,
@@ -244,7 +245,7 @@ proptest! {
         let mut quiet = false;
         for _ in 0..12 {
             now += 10;
-            history.observe(&pods, &wanted, now);
+            history.observe(&pods, &wanted, &BTreeSet::new(), now);
             // What the daemon notes when it sees a failed pod.
             for pod in pods.iter().filter(|pod| is_failed(pod)) {
                 history.retry_at.entry(pod.id).or_insert(now);
@@ -254,7 +255,8 @@ proptest! {
             }
             let plan = plan(&Input {
                 leases: Some(&wanted),
-        runs: &BTreeSet::new(),
+                runs: &BTreeSet::new(),
+                attested: &BTreeSet::new(),
                 pods: &pods,
                 had_pods: &had_pods,
                 history: &history,
@@ -313,6 +315,7 @@ fn of_a_task_only_its_open_runs_have_pods() {
         plan(&Input {
             leases: Some(&leases),
             runs: &runs.iter().copied().collect(),
+            attested: &BTreeSet::new(),
             pods,
             had_pods: &BTreeSet::new(),
             history,
@@ -339,12 +342,35 @@ fn of_a_task_only_its_open_runs_have_pods() {
     assert_eq!(again, [Delete(id(1, 1, 7), DeleteReason::Retried)]);
 }
 
+/// A task that runs each minute has half a million pods in a year.
+#[test]
+fn what_is_remembered_of_a_run_ends_with_it() {
+    let task = DesiredLease { is_task: true, ..lease(4, 1, Wanted::Run) };
+    let leases = leases(&[(1, task)]);
+    let mut history = History::default();
+    for version in 1..=1_000 {
+        let run = id(1, 0, version);
+        history.observe(&[failed(run)], &leases, &[run].into(), NOW);
+        history.retry_at.insert(run, NOW + 1);
+        history.given_up.insert(run);
+        // Between two tries no pod is there.
+        history.observe(&[], &leases, &[run].into(), NOW);
+        assert!(history.retry_at.contains_key(&run));
+    }
+    let sizes = (history.since.len(), history.retry_at.len(), history.given_up.len());
+    assert_eq!(sizes, (1, 1, 1));
+    history.observe(&[], &leases, &BTreeSet::new(), NOW);
+    let sizes = (history.since.len(), history.retry_at.len(), history.given_up.len());
+    assert_eq!(sizes, (0, 0, 0));
+}
+
 #[test]
 fn a_stopped_tasks_runs_are_ended() {
     let task = DesiredLease { is_task: true, ..lease(4, 2, Wanted::Stop) };
     let plan = plan(&Input {
         leases: Some(&leases(&[(1, task)])),
         runs: &[id(1, 0, 7), id(1, 1, 8)].into(),
+        attested: &BTreeSet::new(),
         pods: &[ready(id(1, 0, 7))],
         had_pods: &BTreeSet::new(),
         history: &History::default(),
@@ -352,4 +378,34 @@ fn a_stopped_tasks_runs_are_ended() {
         update_seconds_max: UPDATE,
     });
     assert_eq!(plan.actions, [Delete(id(1, 0, 7), DeleteReason::LeaseClosing)]);
+}
+
+#[test]
+fn a_result_that_nobody_can_attest_any_more_is_made_again() {
+    let task = DesiredLease { is_task: true, ..lease(4, 1, Wanted::Run) };
+    let leases = leases(&[(1, task)]);
+    let run = id(1, 0, 7);
+    // Signed, and then the agent has died: of a run there is no other end.
+    let ended = pod(run, PodPhase::Ended("its app has ended".into()));
+    let ended = PodStatus { agent_key: Some([7; 32]), ..ended };
+    let plan_of = |attested: &[(LeaseId, ReplicaIndex, AgentPublicKey)], retry_at| {
+        let history = History { retry_at: [(run, retry_at)].into(), ..History::default() };
+        plan(&Input {
+            leases: Some(&leases),
+            runs: &[run].into(),
+            attested: &attested.iter().copied().collect(),
+            pods: std::slice::from_ref(&ended),
+            had_pods: &BTreeSet::new(),
+            history: &history,
+            now: NOW,
+            update_seconds_max: UPDATE,
+        })
+        .actions
+    };
+    let again = [Delete(run, DeleteReason::Retried)];
+    assert_eq!(plan_of(&[], NOW), again);
+    assert_eq!(plan_of(&[], NOW + 1), [], "after its pause");
+    // The chain has the key of the run before, or of another slot.
+    assert_eq!(plan_of(&[(LeaseId(1), 0, [6; 32]), (LeaseId(1), 1, [7; 32])], NOW), again);
+    assert_eq!(plan_of(&[(LeaseId(1), 0, [7; 32])], NOW), [], "its result is submitted");
 }

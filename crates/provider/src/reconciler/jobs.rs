@@ -38,7 +38,7 @@ impl<B: Backend> Reconciler<B> {
             match action {
                 Action::Apply(id) if !self.busy.contains(&id) => {
                     let lease = self.snapshot.leases.get(&id.lease);
-                    if let Some(hash) = lease.map(|lease| lease.manifest_hash) {
+                    if let Some(hash) = lease.map(|lease| lease.manifest_of(id.replica)) {
                         applies.push((id, hash));
                     }
                 }

@@ -139,6 +139,12 @@ impl<B: Backend> Reconciler<B> {
                         self.fail(pod.id, now);
                     }
                 }
+                // Of a run: its agent is dead. The plan knows whether its result can still count.
+                PodPhase::Ended(_)
+                    if self.is_of_task(pod.id) && !self.history.retry_at.contains_key(&pod.id) =>
+                {
+                    self.fail(pod.id, now);
+                }
                 _ => (),
             }
             for container in &pod.containers {
@@ -160,6 +166,10 @@ impl<B: Backend> Reconciler<B> {
             seen.insert(pod.id, Seen { phase: pod.phase.clone(), restarts, unattested });
         }
         self.seen = Some(seen);
+    }
+
+    fn is_of_task(&self, pod: PodId) -> bool {
+        self.snapshot.leases.get(&pod.lease).is_some_and(|lease| lease.is_task)
     }
 
     fn notice_pod(&mut self, pod: &PodStatus, old: Option<&Seen>, restarts: u32, now: UnixSeconds) {
