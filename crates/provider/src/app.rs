@@ -184,6 +184,8 @@ impl<C: Chain, B: Backend> App<C, B> {
             attestor,
             world: world.clone(),
             spool: spool.clone(),
+            facts: facts.clone(),
+            run_budget_percent_min: config.rules.run_budget_percent_min,
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
             wake: Arc::clone(&wake),

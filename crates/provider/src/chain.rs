@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
     AttestedKeys, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement, OpenChallenges,
-    ProviderView, Submission,
+    OpenRunView, ProviderView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, DeploymentId, Hash256, LeaseId, ReplicaIndex, TaskTerms, UnixSeconds,
+    AccountBytes, Asset, DeploymentId, Hash256, LeaseId, ReplicaIndex, TaskTerms, UnixSeconds,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -25,6 +25,10 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The provider's account, which signs the calls below.
     fn account(&self) -> AccountBytes;
+
+    /// How many decimals an asset's amounts have, which never changes; `None` of one that no lease is
+    /// paid in.
+    fn decimals(&self, asset: Asset) -> Option<u8>;
 
     /// Finalised state with this provider's unsettled leases. Block number 0 means that no block
     /// was read yet. A failed read sends nothing.
@@ -85,6 +89,12 @@ pub trait Chain: Send + Sync + 'static {
         live: BTreeSet<LeaseId>,
     ) -> impl Future<Output = Result<Vec<EndedLease>, ChainError>> + Send;
 
+    /// The runs that are open under a lease, whatever has become of it.
+    fn open_runs(
+        &self,
+        lease: LeaseId,
+    ) -> impl Future<Output = Result<Vec<OpenRunView>, ChainError>> + Send;
+
     /// Challenges that this provider has to answer.
     fn challenges(&self) -> impl Future<Output = Result<OpenChallenges, ChainError>> + Send;
 
@@ -94,6 +104,9 @@ pub trait Chain: Send + Sync + 'static {
         challenge: u64,
         answer: ChallengeAnswer,
     ) -> impl Future<Output = Result<(), ChainError>> + Send;
+
+    /// Gives notice of a lease: it can be closed when the agreed time is over.
+    fn give_notice(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
 
     /// Closes a lease.
     fn close(&self, lease: LeaseId) -> impl Future<Output = Result<(), ChainError>> + Send;
@@ -112,6 +125,8 @@ pub enum RunCall {
         scheduled_at: UnixSeconds,
         /// The terms that it is begun for; refused where the task has others by then.
         terms: TaskTerms,
+        /// The manifest that it is begun with; refused where the task has another by then.
+        manifest_hash: Hash256,
     },
     /// A run has ended: its last record, with the result.
     Submit(Box<SignedUsageRecord>),

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context;
 use casemate_attestation::TrustRoots;
 use casemate_client::chain::{
-    self, AssetView, AttestedKeys, Call, ChainClient, ChainSnapshot, ChallengeAnswer, EndedLease, Endorsement,
-    OpenChallenges, OpenRunView, ProviderView, Submission,
+    self, AssetView, AttestedKeys, Call, ChainClient, ChainSnapshot, ChallengeAnswer, EndedLease,
+    Endorsement, OpenChallenges, OpenRunView, ProviderView, Submission,
 };
 use casemate_evidence::Sources;
 use casemate_primitives::{
@@ -231,8 +231,8 @@ impl Chain for NodeChain {
 
     async fn run(&self, call: RunCall) -> Result<(), ChainError> {
         let call = match call {
-            RunCall::Begin { lease, replica, scheduled_at, terms } => {
-                Call::BeginRun { lease, replica, scheduled_at, terms }
+            RunCall::Begin { lease, replica, scheduled_at, terms, manifest_hash } => {
+                Call::BeginRun { lease, replica, scheduled_at, terms, manifest_hash }
             }
             RunCall::Submit(signed) => {
                 let SignedUsageRecord { record, signature: record_signature, run, .. } = *signed;

@@ -325,6 +325,9 @@ pub struct RulesConfig {
     /// Most host names and host ports that all open quotes together may hold back. Accounts
     /// without a lease here get only half of it.
     pub names_max: usize,
+    /// Least budget of a task's run, in percent of what one costs that takes its whole deadline. No
+    /// run begins for less.
+    pub run_budget_percent_min: u8,
 }
 
 impl Default for RulesConfig {
@@ -340,6 +343,8 @@ impl Default for RulesConfig {
             // Four quotes of a few names each; an app with more is rare, and can be updated in.
             names_per_account_max: 16,
             names_max: 1000,
+            // Most runs end long before their deadline; for half of the price nobody works for nothing.
+            run_budget_percent_min: 50,
         }
     }
 }
@@ -506,6 +511,11 @@ impl Config {
                 self.rules.replicas_max == 0 || self.rules.replicas_max > REPLICAS_MAX,
                 "rules.replicas_max",
                 "must be from 1 to 64",
+            ),
+            (
+                self.rules.run_budget_percent_min > 100,
+                "rules.run_budget_percent_min",
+                "must be from 0 to 100",
             ),
             (self.timing.update_max == nothing, "timing.update_max", "must be above 0"),
             (self.logs.lease_mib_max == 0, "logs.lease_mib_max", "must be above 0"),

@@ -16,11 +16,15 @@
 //!    have ended so, the lease is closed. So is one of which nothing could be started, before the
 //!    agreed silence is over: no manifest may cost the provider its stake.
 //! 6. Of a task's lease nothing is claimed: its runs are begun, attested and ended, see [`runs`].
+//!    One of which no run can begin for its time of grace (no money for one, or terms below the
+//!    manifest's) is given up, with notice where that was agreed. Runs that are open when their lease
+//!    is settled are recorded as lost, see [`gone`].
 //! 7. When the provider has given notice (`casemate provider notice`), the lease is closed once that
 //!    is over.
 //! 8. When the lease closes, pods are stopped, the last record that ends before the closing is
 //!    claimed, and the lease is settled.
 
+mod gone;
 mod runs;
 mod step;
 
@@ -46,6 +50,7 @@ use crate::{
     Chain, ChainError, Clock, RunCall,
     attestation::{Attestor, Endorsed, Evidence, EvidenceError, Wanted},
     chain_of,
+    facts::FactsCache,
     metrics::{Kind, Metrics},
     spool::{NewEvent, RecordKey, Spool, SpoolError},
     world::World,
@@ -61,6 +66,10 @@ pub struct Parts<C> {
     pub world: watch::Receiver<Arc<World>>,
     /// Records.
     pub spool: Spool,
+    /// What manifests say of runs.
+    pub facts: FactsCache,
+    /// Least budget of a run, in percent of what one costs that takes its whole deadline.
+    pub run_budget_percent_min: u8,
     /// The wall clock.
     pub clock: Clock,
     /// Metrics.
@@ -88,6 +97,10 @@ type Track = (Subject, bool);
 #[derive(Debug, Default)]
 struct Progress {
     failures: u32,
+    /// How many of them the runtime itself has refused.
+    refusals: u32,
+    /// Whether missed times were refused: they are worth no second fee before the next run begins.
+    no_missed: bool,
     not_before: Option<Instant>,
     /// What took effect but may not be in the snapshot yet.
     done: Option<(Step, u32)>,
@@ -95,6 +108,35 @@ struct Progress {
     given_up: Option<RecordKey>,
     /// What the publisher was told of the last failure.
     told: Option<String>,
+}
+
+impl Progress {
+    /// After a call that took effect.
+    fn succeeded(&mut self, step: &Step) {
+        (self.failures, self.refusals) = (0, 0);
+        self.not_before = None;
+        self.told = None;
+        self.no_missed &= !matches!(step, Step::Begin { .. });
+    }
+
+    /// After one that did not: the next try waits longer each time.
+    fn failed(&mut self, step: &Step, is_refusal: bool) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = PAUSE_MIN * 2u32.pow(self.failures.min(8) - 1);
+        self.not_before = Some(Instant::now() + pause.min(PAUSE_MAX));
+        if !is_refusal {
+            return;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        self.no_missed |= matches!(step, Step::Missed { .. });
+        // A record that the runtime refuses again and again must not keep a replica from its next key,
+        // nor a lease from being settled. An outage of the chain is no refusal.
+        if step.is_last() && self.refusals >= REFUSALS_MAX {
+            self.given_up = step.record_key();
+            (self.failures, self.refusals) = (0, 0);
+            self.not_before = None;
+        }
+    }
 }
 
 /// The loop.
@@ -105,8 +147,14 @@ pub struct Settler<C> {
     progress: HashMap<Track, Progress>,
     busy: HashSet<Subject>,
     jobs: JoinSet<Outcome>,
-    /// Since when each lease has no money left, on the chain's clock.
+    /// Since when each lease has no money left, or none that a run can begin for, on the chain's clock.
     broke_since: BTreeMap<LeaseId, UnixSeconds>,
+    timetables: runs::Timetables,
+    /// Why no run of each task begins, as its publisher was told.
+    held: HashMap<LeaseId, String>,
+    /// What publishers are told next.
+    news: Vec<NewEvent>,
+    gone: gone::Gone,
     /// When each lease was last paid out, or first seen.
     paid_out_at: BTreeMap<LeaseId, Instant>,
     /// Settled leases, as they were last read.
@@ -154,6 +202,10 @@ impl<C: Chain> Settler<C> {
             busy: HashSet::new(),
             jobs: JoinSet::new(),
             broke_since: BTreeMap::new(),
+            timetables: runs::Timetables::default(),
+            held: HashMap::new(),
+            news: Vec::new(),
+            gone: gone::Gone::default(),
             paid_out_at: BTreeMap::new(),
             ended: Vec::new(),
             ended_read_at: None,
@@ -185,6 +237,10 @@ impl<C: Chain> Settler<C> {
                     }
                     None
                 }
+                Some(read) = self.gone.reading.join_next() => {
+                    self.gone.read(read);
+                    None
+                }
                 () = tokio::time::sleep(TICK) => None,
                 _ = shutdown.wait_for(|stop| *stop) => return,
             };
@@ -199,7 +255,9 @@ impl<C: Chain> Settler<C> {
             let world = Arc::clone(&self.parts.world.borrow_and_update());
             if world.is_ready {
                 self.read_ended(&world);
+                self.read_gone(&world);
                 self.look(&world);
+                self.tell().await;
             }
         }
     }
@@ -208,10 +266,14 @@ impl<C: Chain> Settler<C> {
         let leases = &world.snapshot.leases;
         self.measure_standings(world);
         let ended: HashSet<LeaseId> = self.ended.iter().map(|lease| lease.id).collect();
-        let is_known = |lease: &LeaseId| leases.contains_key(lease) || ended.contains(lease);
+        let is_lost = |lease: &LeaseId| self.gone.lost.iter().any(|(lost, _)| lost == lease);
+        let is_known =
+            |lease: &LeaseId| leases.contains_key(lease) || ended.contains(lease) || is_lost(lease);
         self.progress.retain(|((lease, _), _), _| is_known(lease));
         self.paid_out_at.retain(|lease, _| is_known(lease));
         self.broke_since.retain(|lease, _| leases.contains_key(lease));
+        self.held.retain(|lease, _| leases.contains_key(lease));
+        self.timetables.retain(|lease| leases.contains_key(lease));
         for lease in leases.values() {
             let mut is_done = true;
             for replica in 0..lease.replicas {
@@ -244,14 +306,14 @@ impl<C: Chain> Settler<C> {
                     reclaim.or_else(|| self.overdue(lease, world.snapshot.time))
                 }
             };
-            let step = step.or_else(|| {
-                let is_free = |replica| runs::is_free(world, lease.id, replica);
-                runs::next_run(lease, &is_free, world.snapshot.time)
-            });
+            let step = step.or_else(|| self.next_run(world, lease));
             let due = lease.due_at(world.snapshot.time);
             if let Some(step) = step.or_else(|| self.payout(lease.id, due)) {
                 self.start(step, world);
             }
+        }
+        for (lease, replica) in self.gone.lost.clone() {
+            self.start(Step::Lost { lease, replica }, world);
         }
         for lease in self.ended.clone() {
             let step = if lease.is_done {
@@ -331,15 +393,35 @@ impl<C: Chain> Settler<C> {
         ReplicaView { replica, agent: agent.cloned(), pods, newest, ended_run }
     }
 
-    /// A lease without money is closed when its grace is over.
+    /// A lease without money is closed when its grace is over; so is one of a task of which no run can
+    /// begin: it is paid for runs alone.
     fn overdue(&mut self, lease: &LeaseView, now: UnixSeconds) -> Option<Step> {
-        if lease.escrow > 0 {
+        let is_idle = lease.is_task && runs::is_idle(lease, self.agreed(lease));
+        if lease.escrow > 0 && !is_idle {
             self.broke_since.remove(&lease.id);
             return None;
         }
         let since = *self.broke_since.entry(lease.id).or_insert(now);
-        let is_over = now.saturating_sub(since) >= u64::from(lease.terms.grace_seconds);
-        is_over.then_some(Step::Close(lease.id, CloseReason::OutOfFunds))
+        if now.saturating_sub(since) < u64::from(lease.terms.grace_seconds) {
+            return None;
+        }
+        // The chain lets a provider close what has money if nothing ever ran, or after its notice.
+        let is_free = lease.state == LeaseState::Pending || lease.terms.reclaim_seconds == 0;
+        match (lease.escrow, lease.reclaim_at) {
+            (0, _) => Some(Step::Close(lease.id, CloseReason::OutOfFunds)),
+            _ if is_free => Some(Step::Close(lease.id, CloseReason::Idle)),
+            (_, None) => Some(Step::Notice(lease.id)),
+            (_, Some(_)) => None,
+        }
+    }
+
+    async fn tell(&mut self) {
+        if self.news.is_empty() {
+            return;
+        }
+        if let Err(err) = self.parts.spool.add_events(std::mem::take(&mut self.news)).await {
+            tracing::error!(%err, "cannot keep an event");
+        }
     }
 
     /// Starts a call, if the step is not done, not paused, and nothing else is under way for its
@@ -354,7 +436,8 @@ impl<C: Chain> Settler<C> {
         if self.busy.contains(&subject) {
             return true;
         }
-        if is_done || is_paused || self.jobs.len() >= CALLS_MAX {
+        let is_useless = progress.no_missed && matches!(step, Step::Missed { .. });
+        if is_done || is_paused || is_useless || self.jobs.len() >= CALLS_MAX {
             return false;
         }
         self.busy.insert(subject);
@@ -391,9 +474,7 @@ impl<C: Chain> Settler<C> {
         }
         let (kind, message) = match result {
             Ok(claimed) => {
-                progress.failures = 0;
-                progress.not_before = None;
-                progress.told = None;
+                progress.succeeded(&step);
                 // The snapshot that shows it comes with one of the next blocks. Should it not, the
                 // step is tried again, and refused if it did take effect.
                 progress.done = Some((step.clone(), block.saturating_add(BLOCKS_UNTIL_SHOWN)));
@@ -406,6 +487,7 @@ impl<C: Chain> Settler<C> {
                         self.ended.retain(|ended| ended.id != *lease);
                     }
                     Step::Forget(lease) => self.ended.retain(|ended| ended.id != *lease),
+                    Step::Lost { lease, replica } => self.gone.recorded(*lease, *replica),
                     _ => (),
                 }
                 match claimed {
@@ -426,13 +508,16 @@ impl<C: Chain> Settler<C> {
             Err(err) => {
                 let kind = step.failed_kind();
                 self.parts.metrics.chain_calls.get_or_create(&Kind { kind }).inc();
-                progress.failures = progress.failures.saturating_add(1);
-                let pause = PAUSE_MIN * 2u32.pow(progress.failures.min(8) - 1);
-                progress.not_before = Some(Instant::now() + pause.min(PAUSE_MAX));
+                let is_refusal = matches!(&err, StepError::Chain(err) if err.is_refusal());
+                progress.failed(&step, is_refusal);
+                if let (Step::Lost { lease, replica }, true) = (&step, is_refusal) {
+                    // Somebody else has recorded it.
+                    self.gone.recorded(*lease, *replica);
+                }
                 let told = chain_of(&err);
                 tracing::warn!(?step, err = told, "a call on chain failed");
                 let kind = match &err {
-                    StepError::Chain(err) if err.is_refusal() => "refused",
+                    _ if is_refusal => "refused",
                     StepError::Evidence(_) => "unattested",
                     // The chain's trouble is not the publisher's news.
                     _ => return,
@@ -442,13 +527,6 @@ impl<C: Chain> Settler<C> {
                     return;
                 }
                 progress.told = Some(told.clone());
-                // A record that the runtime refuses again and again must not keep a replica from
-                // its next key, nor a lease from being settled.
-                if step.is_last() && progress.failures >= REFUSALS_MAX {
-                    progress.given_up = step.record_key();
-                    progress.failures = 0;
-                    progress.not_before = None;
-                }
                 (kind, format!("{}: {told}", step.tried()))
             }
         };
@@ -486,12 +564,18 @@ impl<C: Chain> Carrier<C> {
         match step {
             Step::Attest { .. } => self.attest(step).await?,
             Step::Settle(lease) => self.chain.settle(*lease).await?,
+            Step::Notice(lease) => self.chain.give_notice(*lease).await?,
             Step::Close(lease, _) => self.chain.close(*lease).await?,
             Step::Payout(lease) => self.chain.payout(*lease).await?,
             Step::Forget(lease) => self.chain.forget(*lease).await?,
-            Step::Begin { lease, replica, scheduled_at, terms } => {
-                let (lease, replica, scheduled_at) = (*lease, *replica, *scheduled_at);
-                let call = RunCall::Begin { lease, replica, scheduled_at, terms: *terms };
+            Step::Begin { lease, replica, scheduled_at, terms, manifest_hash } => {
+                let call = RunCall::Begin {
+                    lease: *lease,
+                    replica: *replica,
+                    scheduled_at: *scheduled_at,
+                    terms: *terms,
+                    manifest_hash: *manifest_hash,
+                };
                 self.chain.run(call).await?;
             }
             Step::Missed { task, scheduled_at, .. } => {

@@ -13,8 +13,8 @@ use casemate_client::chain::{
     ProviderView, StandingView, Submission,
 };
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, Balance, EndReason, Hash256, LeaseId, LogHead, ReplicaIndex,
-    RunId, UnixSeconds, blake2_256,
+    AccountBytes, AgentPublicKey, Asset, Balance, EndReason, Hash256, LeaseId, LogHead,
+    ReplicaIndex, RunId, Schedule, TOKEN_DECIMALS, UnixSeconds, blake2_256,
 };
 use casemate_provider_core::SignedUsageRecord;
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ pub enum Call {
     Run(RunCall),
     /// [`Chain::settle`].
     Settle(LeaseId),
+    /// [`Chain::give_notice`].
+    Notice(LeaseId),
     /// [`Chain::close`].
     Close(LeaseId),
     /// [`Chain::payout`].
@@ -62,6 +64,8 @@ struct State {
     cluster: Option<(Submission, UnixSeconds)>,
     /// Settled leases as they were, and when they were closed.
     ended: BTreeMap<LeaseId, (LeaseView, UnixSeconds)>,
+    /// Runs that were open when their lease was settled.
+    orphans: Vec<OpenRunView>,
     challenges: Vec<ChallengeView>,
     answers: Vec<(u64, ChallengeAnswer)>,
     answer_refusals: VecDeque<&'static str>,
@@ -93,6 +97,7 @@ impl FakeChain {
             cluster_refusals: VecDeque::new(),
             cluster: None,
             ended: BTreeMap::new(),
+            orphans: Vec::new(),
             challenges: Vec::new(),
             answers: Vec::new(),
             answer_refusals: VecDeque::new(),
@@ -289,6 +294,95 @@ fn ended_view(lease: &LeaseView, closed_at: UnixSeconds, now: UnixSeconds) -> En
     EndedLease { id: lease.id, due, is_done: owed == due && now >= kept_until }
 }
 
+/// What calls do to the runs of live leases; refused is what the chain refuses.
+fn run(snapshot: &mut ChainSnapshot, call: RunCall) -> Result<(), &'static str> {
+    let now = snapshot.time;
+    match call {
+        RunCall::Begin { lease, replica, scheduled_at, terms, manifest_hash } => {
+            let LeaseView { state, escrow, manifest_hash: present, .. } =
+                *lease_mut(snapshot, lease)?;
+            let LeaseTask { task, open } = task_mut(snapshot, lease)?;
+            if matches!(state, LeaseState::Closing { .. }) {
+                return Err("LeaseClosed");
+            }
+            if open.iter().any(|open| open.replica == replica) {
+                return Err("SlotBusy");
+            }
+            if task.stopped_at.is_some() {
+                return Err("Stopped");
+            }
+            if task.terms != terms {
+                return Err("OtherTerms");
+            }
+            if present != manifest_hash {
+                return Err("OtherManifest");
+            }
+            if !task.schedule.allows(task.since, task.last, scheduled_at) {
+                return Err("NotScheduled");
+            }
+            if scheduled_at > now {
+                return Err("TooEarly");
+            }
+            if scheduled_at + u64::from(terms.start_seconds_max) < now {
+                return Err("TooLate");
+            }
+            if escrow < terms.budget_per_run {
+                return Err("NotFunded");
+            }
+            task.last = Some(scheduled_at);
+            task.lease = Some(lease);
+            task.runs += 1;
+            open.push(OpenRunView {
+                lease,
+                replica,
+                run: RunId(task.runs),
+                scheduled_at,
+                begun_at: now,
+                budget: terms.budget_per_run,
+                until: now + u64::from(terms.deadline_seconds) + 3_600,
+                manifest_hash,
+            });
+        }
+        RunCall::Submit(signed) => {
+            let run = signed.run.ok_or("OtherRecord")?.result;
+            let task = task_mut(snapshot, run.lease)?;
+            if task.run_in(run.replica).map(|open| open.run) != Some(run.run) {
+                return Err("OtherRun");
+            }
+            task.open.retain(|open| open.replica != run.replica);
+        }
+        RunCall::Lost { lease, replica } => {
+            let task = task_mut(snapshot, lease)?;
+            if now <= task.run_in(replica).ok_or("NotOpen")?.until {
+                return Err("NotLost");
+            }
+            task.open.retain(|open| open.replica != replica);
+        }
+        RunCall::Missed { task, scheduled_at } => {
+            let leases: BTreeSet<LeaseId> = snapshot.leases.keys().copied().collect();
+            let mut tasks = snapshot.leases.values_mut().filter_map(|lease| lease.task.as_mut());
+            let found = &mut tasks.find(|found| found.task.id == task).ok_or("NotFound")?.task;
+            let before = now.saturating_sub(found.terms.start_seconds_max.into());
+            let last = if let Schedule::Cron { .. } = found.schedule {
+                let at = scheduled_at.ok_or("TimeNeeded")?;
+                // This provider is a side only with the lease that last began a run.
+                if !found.lease.is_some_and(|lease| leases.contains(&lease)) {
+                    return Err("NotPublisher");
+                }
+                if !found.schedule.allows(found.since, found.last, at) {
+                    return Err("NotScheduled");
+                }
+                (at < before).then_some(at)
+            } else {
+                found.schedule.skipped(found.since, found.last, before).map(|skipped| skipped.last)
+            };
+            found.last = Some(last.ok_or("NothingMissed")?);
+            found.missed += 1;
+        }
+    }
+    Ok(())
+}
+
 fn task_mut(snapshot: &mut ChainSnapshot, lease: LeaseId) -> Result<&mut LeaseTask, &'static str> {
     lease_mut(snapshot, lease)?.task.as_deref_mut().ok_or("NotFound")
 }
@@ -304,6 +398,10 @@ impl Chain for FakeChain {
 
     fn account(&self) -> AccountBytes {
         self.account
+    }
+
+    fn decimals(&self, asset: Asset) -> Option<u8> {
+        (asset == Asset::Native).then_some(TOKEN_DECIMALS)
     }
 
     fn snapshots(&self) -> watch::Receiver<Arc<ChainSnapshot>> {
@@ -459,65 +557,26 @@ impl Chain for FakeChain {
     }
 
     async fn run(&self, call: RunCall) -> Result<(), ChainError> {
-        self.call(Call::Run(call.clone()), |snapshot| {
-            let now = snapshot.time;
-            match call {
-                RunCall::Begin { lease, replica, scheduled_at, terms } => {
-                    let task = task_mut(snapshot, lease)?;
-                    if task.task.terms != terms {
-                        return Err("OtherTerms");
-                    }
-                    if task.run_in(replica).is_some() {
-                        return Err("SlotBusy");
-                    }
-                    if task.task.last.is_some_and(|last| scheduled_at <= last) {
-                        return Err("NotScheduled");
-                    }
-                    task.task.last = Some(scheduled_at);
-                    task.task.runs += 1;
-                    task.open.push(OpenRunView {
-                        lease,
-                        replica,
-                        run: RunId(task.task.runs),
-                        scheduled_at,
-                        begun_at: now,
-                        budget: task.task.terms.budget_per_run,
-                        until: now + 3_600,
-                    });
-                }
-                RunCall::Submit(signed) => {
-                    let run = signed.run.ok_or("OtherRecord")?.result;
-                    let task = task_mut(snapshot, run.lease)?;
-                    let open = task.run_in(run.replica).map(|open| open.run);
-                    if open != Some(run.run) {
-                        return Err("OtherRun");
-                    }
-                    task.open.retain(|open| open.replica != run.replica);
-                }
-                RunCall::Lost { lease, replica } => {
-                    task_mut(snapshot, lease)?.open.retain(|open| open.replica != replica);
-                }
-                RunCall::Missed { task, scheduled_at } => {
-                    let leases = snapshot.leases.values_mut();
-                    let mut tasks = leases.filter_map(|lease| lease.task.as_mut());
-                    let found = tasks.find(|found| found.task.id == task).ok_or("NotFound")?;
-                    found.task.last = scheduled_at.or(Some(now));
-                    found.task.missed += 1;
-                }
+        self.call_on_all(Call::Run(call.clone()), |State { snapshot, orphans, .. }| match call {
+            RunCall::Lost { lease, replica } if !snapshot.leases.contains_key(&lease) => {
+                let is_it = |open: &OpenRunView| (open.lease, open.replica) == (lease, replica);
+                let at = orphans.iter().position(is_it).ok_or("NotOpen")?;
+                orphans.remove(at);
+                Ok(())
             }
-            Ok(())
+            call => run(snapshot, call),
         })
     }
 
     async fn settle(&self, lease: LeaseId) -> Result<(), ChainError> {
-        self.call_on_all(Call::Settle(lease), |State { snapshot, ended, .. }| {
+        self.call_on_all(Call::Settle(lease), |State { snapshot, ended, orphans, .. }| {
             let LeaseState::Closing { at, .. } = lease_mut(snapshot, lease)?.state else {
                 return Err("NotClosing");
             };
+            let Some(mut lease) = snapshot.leases.remove(&lease) else { return Err("NotFound") };
+            orphans.extend(lease.task.take().into_iter().flat_map(|task| task.open));
             // One that never ran leaves nothing that is owed or proved.
-            if let Some(mut lease) = snapshot.leases.remove(&lease)
-                && !lease.agents.is_empty()
-            {
+            if !lease.agents.is_empty() {
                 lease.escrow = 0;
                 ended.insert(lease.id, (lease, at));
             }
@@ -582,6 +641,28 @@ impl Chain for FakeChain {
         })
     }
 
+    async fn open_runs(&self, lease: LeaseId) -> Result<Vec<OpenRunView>, ChainError> {
+        let state = self.lock();
+        if !state.reachable {
+            return Err(ChainError::Unreachable("the test says so".into()));
+        }
+        let live = state.snapshot.leases.get(&lease).and_then(|lease| lease.task.as_deref());
+        let live = live.map_or(&[][..], |task| &task.open);
+        Ok(live.iter().chain(&state.orphans).filter(|open| open.lease == lease).copied().collect())
+    }
+
+    async fn give_notice(&self, lease: LeaseId) -> Result<(), ChainError> {
+        self.call(Call::Notice(lease), |snapshot| {
+            let now = snapshot.time;
+            let lease = lease_mut(snapshot, lease)?;
+            if lease.reclaim_at.is_some() {
+                return Err("NoticeGiven");
+            }
+            lease.reclaim_at = Some(now + u64::from(lease.terms.reclaim_seconds));
+            Ok(())
+        })
+    }
+
     async fn close(&self, lease: LeaseId) -> Result<(), ChainError> {
         self.call(Call::Close(lease), |snapshot| {
             let now = snapshot.time;
@@ -591,6 +672,7 @@ impl Chain for FakeChain {
                 _ if lease.state == LeaseState::Pending => EndReason::NeverStarted,
                 _ if lease.escrow == 0 => EndReason::OutOfFunds,
                 Some(at) if at <= now => EndReason::Reclaimed,
+                None if lease.terms.reclaim_seconds == 0 => EndReason::Reclaimed,
                 _ => return Err("ReclaimNotice"),
             };
             let until = now + u64::from(lease.terms.notice_seconds);

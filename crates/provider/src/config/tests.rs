@@ -20,6 +20,8 @@ fn unknown_fields_and_bad_values_are_named() {
     assert!(changed("[30000, 32767]", "[80, 90]").contains("ingress.tcp_ports"));
     assert!(changed("claim_interval = \"10m\"", "claim_interval = \"1s\"").contains("claim"));
     assert!(changed("replicas_max = 64", "replicas_max = 65").contains("replicas_max"));
+    let budget = "run_budget_percent_min";
+    assert!(changed("percent_min = 50", "percent_min = 101").contains(budget));
     assert!(changed("\"2m\"", "\"99999999999999999999d\"").contains("quote_ttl"));
 }
 

@@ -50,6 +50,8 @@ pub enum Step {
         scheduled_at: UnixSeconds,
         /// The terms that it is begun for.
         terms: TaskTerms,
+        /// The manifest that it is begun with.
+        manifest_hash: Hash256,
     },
     /// End a run by its agent's result.
     Submit {
@@ -74,6 +76,8 @@ pub enum Step {
     },
     /// Say that no more records come.
     Settle(LeaseId),
+    /// Give notice of a lease.
+    Notice(LeaseId),
     /// Close a lease.
     Close(LeaseId, CloseReason),
     /// Have final claims paid out.
@@ -93,6 +97,8 @@ pub enum CloseReason {
     NeverStarted,
     /// The provider has given notice, and waited for the agreed time.
     Reclaimed,
+    /// It is of a task that no run could begin of for its time of grace.
+    Idle,
 }
 
 impl Step {
@@ -104,6 +110,7 @@ impl Step {
             // One at a time: scheduled times are begun in their order.
             Self::Begin { lease, .. } | Self::Missed { lease, .. } => (*lease, None),
             Self::Settle(lease)
+            | Self::Notice(lease)
             | Self::Close(lease, _)
             | Self::Payout(lease)
             | Self::Forget(lease) => (*lease, None),
@@ -134,6 +141,7 @@ impl Step {
             Self::Missed { .. } => "missed-ok",
             Self::Lost { .. } => "lost-ok",
             Self::Settle(_) => "settle-ok",
+            Self::Notice(_) => "notice-ok",
             Self::Close(..) => "close-ok",
             Self::Payout(_) => "payout-ok",
             Self::Forget(_) => "forget-ok",
@@ -149,6 +157,7 @@ impl Step {
             Self::Missed { .. } => "missed-failed",
             Self::Lost { .. } => "lost-failed",
             Self::Settle(_) => "settle-failed",
+            Self::Notice(_) => "notice-failed",
             Self::Close(..) => "close-failed",
             Self::Payout(_) => "payout-failed",
             Self::Forget(_) => "forget-failed",
@@ -196,6 +205,14 @@ impl Step {
                 "no pod of it could be started and attested in three quarters of the time after \
                  which this provider would be fined for its silence",
             ),
+            Self::Notice(_) => (
+                "notice",
+                "no run of the task could begin for its time of grace: the provider closes the \
+                 lease after the notice that was agreed",
+            ),
+            Self::Close(_, CloseReason::Idle) => {
+                ("closed", "no run of the task could begin for its time of grace")
+            }
             Self::Close(_, CloseReason::Reclaimed) => {
                 ("reclaimed", "the provider leaves, after the notice that was agreed")
             }
@@ -319,13 +336,14 @@ pub(super) fn attest(
     is_renewal: bool,
 ) -> Option<Step> {
     let (address, endpoint) = pod.evidence?;
-    if pod.manifest_hash != Some(lease.manifest_hash) {
+    let manifest_hash = lease.manifest_of(replica);
+    if pod.manifest_hash != Some(manifest_hash) {
         return None;
     }
     Some(Step::Attest {
         lease: lease.id,
         replica,
-        manifest_hash: lease.manifest_hash,
+        manifest_hash,
         address,
         keys: AttestedKeys {
             agent: pod.key?,

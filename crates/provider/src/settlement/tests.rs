@@ -1,9 +1,10 @@
 use casemate_attestation::{Grade, TcbStatus};
-use casemate_client::chain::{AgentView, AttestedKeys, StandingView};
-use casemate_primitives::{DeploymentId, LeaseTerms, TeeKind};
+use casemate_client::chain::{AgentView, AttestedKeys, ProviderView, StandingView};
+use casemate_primitives::{DeploymentId, LeaseTerms, TaskTerms, TeeKind};
 use casemate_provider_core::AttestationEndpoint;
 
 use super::*;
+use crate::{chain::fake::FakeChain, manifests::ManifestStore};
 
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
@@ -297,4 +298,149 @@ fn what_never_started_is_given_up_before_it_is_a_fault() {
     assert!(!is_hopeless(&task, 1_300));
     pending.state = LeaseState::Active;
     assert!(!is_hopeless(&pending, 1_300));
+}
+
+fn refused(name: &str) -> StepError {
+    let name = name.to_owned();
+    StepError::Chain(ChainError::Refused { pallet: "tasks".into(), text: name.clone(), name })
+}
+
+/// A settler over `chain`, and what it reads.
+pub(super) struct Rig {
+    pub(super) settler: Settler<FakeChain>,
+    pub(super) world: watch::Sender<Arc<World>>,
+    pub(super) chain: FakeChain,
+    pub(super) folder: tempfile::TempDir,
+}
+
+struct NoAttestor;
+
+impl Attestor for NoAttestor {
+    fn evidence(
+        &self,
+        _: Wanted,
+    ) -> futures::future::BoxFuture<'_, Result<Evidence, EvidenceError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let provider = ProviderView {
+            account: [0; 32],
+            name: "p".into(),
+            regions: vec![],
+            endpoints: vec![],
+            tee_kinds: vec![],
+            capacity: <_>::default(),
+            used: <_>::default(),
+            price_lists: vec![],
+            stake: 0,
+            unbonding: vec![],
+            live_leases: 0,
+            cluster: None,
+        };
+        let chain = FakeChain::new([7; 32], provider);
+        let world = watch::Sender::new(Arc::<World>::default());
+        let settler = Settler::new(Parts {
+            chain: Arc::new(chain.clone()),
+            attestor: Arc::new(NoAttestor),
+            world: world.subscribe(),
+            spool: Spool::open(folder.path(), &[7; 32], &[0; 32]).unwrap(),
+            facts: FactsCache::new(ManifestStore::open(folder.path()).unwrap()),
+            run_budget_percent_min: 50,
+            clock: Arc::new(|| NOW),
+            metrics: Metrics::default(),
+            wake: Arc::default(),
+            claim_interval: Duration::from_secs(60),
+            payout_interval: Duration::from_secs(60),
+        });
+        Self { settler, world, chain, folder }
+    }
+
+    /// What is on chain, as the settler is to see it.
+    pub(super) fn world(&self) -> World {
+        let snapshot = self.chain.snapshots().borrow().clone();
+        World { snapshot, is_ready: true, ..World::default() }
+    }
+
+    async fn events(&self) -> Vec<String> {
+        let events = self.settler.parts.spool.events(LeaseId(1), 0).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+}
+
+/// After an outage the first refusal is the first: results are not given up for what the network did.
+#[tokio::test]
+async fn only_refusals_are_counted() {
+    let mut rig = Rig::new();
+    let key = (LeaseId(1), 0, OLD);
+    let track = ((LeaseId(1), Some(0)), false);
+    let step = Step::Submit { key };
+    let fail = async |rig: &mut Rig, err: StepError| {
+        let outcome = Outcome { step: step.clone(), block: 1, result: Err(err) };
+        rig.settler.finished(outcome).await;
+        rig.settler.progress[&track].given_up
+    };
+    for _ in 0..20 {
+        let err = ChainError::Unreachable("an outage".into());
+        assert_eq!(fail(&mut rig, StepError::Chain(err)).await, None);
+    }
+    for _ in 1..REFUSALS_MAX {
+        assert_eq!(fail(&mut rig, refused("NotAttested")).await, None);
+    }
+    assert_eq!(fail(&mut rig, refused("NotAttested")).await, Some(key));
+}
+
+#[tokio::test]
+async fn refused_missed_times_cost_no_second_fee() {
+    let mut rig = Rig::new();
+    let (lease, task) = (LeaseId(1), DeploymentId(1));
+    let at = |at| Step::Missed { lease, task, scheduled_at: Some(at) };
+    let result = Err(refused("NotPublisher"));
+    rig.settler.finished(Outcome { step: at(1), block: 1, result }).await;
+    let track = ((lease, None), false);
+    rig.settler.progress.get_mut(&track).unwrap().not_before = None;
+    let world = rig.world();
+    assert!(!rig.settler.start(at(2), &world), "nor any later one");
+    let terms = TaskTerms { budget_per_run: 1, deadline_seconds: 1, start_seconds_max: 1 };
+    let begin = Step::Begin { lease, replica: 0, scheduled_at: 3, terms, manifest_hash: MANIFEST };
+    let result = Ok(Claimed::Call);
+    rig.settler.finished(Outcome { step: begin, block: 1, result }).await;
+    assert!(rig.settler.start(at(4), &world), "a run has begun");
+}
+
+/// What a task reserves is free again when no run can begin for its grace.
+#[tokio::test]
+async fn a_task_without_money_for_a_run_is_given_up_after_its_grace() {
+    let mut rig = Rig::new();
+    let mut view = runs::tests::task_lease(99);
+    let close = Some(Step::Close(view.id, CloseReason::Idle));
+    assert_eq!(rig.settler.overdue(&view, NOW), None);
+    assert_eq!(rig.settler.overdue(&view, NOW + 9), None);
+    assert_eq!(rig.settler.overdue(&view, NOW + 10), close, "no notice was agreed");
+    view.terms.reclaim_seconds = 60;
+    assert_eq!(rig.settler.overdue(&view, NOW + 10), Some(Step::Notice(view.id)));
+    view.reclaim_at = Some(NOW + 70);
+    assert_eq!(rig.settler.overdue(&view, NOW + 10), None, "it was given");
+    let pending = LeaseView { state: LeaseState::Pending, ..view.clone() };
+    assert_eq!(rig.settler.overdue(&pending, NOW + 10), close, "nothing ever ran");
+    view.escrow = 100;
+    assert_eq!(rig.settler.overdue(&view, NOW + 11), None);
+    view.escrow = 99;
+    assert_eq!(rig.settler.overdue(&view, NOW + 12), None, "its grace begins anew");
+}
+
+#[tokio::test]
+async fn why_no_run_begins_is_told_once() {
+    let mut rig = Rig::new();
+    rig.chain.put_lease(runs::tests::task_lease(1_000));
+    let world = rig.world();
+    for _ in 0..3 {
+        rig.settler.look(&world);
+        rig.settler.tell().await;
+    }
+    assert_eq!(rig.events().await, ["run-held"], "its manifest is not here");
+    assert_eq!(rig.chain.calls(), []);
 }
