@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use casemate_primitives::blake2_256;
 use casemate_tests::{
-    Ledger, Options, PRICES, Rpc, Service, decompress, until, with_cluster, with_spec_version,
+    Ledger, Options, PRICES, Rpc, Service, compress, decompress, until, with_cluster,
+    with_spec_version,
 };
 use subxt::{
     dynamic::{self, At as _, Value},
@@ -28,10 +29,11 @@ fn runtime_upgrade_without_a_fork() {
 
         let old = u32::try_from(rpc.spec_version().await?)?;
         let code = ledger.api.at_current_block().await?.storage().runtime_wasm_code().await?;
-        let code = with_spec_version(&decompress(&code)?, old + 1)?;
+        let old_code = decompress(&code)?;
+        let code = compress(&with_spec_version(&old_code, old + 1)?)?;
         authorise(&ledger, blake2_256(&code)).await?;
         // From here on it is anybody's to bring the code that was agreed on, and no other.
-        let other = with_spec_version(&code, old + 2)?;
+        let other = compress(&with_spec_version(&old_code, old + 2)?)?;
         let apply = |code: Vec<u8>| dynamic::tx("System", "apply_authorized_upgrade", (code,));
         let refused = send(&ledger, &apply(other)).await;
         ensure!(refused.is_err(), "code that nobody agreed on was taken");

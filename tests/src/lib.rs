@@ -46,4 +46,4 @@ pub use rpc::Rpc;
 pub use service::Service;
 pub use software_tee::SoftwareTee;
 pub use user::{Run, User};
-pub use wasm::{decompress, with_spec_version};
+pub use wasm::{compress, decompress, with_spec_version};

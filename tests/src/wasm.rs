@@ -35,6 +35,15 @@ pub fn decompress(code: &[u8]) -> Result<Vec<u8>> {
     Ok(plain)
 }
 
+/// As a chain stores it: a block has no room for a whole one.
+///
+/// # Errors
+/// It can't be compressed.
+pub fn compress(wasm: &[u8]) -> Result<Vec<u8>> {
+    let packed = zstd::bulk::compress(wasm, 3).context("cannot compress it")?;
+    Ok([&COMPRESSED[..], &packed].concat())
+}
+
 /// The same runtime with another `spec_version`.
 ///
 /// # Errors
@@ -177,6 +186,8 @@ mod tests {
         assert!(with_spec_version(&module(1), 2).is_err());
         assert!(with_spec_version(b"\0asm\x01\0\0\0", 7).is_err());
         assert!(decompress(b"no wasm").is_err());
+        let packed = compress(&module(261_122)).unwrap();
+        assert_eq!(decompress(&packed).unwrap(), module(261_122));
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub(super) fn notes(context: &Context, chain: &Chain) -> LeaseNotes {
     LeaseNotes::new(&context.settings.state_dir, &chain.genesis_hash())
 }
 
+/// Only its publisher, or who it has authorised, does that.
+fn not_own<T>(lease: &LeaseView, account: Address) -> anyhow::Result<T> {
+    let publisher = Address(lease.publisher);
+    fail(
+        Failure::new(format!("lease {} belongs to {publisher}, not to {account}", lease.id))
+            .hint("choose its key with --account NAME"),
+    )
+}
+
 /// The lease that a number, a name or nothing means.
 pub(super) async fn find(
     context: &Context,
@@ -57,13 +66,7 @@ pub(super) async fn find(
                 .hint("see which you have: casemate list")
         })?;
         if found.publisher != publisher.0 {
-            return fail(
-                Failure::new(format!(
-                    "lease {id} belongs to {}, not to {publisher}",
-                    Address(found.publisher)
-                ))
-                .hint("choose its key with --account NAME"),
-            );
+            return not_own(&found, publisher);
         }
         return Ok(found);
     }

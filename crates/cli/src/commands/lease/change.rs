@@ -5,7 +5,7 @@ use std::time::Instant;
 use casemate_client::chain::{LeaseState, LeaseView};
 use casemate_primitives::UnixSeconds;
 
-use super::{POLL, find, find_any, notes, provider_of, wait_ready};
+use super::{POLL, find, find_any, not_own, notes, provider_of, wait_ready};
 use crate::{
     address::Address,
     amount::Amount,
@@ -145,9 +145,15 @@ pub(crate) async fn stop(context: &Context, args: &StopArgs) -> anyhow::Result<(
             until
         }
         LeaseState::Pending | LeaseState::Active => {
-            settled = match lease.publisher == signer.address.0 {
-                true => chain.close(&signer, lease.id, lease.deployment).await?,
-                false => chain.close_for(&signer, lease.id).await?,
+            let own = signer.address.0;
+            settled = if lease.publisher == own {
+                chain.close(&signer, lease.id, lease.deployment).await?
+            } else {
+                let spenders = chain.lease_money(&lease).await?.spenders;
+                if !spenders.iter().any(|(account, _)| *account == own) {
+                    return not_own(&lease, signer.address);
+                }
+                chain.close_for(&signer, lease.id).await?
             };
             context.printer.note(format!("Lease {} is closed", lease.id));
             closing_until(&chain, &lease).await?
