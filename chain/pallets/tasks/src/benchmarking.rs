@@ -64,6 +64,14 @@ struct Made {
     at: u64,
 }
 
+impl Made {
+    fn begin<T: Config>(&self) -> DispatchResult {
+        let provider = self.provider.clone();
+        let hash = MANIFEST.hash;
+        Pallet::<T>::do_begin(provider, self.lease, self.slot, self.at, TERMS, hash)
+    }
+}
+
 fn made<T: Config>(key: AgentPublicKey) -> Result<Made, BenchmarkError>
 where
     T::Currency: Mutate<AccountId32>,
@@ -122,7 +130,7 @@ mod benchmarks {
         let origin = signed::<T>(made.provider);
 
         #[extrinsic_call]
-        _(origin, made.lease, made.slot, made.at, TERMS);
+        _(origin, made.lease, made.slot, made.at, TERMS, MANIFEST.hash);
 
         assert!(Open::<T>::contains_key(made.lease, made.slot));
         Ok(())
@@ -132,7 +140,7 @@ mod benchmarks {
     fn submit_result() -> Result<(), BenchmarkError> {
         let key = sp_io::crypto::ed25519_generate(KEY_TYPE, None);
         let made = made::<T>(key.0)?;
-        Pallet::<T>::do_begin(made.provider.clone(), made.lease, made.slot, made.at, TERMS)?;
+        made.begin::<T>()?;
         let last = UsageRecord {
             lease: made.lease,
             replica: made.slot,
@@ -183,7 +191,7 @@ mod benchmarks {
     #[benchmark]
     fn record_lost() -> Result<(), BenchmarkError> {
         let made = made::<T>([1; 32])?;
-        Pallet::<T>::do_begin(made.provider, made.lease, made.slot, made.at, TERMS)?;
+        made.begin::<T>()?;
         Open::<T>::mutate(made.lease, made.slot, |found| {
             if let Some(found) = found {
                 found.until = 0;

@@ -2,7 +2,7 @@
 
 use crate::*;
 use casemate_primitives::{
-    task::Skipped, AgentSignature, DeploymentId, EndReason, LeaseId, ReplicaIndex, RunId,
+    task::Skipped, AgentSignature, DeploymentId, EndReason, Hash256, LeaseId, ReplicaIndex, RunId,
     RunOutcome, RunResult, Schedule, TaskTerms, UnixSeconds, UsageRecord,
 };
 use frame_support::{ensure, traits::Get};
@@ -19,6 +19,7 @@ impl<T: Config> Pallet<T> {
         replica: ReplicaIndex,
         scheduled_at: UnixSeconds,
         terms: TaskTerms,
+        manifest_hash: Hash256,
     ) -> DispatchResult {
         let now = Self::now();
         let lease = T::Leases::run_lease(lease_id).ok_or(Error::<T>::NoSuchLease)?;
@@ -29,8 +30,11 @@ impl<T: Config> Pallet<T> {
         let id = lease.deployment;
         let mut task = Tasks::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(task.stopped_at.is_none(), Error::<T>::Stopped);
-        // The publisher may have changed them a block ago: nobody works for terms unseen.
+        // The publisher may have changed both a block ago: nobody works for what it has not seen.
         ensure!(task.terms == terms, Error::<T>::OtherTerms);
+        let manifest = T::Deployments::manifest(&task.publisher, id)?;
+        ensure!(manifest.hash == manifest_hash, Error::<T>::OtherManifest);
+        let version = T::Deployments::version(id).ok_or(Error::<T>::NotFound)?;
         let other = task.lease.filter(|other| *other != lease_id);
         let is_taken =
             other.and_then(T::Leases::run_lease).is_some_and(|other| other.closed.is_none());
@@ -45,8 +49,6 @@ impl<T: Config> Pallet<T> {
         let reserved = if task.lease == Some(lease_id) { task.reserved } else { 0 };
         let reserved = reserved.checked_add(terms.budget_per_run).ok_or(Error::<T>::Overflow)?;
         ensure!(lease.escrow >= reserved, Error::<T>::NotFunded);
-        let manifest_hash = T::Deployments::manifest(&task.publisher, id)?.hash;
-        let version = T::Deployments::version(id).ok_or(Error::<T>::NotFound)?;
 
         if let Some(skipped) = task.schedule.skipped(task.since, task.last, scheduled_at) {
             Self::note_missed(id, &mut task, skipped)?;

@@ -27,7 +27,7 @@ use frame_support::pallet_prelude::*;
 pub mod pallet {
     use super::*;
     use casemate_primitives::{
-        AgentSignature, Balance, DeploymentId, LeaseId, ManifestRef, ReplicaIndex, RunId,
+        AgentSignature, Balance, DeploymentId, Hash256, LeaseId, ManifestRef, ReplicaIndex, RunId,
         RunOutcome, RunResult, Schedule, TaskTerms, UnixSeconds, UsageRecord,
     };
     use frame_support::traits::{fungible, UnixTime};
@@ -214,6 +214,8 @@ pub mod pallet {
         NotFunded,
         /// The task has other terms than those that the run is begun for: look at them anew.
         OtherTerms,
+        /// The task has another manifest than the one that the run is begun with: look at it anew.
+        OtherManifest,
         /// The task was stopped.
         Stopped,
         /// The task was not stopped.
@@ -268,7 +270,8 @@ pub mod pallet {
         /// Begin the run of a scheduled time, in a free slot. What was skipped is recorded as missed.
         ///
         /// - `origin`: Signed by the lease's provider.
-        /// - `terms`: What the provider begins it for; refused where the task has others by then.
+        /// - `terms`, `manifest_hash`: What the provider begins it for; refused where the task has
+        ///   others by then.
         #[pallet::call_index(1)]
         pub fn begin(
             origin: OriginFor<T>,
@@ -276,8 +279,10 @@ pub mod pallet {
             replica: ReplicaIndex,
             scheduled_at: UnixSeconds,
             terms: TaskTerms,
+            manifest_hash: Hash256,
         ) -> DispatchResult {
-            Self::do_begin(ensure_signed(origin)?, lease, replica, scheduled_at, terms)
+            let who = ensure_signed(origin)?;
+            Self::do_begin(who, lease, replica, scheduled_at, terms, manifest_hash)
         }
 
         /// End a run, and be paid for it.

@@ -125,10 +125,11 @@ fn pass(seconds: u64) {
     Now::set(Now::get() + seconds);
 }
 
-/// As a provider that has just read the task's terms.
+/// As a provider that has just read the task's terms and its manifest.
 fn begin_in(lease: LeaseId, who: AccountId32, replica: ReplicaIndex, at: u64) -> DispatchResult {
     let terms = crate::Tasks::<Test>::get(TASK).map_or(TERMS, |task| task.terms);
-    Tasks::begin(origin(who), lease, replica, at, terms)
+    let manifest = pallet_deployments::Deployments::<Test>::get(TASK).unwrap().manifest;
+    Tasks::begin(origin(who), lease, replica, at, terms, manifest.hash)
 }
 
 fn begin(replica: ReplicaIndex, at: u64) -> DispatchResult {

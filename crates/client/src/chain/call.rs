@@ -177,10 +177,14 @@ pub enum Call {
         /// What holds for each run.
         terms: TaskTerms,
     },
-    /// Open a lease for a deployment that is there.
-    OpenLease {
-        /// Which.
-        deployment: DeploymentId,
+    /// Open a lease for a task, in the place of the one that runs it where there is one: all or nothing.
+    OpenTaskLease {
+        /// Which task.
+        task: DeploymentId,
+        /// The lease that is closed for it.
+        closes: Option<LeaseId>,
+        /// Terms for runs that begin from now on, where they change.
+        terms: Option<TaskTerms>,
         /// The provider's offer.
         quote: Quote,
         /// Its sr25519 signature.
@@ -200,6 +204,8 @@ pub enum Call {
         scheduled_at: UnixSeconds,
         /// The terms that it is begun for; refused where the task has others by then.
         terms: TaskTerms,
+        /// The manifest that it is begun with; refused where the task has another by then.
+        manifest_hash: Hash256,
     },
     /// End a run, and be paid for it.
     SubmitResult {

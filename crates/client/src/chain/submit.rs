@@ -163,8 +163,9 @@ impl ChainClient {
                 let calls = closes.map(close).into_iter().chain(terms.map(set)).chain([open]);
                 self.send(signer, &tx.utility().batch_all(calls.collect())).await
             }
-            Call::BeginRun { lease, replica, scheduled_at, terms } => {
-                let call = tx.tasks().begin(Static(lease), replica, scheduled_at, Static(terms));
+            Call::BeginRun { lease, replica, scheduled_at, terms, manifest_hash } => {
+                let (lease, terms) = (Static(lease), Static(terms));
+                let call = tx.tasks().begin(lease, replica, scheduled_at, terms, manifest_hash);
                 self.send(signer, &call).await
             }
             Call::SubmitResult { result, signature, record, record_signature } => {

@@ -1,12 +1,12 @@
 //! Tasks, their open runs and their history.
 
 use casemate_primitives::{
-    AccountBytes, AgentPublicKey, AgentSignature, Balance, DeploymentId, LeaseId, ReplicaIndex,
-    RunId, RunResult, Schedule, TaskTerms, UnixSeconds,
+    AccountBytes, AgentPublicKey, AgentSignature, Balance, DeploymentId, Hash256, LeaseId,
+    ReplicaIndex, RunId, RunResult, Schedule, TaskTerms, UnixSeconds,
 };
 use subxt::utils::{AccountId32, Static};
 
-use super::{ChainClient, ChainError, ChainEvent, read::AtBlock, runtime};
+use super::{ChainClient, ChainError, ChainEvent, LeaseView, read::AtBlock, runtime};
 
 /// A task.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,6 +52,8 @@ pub struct OpenRunView {
     pub budget: Balance,
     /// Its result is taken up to this second.
     pub until: UnixSeconds,
+    /// The manifest that it was begun with, which its agent's evidence is for.
+    pub manifest_hash: Hash256,
 }
 
 /// The task of a lease, with the runs in its slots.
@@ -67,6 +69,14 @@ impl LeaseTask {
     /// The run in a slot.
     pub fn run_in(&self, replica: ReplicaIndex) -> Option<&OpenRunView> {
         self.open.iter().find(|run| run.replica == replica)
+    }
+}
+
+impl LeaseView {
+    /// The manifest of a slot: an update of a task is for the runs that begin later.
+    pub fn manifest_of(&self, replica: ReplicaIndex) -> Hash256 {
+        let run = self.task.as_ref().and_then(|task| task.run_in(replica));
+        run.map_or(self.manifest_hash, |run| run.manifest_hash)
     }
 }
 
@@ -137,6 +147,33 @@ impl ChainClient {
     /// The runs in the slots of a lease.
     pub async fn open_runs(&self, lease: LeaseId) -> Result<Vec<OpenRunView>, ChainError> {
         open_runs(&self.at_finalised().await?, lease).await
+    }
+
+    /// A task's open runs under all its leases, also under those that are settled.
+    pub async fn open_runs_of(&self, task: &TaskView) -> Result<Vec<OpenRunView>, ChainError> {
+        let at = self.at_finalised().await?;
+        let newest = match task.lease {
+            Some(lease) => open_runs(&at, lease).await?,
+            None => Vec::new(),
+        };
+        // Which leases it had before is not kept: all open runs of the chain are read then.
+        if newest.len() as u64 >= u64::from(task.open) {
+            return Ok(newest);
+        }
+        let address = runtime::storage().tasks().open();
+        let mut entries = at.storage().iter(address, ()).await.map_err(ChainError::reading)?;
+        let mut open = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(ChainError::reading)?;
+            let (lease, replica) =
+                entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
+            let found = entry.value().decode().map_err(ChainError::reading)?;
+            if found.deployment.0 == task.id {
+                open.push(open_run(lease.0, replica, &found));
+            }
+        }
+        open.sort_by_key(|run| run.run);
+        Ok(open)
     }
 
     /// What is kept of a task's history, the oldest first.
@@ -219,18 +256,27 @@ async fn open_runs(at: &AtBlock, lease: LeaseId) -> Result<Vec<OpenRunView>, Cha
         let entry = entry.map_err(ChainError::reading)?;
         let (_, replica) = entry.key().and_then(|key| key.decode()).map_err(ChainError::reading)?;
         let found = entry.value().decode().map_err(ChainError::reading)?;
-        open.push(OpenRunView {
-            lease,
-            replica,
-            run: found.run.0,
-            scheduled_at: found.scheduled_at,
-            begun_at: found.begun_at,
-            budget: found.budget,
-            until: found.until,
-        });
+        open.push(open_run(lease, replica, &found));
     }
     open.sort_by_key(|run| run.replica);
     Ok(open)
+}
+
+fn open_run(
+    lease: LeaseId,
+    replica: ReplicaIndex,
+    found: &runtime::runtime_types::pallet_tasks::types::OpenRun,
+) -> OpenRunView {
+    OpenRunView {
+        lease,
+        replica,
+        run: found.run.0,
+        scheduled_at: found.scheduled_at,
+        begun_at: found.begun_at,
+        budget: found.budget,
+        until: found.until,
+        manifest_hash: found.manifest_hash,
+    }
 }
 
 pub(super) fn event(event: &runtime::runtime_types::pallet_tasks::pallet::Event) -> ChainEvent {

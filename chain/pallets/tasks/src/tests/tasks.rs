@@ -115,11 +115,24 @@ fn a_run_begins_for_the_terms_that_its_provider_named() {
         build_and_execute(|| {
             start(once());
             assert_ok!(Tasks::set_terms(origin(publisher()), TASK, changed));
-            let begin = |terms| Tasks::begin(origin(provider()), LEASE, 0, START, terms);
+            let hash = MANIFEST.hash;
+            let begin = |terms| Tasks::begin(origin(provider()), LEASE, 0, START, terms, hash);
             assert_noop!(begin(TERMS), Error::<Test>::OtherTerms);
             assert_ok!(begin(changed));
         });
     }
+}
+
+#[test]
+fn a_run_begins_with_the_manifest_that_its_provider_named() {
+    build_and_execute(|| {
+        start(once());
+        assert_ok!(Deployments::update(origin(publisher()), TASK, UPDATED));
+        let begin = |hash| Tasks::begin(origin(provider()), LEASE, 0, START, TERMS, hash);
+        assert_noop!(begin(MANIFEST.hash), Error::<Test>::OtherManifest);
+        assert_ok!(begin(UPDATED.hash));
+        assert_eq!((open_run(0).manifest_hash, expected(0)), (UPDATED.hash, Ok(UPDATED.hash)));
+    });
 }
 
 #[test]
