@@ -103,7 +103,6 @@ impl<T: Config> DeploymentRegistry<T::AccountId> for Pallet<T> {
     fn manifest(publisher: &T::AccountId, id: DeploymentId) -> Result<ManifestRef, DispatchError> {
         let deployment = Deployments::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(deployment.publisher == *publisher, Error::<T>::NotOwner);
-        ensure!(!deployment.stopped, Error::<T>::Stopped);
         Ok(deployment.manifest)
     }
 
@@ -118,6 +117,7 @@ impl<T: Config> DeploymentRegistry<T::AccountId> for Pallet<T> {
     fn lease_opened(id: DeploymentId) -> DispatchResult {
         Deployments::<T>::try_mutate(id, |slot| {
             let deployment = slot.as_mut().ok_or(Error::<T>::NotFound)?;
+            ensure!(!deployment.stopped, Error::<T>::Stopped);
             deployment.live_leases =
                 deployment.live_leases.checked_add(1).ok_or(Error::<T>::Overflow)?;
             Ok(())

@@ -15,10 +15,11 @@ pub trait DeploymentRegistry<AccountId> {
         manifest: ManifestRef,
     ) -> Result<DeploymentId, DispatchError>;
 
-    /// The current manifest, for a lease that `publisher` is about to open.
+    /// The current manifest of `publisher`'s deployment. A stopped one has it, too: leases that live
+    /// are served and proved until each is closed.
     ///
     /// # Errors
-    /// When there is no such deployment, it is another's, or it was stopped.
+    /// When there is no such deployment, or it is another's.
     fn manifest(
         publisher: &AccountId,
         deployment: DeploymentId,
@@ -33,7 +34,7 @@ pub trait DeploymentRegistry<AccountId> {
     /// Count one more lease.
     ///
     /// # Errors
-    /// When there is no such deployment.
+    /// When there is no such deployment, or it was stopped.
     fn lease_opened(deployment: DeploymentId) -> DispatchResult;
 
     /// Count one lease less. Never fails, so that a lease can always end.
