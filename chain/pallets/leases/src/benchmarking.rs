@@ -4,7 +4,7 @@
 mod setup;
 
 use super::*;
-use casemate_primitives::{Amendment, Balance, DeploymentKind, EndReason, Prices};
+use casemate_primitives::{Amendment, Balance, DeploymentKind, Prices};
 use frame_benchmarking::v2::*;
 use frame_support::traits::Get;
 use frame_system::RawOrigin;
@@ -124,6 +124,7 @@ mod benchmarks {
     fn close() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
         with_depositors::<T>(id)?;
+        with_spenders::<T>(&sides, id)?;
         stop::<T>(&sides, id)?;
         let origin = signed::<T>(sides.publisher);
 
@@ -134,49 +135,65 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Of a lease with the most replicas, whose deployment was stopped.
+    /// Of a lease with the most replicas, whose deployment was stopped: all that it holds is paid out
+    /// or given back.
     #[benchmark]
     fn settle() -> Result<(), BenchmarkError> {
-        let (sides, id, _) = active::<T>()?;
+        let (sides, id, _) = claimed::<T>(true)?;
         with_depositors::<T>(id)?;
+        with_half_due::<T>(id, true);
+        with_spenders::<T>(&sides, id)?;
         stop::<T>(&sides, id)?;
         Pallet::<T>::do_close(sides.provider.clone(), id)?;
-        let origin = signed::<T>(sides.provider);
+        let origin = signed::<T>(sides.provider.clone());
 
-        #[extrinsic_call]
-        _(origin, id);
+        #[block]
+        {
+            Pallet::<T>::settle(origin.into(), id)?;
+            earn_reputation::<T>(&sides);
+        }
 
         assert!(!Leases::<T>::contains_key(id));
         assert_eq!(Agents::<T>::iter_prefix(id).count(), 0);
         Ok(())
     }
 
+    /// Of a settled lease that could neither be paid out nor give back anything before.
     #[benchmark]
     fn payout() -> Result<(), BenchmarkError> {
-        let (_, id, _) = claimed::<T>(true)?;
+        let (sides, id, _) = claimed::<T>(true)?;
         with_depositors::<T>(id)?;
+        with_half_due::<T>(id, true);
+        set_ended::<T>(id);
+        let origin = signed::<T>(whitelisted_caller());
 
-        #[extrinsic_call]
-        _(signed::<T>(whitelisted_caller()), id);
+        #[block]
+        {
+            Pallet::<T>::payout(origin.into(), id)?;
+            earn_reputation::<T>(&sides);
+        }
 
-        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 1);
-        assert_eq!(Leases::<T>::get(id).map(|lease| lease.paid), Some(expected));
+        let expected = DEPOSIT * Balance::from(OTHERS_MAX + 1) / 2;
+        let lease = Leases::<T>::get(id).ok_or(BenchmarkError::Stop("the lease is there"))?;
+        assert_eq!((lease.paid, lease.held()), (expected, 0));
         Ok(())
     }
 
-    /// With all its agents.
+    /// The same, with all its agents.
     #[benchmark]
     fn forget() -> Result<(), BenchmarkError> {
-        let (_, id, _) = claimed::<T>(true)?;
+        let (sides, id, _) = claimed::<T>(true)?;
         with_depositors::<T>(id)?;
-        Leases::<T>::mutate(id, |slot| {
-            if let Some(lease) = slot {
-                lease.state = LeaseState::Ended { at: 0, reason: EndReason::Stopped };
-            }
-        });
+        with_half_due::<T>(id, true);
+        with_spenders::<T>(&sides, id)?;
+        set_ended::<T>(id);
+        let origin = signed::<T>(whitelisted_caller());
 
-        #[extrinsic_call]
-        _(signed::<T>(whitelisted_caller()), id);
+        #[block]
+        {
+            Pallet::<T>::forget(origin.into(), id)?;
+            earn_reputation::<T>(&sides);
+        }
 
         assert!(!Leases::<T>::contains_key(id));
         Ok(())
@@ -200,6 +217,7 @@ mod benchmarks {
     fn evict() -> Result<(), BenchmarkError> {
         let (sides, id) = pending::<T>()?;
         with_depositors::<T>(id)?;
+        with_spenders::<T>(&sides, id)?;
         stop::<T>(&sides, id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(lease) = slot {
@@ -257,49 +275,68 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Of a contested claim, and with the end of the lease.
+    /// Of a contested claim by the oldest key that counts, and with the end of the lease, which is paid
+    /// what is final.
     #[benchmark]
     fn prove_misconduct() -> Result<(), BenchmarkError> {
         let (sides, id, key) = claimed::<T>(false)?;
         with_depositors::<T>(id)?;
+        with_half_due::<T>(id, false);
+        with_spenders::<T>(&sides, id)?;
+        with_replaced_keys::<T>(id, &key);
         stop::<T>(&sides, id)?;
-        Pallet::<T>::do_contest(sides.publisher, id)?;
+        Pallet::<T>::do_contest(sides.publisher.clone(), id)?;
         let (a, by_a) = record::<T>(id, &key, 1)?;
         let (b, by_b) = record::<T>(id, &key, 2)?;
+        let origin = signed::<T>(whitelisted_caller());
 
-        #[extrinsic_call]
-        _(signed::<T>(whitelisted_caller()), a, by_a, b, by_b);
+        #[block]
+        {
+            Pallet::<T>::prove_misconduct(origin.into(), a, by_a, b, by_b)?;
+            earn_reputation::<T>(&sides);
+        }
 
-        assert!(Leases::<T>::get(id).is_none_or(|lease| lease.earned() == 0));
+        assert!(!Leases::<T>::contains_key(id));
         Ok(())
     }
 
-    /// The provider is right, and gets what the publisher put down.
+    /// The provider is right, and gets what the publisher put down; as if it could not take that, too,
+    /// which is then written down with what others have put in.
     #[benchmark]
     fn decide() -> Result<(), BenchmarkError> {
         let (sides, id, _) = claimed::<T>(false)?;
-        Pallet::<T>::do_contest(sides.publisher, id)?;
+        with_depositors::<T>(id)?;
+        Pallet::<T>::do_contest(sides.publisher.clone(), id)?;
         let origin = of_council::<T>(T::ArbiterOrigin::try_successful_origin())?;
 
-        #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, id, Permill::from_percent(10));
+        #[block]
+        {
+            Pallet::<T>::decide(origin, id, Permill::from_percent(10))?;
+            Pallet::<T>::join_line(id, &sides.publisher, DEPOSIT, true)?;
+        }
 
         assert!(Leases::<T>::get(id).is_some_and(|lease| lease.contest.is_none()));
         Ok(())
     }
 
+    /// As when it is decided.
     #[benchmark]
     fn expire_contest() -> Result<(), BenchmarkError> {
         let (sides, id, _) = claimed::<T>(false)?;
-        Pallet::<T>::do_contest(sides.publisher, id)?;
+        with_depositors::<T>(id)?;
+        Pallet::<T>::do_contest(sides.publisher.clone(), id)?;
         Leases::<T>::mutate(id, |slot| {
             if let Some(dispute) = slot.as_mut().and_then(|lease| lease.contest.as_mut()) {
                 dispute.until = 0;
             }
         });
+        let origin = signed::<T>(whitelisted_caller());
 
-        #[extrinsic_call]
-        _(signed::<T>(whitelisted_caller()), id);
+        #[block]
+        {
+            Pallet::<T>::expire_contest(origin.into(), id)?;
+            Pallet::<T>::join_line(id, &sides.publisher, DEPOSIT, true)?;
+        }
 
         assert!(Leases::<T>::get(id).is_some_and(|lease| lease.contest.is_none()));
         Ok(())

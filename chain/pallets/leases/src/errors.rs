@@ -33,7 +33,8 @@ mod errors {
         AssetNotAdmitted,
         /// The provider can't take the asset: it has to open an account in it (`assets.touch`).
         ProviderWithoutAccount,
-        /// Less than the quote's or the asset's least deposit.
+        /// Less than the quote's or the asset's least deposit, or, where the money is used up, than the
+        /// grace time costs.
         DepositTooSmall,
         /// As many accounts have money in the lease as can have.
         TooManyDepositors,

@@ -56,6 +56,10 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 }
                 earlier.try_push(remembered(&before.key)).map_err(|_| Error::<T>::Overflow)?;
             }
+            let replaced = before
+                .as_ref()
+                .map(|agent| lease.keys_behind_claims(agent, Self::now()))
+                .unwrap_or_default();
             // What an agent before was paid for stays paid for: the new one goes on from there. And
             // nobody knows of a time long before its evidence whether this agent ran in it.
             let claimed_to = before.map_or(lease.opened_at, |agent| agent.claimed_to);
@@ -72,6 +76,7 @@ impl<T: Config> AgentRegistry<AccountId32> for Pallet<T> {
                 // What the one before left is for its own records.
                 allowance: 0,
                 earlier,
+                replaced,
                 version,
                 has_ended: false,
             };

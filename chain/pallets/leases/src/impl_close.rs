@@ -2,7 +2,10 @@
 
 use crate::*;
 use casemate_primitives::{EndReason, LeaseId, UnixSeconds, REPLICAS_MAX};
-use frame_support::{ensure, traits::Defensive};
+use frame_support::{
+    ensure,
+    traits::{Defensive, Get},
+};
 use pallet_attestation::AttestedKeys;
 use pallet_deployments::DeploymentRegistry;
 use pallet_providers::{ProviderRegistry, ProviderStake, Slashed};
@@ -13,13 +16,15 @@ impl<T: Config> Pallet<T> {
         let now = Self::now();
         let lease = Leases::<T>::get(id).ok_or(Error::<T>::NotFound)?;
         ensure!(!lease.is_over(), Error::<T>::Closing);
-        let is_out = lease.is_out_of_funds(now);
         let reason = if Self::has_ended(&lease) {
             EndReason::AppEnded
         } else if who == lease.publisher || Self::is_spender(id, &who) {
             EndReason::Stopped
-        } else if is_out {
+        } else if lease.is_out_of_funds(now) {
             EndReason::OutOfFunds
+        } else if lease.is_forsaken(T::TermSecondsMax::get(), now) {
+            // Whose fault it is nobody knows: no silence was agreed.
+            EndReason::NeverStarted
         } else {
             ensure!(who == lease.provider, Error::<T>::StillFunded);
             match lease.state {

@@ -1,7 +1,9 @@
 //! Claims that the publisher contests: decided by proof, by arbiters, or by time.
 
 use crate::*;
-use casemate_primitives::{AgentSignature, Asset, Balance, EndReason, LeaseId, UsageRecord};
+use casemate_primitives::{
+    AgentPublicKey, AgentSignature, Asset, Balance, EndReason, LeaseId, UsageRecord,
+};
 use frame_support::{
     ensure,
     traits::{
@@ -55,14 +57,17 @@ impl<T: Config> Pallet<T> {
         let agent = Agents::<T>::get(a.lease, a.replica).ok_or(Error::<T>::NotActivated)?;
         ensure!(a.contradicts(&b), Error::<T>::NoContradiction);
         let genesis = genesis_hash::<T>();
-        for (record, signature) in [(&a, signature_a), (&b, signature_b)] {
+        let has_signed = |key: &AgentPublicKey, record: &UsageRecord, signature: AgentSignature| {
             let (key, signature) =
-                (ed25519::Public::from_raw(agent.key), ed25519::Signature::from_raw(signature));
-            ensure!(
-                sp_io::crypto::ed25519_verify(&signature, &record.signing_payload(&genesis), &key),
-                Error::<T>::RecordSignature
-            );
-        }
+                (ed25519::Public::from_raw(*key), ed25519::Signature::from_raw(signature));
+            sp_io::crypto::ed25519_verify(&signature, &record.signing_payload(&genesis), &key)
+        };
+        let replaced = agent.replaced.iter().map(|of| of.key);
+        let key = core::iter::once(agent.key)
+            .chain(replaced)
+            .find(|key| has_signed(key, &a, signature_a))
+            .ok_or(Error::<T>::RecordSignature)?;
+        ensure!(has_signed(&key, &b, signature_b), Error::<T>::RecordSignature);
         let now = Self::now();
         lease.mature(now);
         let amount = lease.open_amount().saturating_add(lease.contested());
@@ -190,6 +195,11 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn add_escrow(lease: &mut Lease, amount: Balance) -> DispatchResult {
         lease.escrow = lease.escrow.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+        let now = Self::now();
+        if lease.is_out_of_funds(now) {
+            // The provider owed no proof any more: who pays anew waits for it from now on.
+            lease.claimed_at = now;
+        }
         lease.exhausted_at = None;
         lease.warned = lease.warnings_due();
         Ok(())

@@ -86,12 +86,16 @@ impl<T: Config> Pallet<T> {
         ensure!(amount > 0, Error::<T>::ZeroAmount);
         let asset = lease.terms.asset;
         let least = T::Admission::deposit_min(asset).ok_or(Error::<T>::AssetNotAdmitted)?;
+        let least = least.max(lease.terms.deposit_min);
+        // Each time the money is out there is a grace without pay: a next one is not to be had for a
+        // unit, but for no less than what the one before would have cost.
+        let is_enough = lease.exhausted_at.is_none() || amount >= least.max(lease.grace_price());
+        ensure!(is_enough, Error::<T>::DepositTooSmall);
         let is_publisher = lease.publisher == *who;
         let line = Deposits::<T>::get(id);
         if !is_publisher || line.is_some() {
             let line = line.unwrap_or_else(|| Line::of(lease.publisher.clone(), lease.held()));
             // So that strangers can't take all places for next to nothing.
-            let least = least.max(lease.terms.deposit_min);
             let is_known = is_publisher || line.has(who);
             ensure!(is_known || amount >= least, Error::<T>::DepositTooSmall);
             let mut line = line;
@@ -152,7 +156,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The publisher's money that joins the lease's without a call of its own: in front of all other
-    /// where it is to be paid.
+    /// where it is to be paid, else behind it, so that it is the first to be given back.
     pub(crate) fn join_line(
         id: LeaseId,
         publisher: &AccountId32,
@@ -162,7 +166,7 @@ impl<T: Config> Pallet<T> {
         let Some(mut line) = Deposits::<T>::get(id) else { return Ok(()) };
         let put = match is_paid {
             true => line.put_first(publisher, amount),
-            false => line.put(publisher, publisher, amount),
+            false => line.put_last(publisher, amount),
         };
         put.ok_or(Error::<T>::TooManyDepositors)?;
         Self::keep_line(id, publisher, line);

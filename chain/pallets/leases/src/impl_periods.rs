@@ -39,26 +39,19 @@ impl<T: Config> Pallet<T> {
         let Lease { publisher, provider, treasury_share, terms, .. } = &*lease;
         let asset = terms.asset;
         let share = treasury_share.mul_floor(due);
-        let amount = due.saturating_sub(share);
-        let reason = HoldReason::Escrow.into();
-        for part in Self::take_first(id, publisher, amount)? {
-            Self::transfer(asset, &part.who, provider, part.amount)?;
-        }
-        // A treasury without an account can't take less than the least balance: that is burnt, and
-        // holds up nobody's pay.
+        let pay = |parts: &[Part], to: &AccountId32| {
+            parts.iter().try_for_each(|part| Self::transfer(asset, &part.who, to, part.amount))
+        };
+        pay(&Self::take_first(id, publisher, due.saturating_sub(share))?, provider)?;
         let parts = Self::take_first(id, publisher, share)?;
-        let is_taken = frame_support::storage::with_storage_layer(|| {
-            let treasury = T::Treasury::get();
-            parts
-                .iter()
-                .try_for_each(|part| Self::transfer(asset, &part.who, &treasury, part.amount))
-        });
-        if is_taken.is_err() {
-            for Part { who, amount } in &parts {
-                let (precision, force) = (Precision::Exact, Fortitude::Polite);
-                T::Assets::burn_held(asset, &reason, who, *amount, precision, force)?;
-            }
+        let taken = frame_support::storage::with_storage_layer(|| pay(&parts, &T::Treasury::get()));
+        // What the treasury can't take (it has no account and this is below the least balance, or it is
+        // blocked) is the provider's: so nothing is lost, and nobody's pay held up.
+        let share = if taken.is_ok() { share } else { 0 };
+        if taken.is_err() {
+            pay(&parts, provider)?;
         }
+        let amount = due.saturating_sub(share);
         T::Observer::paid(publisher, provider, asset, amount, share);
         lease.final_due = 0;
         lease.paid = lease.paid.checked_add(due).ok_or(Error::<T>::Overflow)?;

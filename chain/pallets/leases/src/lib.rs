@@ -37,8 +37,8 @@ pub use traits::{
     RunManifest,
 };
 pub use types::{
-    Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore, Spender,
-    SPENDERS_MAX,
+    Agent, Contest, EndedReplicas, KeyBeginning, Lease, LeaseState, Period, PricesBefore,
+    ReplacedKey, Spender, REPLACED_KEYS_MAX, SPENDERS_MAX,
 };
 pub use weights::WeightInfo;
 
@@ -241,7 +241,8 @@ pub mod pallet {
         /// Lock more of your own money for a lease. What comes first is spent first; of the rest, what
         /// came last is given back first.
         ///
-        /// - `origin`: Signed by anyone. Whoever is new to the lease puts in at least its least deposit.
+        /// - `origin`: Signed by anyone. Whoever is new to the lease puts in at least its least deposit;
+        ///   so does everybody where the money is used up, and no less than the grace time costs.
         #[pallet::call_index(2)]
         pub fn fund(origin: OriginFor<T>, lease: LeaseId, amount: Balance) -> DispatchResult {
             Self::do_fund(ensure_signed(origin)?, lease, amount)
@@ -276,9 +277,10 @@ pub mod pallet {
         /// End a lease. What is used after this second is not paid.
         ///
         /// - `origin`: Signed by the publisher or who it has authorised; by the provider after its
-        ///   notice, or where no agent was activated; by anyone when the money is out and the grace
-        ///   time over, or when the apps of all replicas have ended by themselves. A lease that never
-        ///   was activated is settled at once.
+        ///   notice, or where no agent was activated; by anyone when claims have used the money up and
+        ///   the grace time is over, when the apps of all replicas have ended by themselves, or when
+        ///   nobody is ever silent, as agreed, and nothing was proved for the longest time that terms
+        ///   may name. A lease that never was activated is settled at once.
         #[pallet::call_index(6)]
         pub fn close(origin: OriginFor<T>, lease: LeaseId) -> DispatchResult {
             Self::do_close(ensure_signed(origin)?, lease)
@@ -334,7 +336,8 @@ pub mod pallet {
 
         /// End a lease whose provider has proved nothing for longer than agreed. Its stake pays for as
         /// much time as that, half of it to the publisher, but not where the publisher has changed
-        /// the manifest since: nobody knows then whose fault it is that the new one does not run.
+        /// the manifest since: nobody knows then whose fault it is that the new one does not run. A
+        /// lease whose money and grace are over owes no proof.
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(12)]
@@ -366,7 +369,8 @@ pub mod pallet {
         }
 
         /// Show two records of a replica's agent that can't both be true: all claims that are not
-        /// final go back, and the lease ends.
+        /// final go back, and the lease ends. An agent that another has replaced counts, too, while
+        /// claims of it may be open.
         ///
         /// - `origin`: Signed by anyone.
         #[pallet::call_index(15)]

@@ -8,9 +8,10 @@ use sp_runtime::AccountId32;
 /// Most accounts besides the publisher that have money in a lease.
 pub const OTHERS_MAX: u32 = 7;
 
-/// With room for two parts of the publisher's: what it has put in, and what it has lost of a contest
-/// that the provider could not take, which is spent before all else.
-pub(crate) const PARTS_MAX: u32 = OTHERS_MAX + 2;
+/// With room for the publisher's before, between and behind the others' parts: what it has lost of a
+/// contest that the provider could not take is spent before all else, and what it could not take itself
+/// is given back before all else. No two of its parts are neighbours.
+pub(crate) const PARTS_MAX: u32 = 2 * OTHERS_MAX + 1;
 
 /// What an account has put into a lease, held on that account.
 #[derive(Clone, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
@@ -78,6 +79,17 @@ impl Line {
         }
     }
 
+    /// Adds behind all others. `None` where the line is full.
+    pub(crate) fn put_last(&mut self, who: &AccountId32, amount: Balance) -> Option<()> {
+        match self.0.iter_mut().next_back() {
+            Some(part) if part.who == *who => {
+                part.amount = part.amount.checked_add(amount)?;
+                Some(())
+            }
+            _ => self.0.try_push(Part { who: who.clone(), amount }).ok(),
+        }
+    }
+
     /// Takes from the front. `None`, and nothing is taken, where there is not so much.
     pub(crate) fn take_first(&mut self, amount: Balance) -> Option<Vec<Part>> {
         let (mut left, mut taken) = (amount, Vec::new());
@@ -96,7 +108,7 @@ impl Line {
         for (part, taken) in self.0.iter_mut().zip(&taken) {
             part.amount = part.amount.saturating_sub(taken.amount);
         }
-        self.0.retain(|part| part.amount > 0);
+        self.tidy();
         Some(taken)
     }
 
@@ -122,8 +134,22 @@ impl Line {
                 given = amount.saturating_add(given);
             }
         }
-        self.0.retain(|part| part.amount > 0);
+        self.tidy();
         Some(given)
+    }
+
+    /// Leaves no empty part, and no two neighbours that are one account's.
+    fn tidy(&mut self) {
+        let mut parts = core::mem::take(&mut self.0).into_inner();
+        parts.retain(|part| part.amount > 0);
+        parts.dedup_by(|next, part| {
+            let is_same = next.who == part.who;
+            if is_same {
+                part.amount = part.amount.saturating_add(next.amount);
+            }
+            is_same
+        });
+        self.0 = BoundedVec::truncate_from(parts);
     }
 }
 

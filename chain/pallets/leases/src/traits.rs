@@ -145,11 +145,7 @@ pub trait LeaseRuns<AccountId> {
     fn run_lease(lease: LeaseId) -> Option<RunLease<AccountId>>;
 
     /// The key of a replica's agent that was activated for this version of the manifest.
-    fn agent_key(
-        lease: LeaseId,
-        replica: ReplicaIndex,
-        version: u32,
-    ) -> Option<AgentPublicKey>;
+    fn agent_key(lease: LeaseId, replica: ReplicaIndex, version: u32) -> Option<AgentPublicKey>;
 
     /// Pays for a run by its agent's last record, whatever signed `claim`s say. Returns how much.
     ///

@@ -1,5 +1,6 @@
 //! What the chain keeps of a lease.
 
+use alloc::vec::Vec;
 use casemate_primitives::{
     AgentPublicKey, Balance, DeploymentId, DeploymentKind, EndReason, Hash256, LeaseTerms, LogHead,
     Prices, Quantities, Resources, UnixSeconds,
@@ -126,7 +127,8 @@ pub struct Lease {
     pub spend_rate_max: Balance,
     /// When it was opened.
     pub opened_at: UnixSeconds,
-    /// When the provider last proved work; before that, when the lease was opened.
+    /// When the provider last proved work; before that, when the lease was opened, or when money came
+    /// back into it after its grace.
     pub claimed_at: UnixSeconds,
     /// When the escrow was used up, if it is.
     pub exhausted_at: Option<UnixSeconds>,
@@ -163,11 +165,28 @@ pub struct Agent {
     /// Beginnings of the keys that signed before, the newest last: none of them may come back, for its
     /// totals begin with what was paid for already. Only as many are kept as the bound says.
     pub earlier: BoundedVec<KeyBeginning, ConstU32<EARLIER_KEYS_MAX>>,
+    /// Those of them that had claims which were not final or not decided on when the present key came,
+    /// the newest last: another agent hides no contradiction of one before it.
+    pub replaced: BoundedVec<ReplacedKey, ConstU32<REPLACED_KEYS_MAX>>,
     /// The version of the deployment's manifest when its key was attested.
     pub version: u32,
     /// Whether its app has ended by itself: no record of it follows.
     pub has_ended: bool,
 }
+
+/// A key that has claimed, and that another one has replaced.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, MaxEncodedLen, PartialEq, TypeInfo)]
+pub struct ReplacedKey {
+    /// Which.
+    pub key: AgentPublicKey,
+    /// Nothing after this second was claimed with it.
+    pub until: UnixSeconds,
+}
+
+/// How many replaced keys of a replica can be shown to have contradicted themselves. Each has claimed in
+/// the last two periods; to push one out takes as many attested agents, each with a claim, and until
+/// then its records can be shown, and contested after that.
+pub const REPLACED_KEYS_MAX: u32 = 16;
 
 /// The first bytes of a key. That a new agent's happen to be those of one before is as likely as to
 /// guess a number of 64 bits; then it is refused, and the next one, with another key, is not.
@@ -238,30 +257,53 @@ impl Lease {
         u8::try_from(count).unwrap_or(u8::MAX)
     }
 
-    /// Whether money and grace are over at `now`, even if nobody has claimed: the deposit paid
-    /// for so many seconds at the full price, and those have passed.
-    pub fn is_out_of_funds(&self, now: UnixSeconds) -> bool {
-        let grace = u64::from(self.terms.grace_seconds);
-        if let Some(at) = self.exhausted_at {
-            return now > at.saturating_add(grace);
-        }
-        // A task's money lasts while nothing runs.
-        if self.kind == DeploymentKind::Task {
-            return false;
-        }
-        let Some(price) = self.price_per_second().filter(|price| *price > 0) else { return false };
-        let seconds = self.escrow.saturating_add(self.earned()) / price;
-        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
-        now > self.opened_at.saturating_add(seconds).saturating_add(grace)
+    /// What the grace would cost at the full price.
+    pub fn grace_price(&self) -> Balance {
+        let price = self.price_per_second().unwrap_or_default();
+        price.saturating_mul(self.terms.grace_seconds.into())
     }
 
-    /// Whether the provider has proved nothing for longer than agreed.
+    /// Whether money and grace are over at `now`. Only claims use money up: what nobody has claimed is
+    /// there, however long ago it was put in, and whose work is not proved is silent.
+    pub fn is_out_of_funds(&self, now: UnixSeconds) -> bool {
+        let grace = u64::from(self.terms.grace_seconds);
+        self.exhausted_at.is_some_and(|at| now > at.saturating_add(grace))
+    }
+
+    /// Whether the provider has proved nothing for longer than agreed, and still had to.
     pub fn is_silent(&self, now: UnixSeconds) -> bool {
-        let allowed = u64::from(self.terms.silence_seconds);
-        // Of a task nothing is heard between its runs.
-        self.kind == DeploymentKind::Service
-            && allowed > 0
-            && now > self.claimed_at.saturating_add(allowed)
+        let allowed = self.terms.silence_seconds;
+        allowed > 0 && self.has_no_proof_for(allowed, now) && !self.is_out_of_funds(now)
+    }
+
+    /// Whether nothing was proved for `longest`, where no time was agreed after which a provider is
+    /// silent.
+    pub(crate) fn is_forsaken(&self, longest: u32, now: UnixSeconds) -> bool {
+        self.terms.silence_seconds == 0 && self.has_no_proof_for(longest, now)
+    }
+
+    /// Of a task nothing is heard between its runs.
+    fn has_no_proof_for(&self, seconds: u32, now: UnixSeconds) -> bool {
+        self.kind == DeploymentKind::Service && now > self.claimed_at.saturating_add(seconds.into())
+    }
+
+    /// The keys of `agent` and of those before it whose claims could still go back, for the agent that
+    /// now takes over.
+    pub(crate) fn keys_behind_claims(
+        &self,
+        agent: &Agent,
+        now: UnixSeconds,
+    ) -> BoundedVec<ReplacedKey, ConstU32<REPLACED_KEYS_MAX>> {
+        let is_open = |of: &ReplacedKey| {
+            self.contest.is_some() || !self.terms.is_final(self.terms.period_of(of.until), now)
+        };
+        let newest = ReplacedKey { key: agent.key, until: now };
+        let newest = Some(newest).filter(|of| agent.sequence > 0 && is_open(of));
+        let mut keys: Vec<_> = agent.replaced.iter().copied().filter(is_open).collect();
+        keys.extend(newest);
+        let over = keys.len().saturating_sub(REPLACED_KEYS_MAX as usize);
+        keys.drain(..over);
+        BoundedVec::truncate_from(keys)
     }
 
     /// Adds a claim: to the present period, whenever its record was signed or put into a batch, so that

@@ -17,7 +17,7 @@ use frame_support::{
     BoundedVec,
 };
 use pallet_attestation::AttestedKeys;
-use pallet_leases::{Agent, Lease, LeaseState, Period};
+use pallet_leases::{Agent, Lease, LeaseState, Period, ReplacedKey, REPLACED_KEYS_MAX};
 use sp_runtime::Permill;
 
 const LEASE: LeaseId = LeaseId(1);
@@ -131,6 +131,10 @@ impl pallet_proofs::BenchmarkHelper<AccountId> for Helper {
             allowance: 0,
             // As many as are remembered.
             earlier: BoundedVec::truncate_from(vec![[7; 8]; 128]),
+            replaced: BoundedVec::truncate_from(vec![
+                ReplacedKey { key, until: now };
+                REPLACED_KEYS_MAX as usize
+            ]),
             version: 1,
             has_ended: false,
         };

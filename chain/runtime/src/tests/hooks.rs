@@ -52,6 +52,7 @@ fn agent(claimed_to: UnixSeconds) -> Agent {
         evidence: [0; 32],
         allowance: 0,
         earlier: Default::default(),
+        replaced: Default::default(),
         version: 1,
         has_ended: false,
     }

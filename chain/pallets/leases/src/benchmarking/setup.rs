@@ -3,9 +3,9 @@
 use crate::{types::EARLIER_KEYS_MAX, *};
 use alloc::vec;
 use casemate_primitives::{
-    AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, Hash256, LeaseId, LeaseTerms,
-    LogHead, ManifestRef, PriceList, Prices, ProviderInfo, Quantities, Quote, ReplicaIndex,
-    Resources, TeeKind, UsageRecord, CASE, MANIFEST_SIZE_MAX, REPLICAS_MAX,
+    AgentSignature, Asset, Balance, DeploymentId, DeploymentKind, EndReason, Hash256, LeaseId,
+    LeaseTerms, LogHead, ManifestRef, PriceList, Prices, ProviderInfo, Quantities, Quote,
+    ReplicaIndex, Resources, TeeKind, UsageRecord, CASE, MANIFEST_SIZE_MAX, REPLICAS_MAX,
 };
 use frame_benchmarking::v2::*;
 use frame_support::{
@@ -238,9 +238,14 @@ pub(crate) fn lease_with_many_agents<T: Config>(
     );
     Leases::<T>::insert(id, lease);
     let earlier = (0..EARLIER_KEYS_MAX).map(|n| [0x40 + n.to_le_bytes()[0]; 8]).collect();
+    // None of these is final.
+    let until = Pallet::<T>::now();
+    let replaced = (0..REPLACED_KEYS_MAX)
+        .map(|n| ReplacedKey { key: [0x40 + n.to_le_bytes()[0]; 32], until })
+        .collect();
     let agent = Agent {
         key: [0xff; 32],
-        sequence: 0,
+        sequence: 1,
         recorded_to: 0,
         claimed_to: 0,
         claimed_running: 0,
@@ -249,6 +254,7 @@ pub(crate) fn lease_with_many_agents<T: Config>(
         evidence: Hash256::default(),
         allowance: 0,
         earlier: BoundedVec::truncate_from(earlier),
+        replaced: BoundedVec::truncate_from(replaced),
         version: 1,
         has_ended: false,
     };
@@ -275,7 +281,7 @@ pub(crate) fn run_lease<T: Config>(
     });
     Agents::<T>::mutate(id, replica, |slot| {
         if let Some(agent) = slot {
-            agent.key = key;
+            (agent.key, agent.sequence) = (key, 0);
             agent.version = T::Deployments::version(deployment).unwrap_or_default();
         }
     });
@@ -355,10 +361,17 @@ pub(super) fn with_spenders<T: Config>(
     Ok(spender(SPENDERS_MAX - 1))
 }
 
-/// Has as many accounts put money into a lease as can; all of it is claimed where the publisher's is.
+/// Has as many accounts put money into a lease as can, in as many parts; all of it is claimed where the
+/// publisher's is.
 pub(super) fn with_depositors<T: Config>(id: LeaseId) -> Result<(), BenchmarkError> {
     let gone = || BenchmarkError::Stop("the lease is there");
     let mut lease = Leases::<T>::get(id).ok_or_else(gone)?;
+    // Who brings a lease back that has no money puts in more.
+    Leases::<T>::mutate(id, |slot| {
+        if let Some(lease) = slot {
+            lease.exhausted_at = None;
+        }
+    });
     // What was held before was the publisher's, and is spent first.
     for index in 0..OTHERS_MAX {
         let who: AccountId32 = account("depositor", index, 0);
@@ -375,9 +388,67 @@ pub(super) fn with_depositors<T: Config>(id: LeaseId) -> Result<(), BenchmarkErr
             lease.final_due = lease.final_due.saturating_add(more);
         }
         lease.escrow = before;
-        Leases::<T>::insert(id, lease);
+        Leases::<T>::insert(id, &lease);
     }
+    let Some(line) = Deposits::<T>::get(id) else { return Ok(()) };
+    // A part of the publisher's before, between and behind the others'.
+    let others = line.0.into_iter().filter(|part| part.who != lease.publisher);
+    let of_publisher = |amount| Part { who: lease.publisher.clone(), amount };
+    let amount = DEPOSIT / Balance::from(OTHERS_MAX + 1);
+    let mut parts = vec![];
+    for part in others {
+        parts.extend([of_publisher(amount), part]);
+    }
+    parts.push(of_publisher(DEPOSIT.saturating_sub(amount * Balance::from(OTHERS_MAX))));
+    Deposits::<T>::insert(id, Line(BoundedVec::truncate_from(parts)));
     Ok(())
+}
+
+/// Of what is claimed of a lease with depositors, one half is final, and the other unspent or still
+/// open: so each part of the line is either paid or given back, and one is split.
+pub(super) fn with_half_due<T: Config>(id: LeaseId, is_rest_unspent: bool) {
+    Leases::<T>::mutate(id, |slot| {
+        let Some(lease) = slot else { return };
+        let half = lease.held() / 2;
+        let rest = lease.held().saturating_sub(half);
+        lease.final_due = half;
+        lease.open.iter_mut().for_each(|period| period.amount = 0);
+        if is_rest_unspent {
+            lease.escrow = rest;
+        } else if let Some(period) = lease.open.iter_mut().next() {
+            period.amount = rest;
+        }
+    });
+}
+
+/// The lease was settled long ago.
+pub(super) fn set_ended<T: Config>(id: LeaseId) {
+    Leases::<T>::mutate(id, |slot| {
+        if let Some(lease) = slot {
+            lease.state = LeaseState::Ended { at: 0, reason: EndReason::Stopped };
+        }
+    });
+}
+
+/// What a payout in the native token takes besides: only that earns reputation, while an asset costs
+/// more to move. With both, the weight is no less than either's.
+pub(super) fn earn_reputation<T: Config>(sides: &Sides) {
+    let Sides { publisher, provider, .. } = sides;
+    T::Observer::paid(publisher, provider, Asset::Native, DEPOSIT, DEPOSIT);
+}
+
+/// The key of the last replica's agent was replaced so often that it is the last that is looked at.
+pub(super) fn with_replaced_keys<T: Config>(id: LeaseId, key: &ed25519::Public) {
+    let until = Pallet::<T>::now();
+    let generate = || sp_io::crypto::ed25519_generate(KEY_TYPE, None).0;
+    let newer = (1..REPLACED_KEYS_MAX).map(|_| generate());
+    let keys = newer.chain([key.0]).map(|key| ReplacedKey { key, until }).collect();
+    Agents::<T>::mutate(id, REPLICAS_MAX - 1, |slot| {
+        if let Some(agent) = slot {
+            agent.key = generate();
+            agent.replaced = BoundedVec::truncate_from(keys);
+        }
+    });
 }
 
 /// The origin of arbiters or of governance.

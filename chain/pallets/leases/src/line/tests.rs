@@ -18,6 +18,9 @@ enum Action {
     PutFirst {
         amount: u8,
     },
+    PutLast {
+        amount: u8,
+    },
     TakeFirst {
         amount: u8,
     },
@@ -32,6 +35,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         4 => (0..ACCOUNTS, 1..50u8).prop_map(|(who, amount)| Action::Put { who, amount }),
         1 => (1..50u8).prop_map(|amount| Action::PutFirst { amount }),
+        1 => (1..50u8).prop_map(|amount| Action::PutLast { amount }),
         2 => (0..100u8).prop_map(|amount| Action::TakeFirst { amount }),
         2 => (0..100u8, any::<u16>())
             .prop_map(|(amount, blocked)| Action::GiveLast { amount, blocked }),
@@ -89,6 +93,10 @@ proptest! {
                     line.put_first(&who(PUBLISHER), amount.into()).expect("there is always room");
                     units.0.splice(0..0, std::iter::repeat_n(PUBLISHER, amount.into()));
                 }
+                Action::PutLast { amount } => {
+                    line.put_last(&who(PUBLISHER), amount.into()).expect("there is always room");
+                    units.0.extend(std::iter::repeat_n(PUBLISHER, amount.into()));
+                }
                 Action::TakeFirst { amount } => {
                     let taken = line.take_first(amount.into());
                     let is_there = usize::from(amount) <= units.0.len();
@@ -126,6 +134,8 @@ proptest! {
                 prop_assert_eq!(line.has(&who(index)), units.of(index) > 0);
             }
             prop_assert!(line.0.iter().all(|part| part.amount > 0));
+            let has_neighbour = line.0.windows(2).any(|pair| pair[0].who == pair[1].who);
+            prop_assert!(!has_neighbour, "there may be too many parts");
         }
     }
 }
@@ -135,6 +145,7 @@ fn the_publisher_has_a_place_however_many_others_there_are() {
     let (mut line, publisher) = (Line::default(), who(PUBLISHER));
     for other in 1..=OTHERS_MAX as usize {
         line.put(&publisher, &who(other), 1).unwrap();
+        line.put_last(&publisher, 1).unwrap();
     }
     assert_eq!(line.put(&publisher, &who(OTHERS_MAX as usize + 1), 1), None);
     line.put(&publisher, &publisher, 1).unwrap();

@@ -81,15 +81,214 @@ fn a_stranger_closes_only_what_is_out_of_money_and_grace() {
         open_active_lease();
         let close = || Leases::close(origin(stranger()), LEASE);
         assert_noop!(close(), Error::<Test>::StillFunded);
-        // The deposit lasts 90 seconds, then 60 of grace.
-        let lasts = u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap();
-        pass(lasts + 60);
+        // The deposit lasts 90 seconds, which the provider has to prove; then there are 60 of grace.
+        use_up(None);
+        pass(60);
         assert_noop!(close(), Error::<Test>::StillFunded);
         pass(1);
         assert_ok!(close());
-        // Even then the provider is paid for what it did.
-        assert_ok!(claim(record_after(None, lasts)));
-        assert_eq!(lease().earned(), Balance::from(lasts) * PRICE_PER_SECOND);
+        assert!(matches!(last_event(), Event::Closed { reason: EndReason::OutOfFunds, .. }));
+    });
+}
+
+/// The provider claims until nothing is left.
+fn use_up(before: Option<&UsageRecord>) -> UsageRecord {
+    let seconds = u64::try_from(lease().escrow / PRICE_PER_SECOND).unwrap() + 1;
+    pass(seconds);
+    let record = record_after(before, seconds);
+    assert_ok!(claim(record));
+    assert_eq!((lease().escrow, lease().exhausted_at), (0, Some(Now::get())));
+    record
+}
+
+#[test]
+fn dearer_prices_end_no_funded_lease() {
+    build_and_execute(|| {
+        open_active_lease();
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, 10 * DEPOSIT));
+        pass(600);
+        let first = record_after(None, 600);
+        assert_ok!(claim(first));
+        // All that was put in would not have lasted for so long at the new prices.
+        crate::Leases::<Test>::mutate(LEASE, |lease| {
+            let terms = &mut lease.as_mut().unwrap().terms;
+            terms.prices.cpu_millicore_second *= 2;
+            terms.prices.memory_mib_second *= 2;
+        });
+        let price = lease().price_per_second().unwrap();
+        assert!(11 * DEPOSIT / price + 60 < 600);
+        let close = || Leases::close(origin(stranger()), LEASE);
+        assert_noop!(close(), Error::<Test>::StillFunded);
+        let left = u64::try_from(lease().escrow / price).unwrap();
+        assert_eq!(left, 200);
+        pass(left);
+        assert_ok!(claim(record_after(Some(&first), left)));
+        assert_eq!(lease().escrow, 0);
+        pass(60);
+        assert_noop!(close(), Error::<Test>::StillFunded);
+        pass(1);
+        assert_ok!(close());
+    });
+}
+
+#[test]
+fn what_was_not_claimed_is_money_that_a_lease_has() {
+    let close = || Leases::close(origin(stranger()), LEASE);
+    // It is more than what the deposit pays for, with the grace.
+    let long = 200;
+    // Nothing was started yet.
+    build_and_execute(|| {
+        open_lease();
+        pass(long);
+        assert_noop!(close(), Error::<Test>::StillFunded);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        assert_noop!(close(), Error::<Test>::StillFunded);
+    });
+    // It slept.
+    build_and_execute(|| {
+        open_active_lease();
+        pass(long);
+        let slept = UsageRecord { to: Now::get(), ..record_after(None, 0) };
+        assert_ok!(claim(slept));
+        assert_eq!(lease().escrow, DEPOSIT);
+        assert_noop!(close(), Error::<Test>::StillFunded);
+    });
+    // What was claimed has come back.
+    build_and_execute(|| {
+        open_with(|terms| terms.dispute_seconds = 1_000);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        use_up(None);
+        pass(50);
+        assert_ok!(Leases::contest(origin(publisher()), LEASE));
+        let all = sp_runtime::Permill::one();
+        assert_ok!(Leases::decide(RuntimeOrigin::root(), LEASE, all));
+        pass(long);
+        assert_eq!(lease().escrow, DEPOSIT);
+        assert_noop!(close(), Error::<Test>::StillFunded);
+    });
+}
+
+#[test]
+fn silence_is_not_out_of_funds() {
+    new_test_ext().execute_with(|| {
+        open_with(|terms| {
+            terms.silence_seconds = 600;
+            terms.reclaim_seconds = 3_600;
+        });
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        pass(20);
+        assert_ok!(claim(record_after(None, 20)));
+        // The rest would have been earned long since, had it run.
+        pass(600);
+        let close = |who| Leases::close(origin(who), LEASE);
+        assert_noop!(close(provider()), Error::<Test>::ReclaimNotice);
+        assert_noop!(close(stranger()), Error::<Test>::StillFunded);
+        pass(1);
+        assert_noop!(close(provider()), Error::<Test>::ReclaimNotice);
+        assert_ok!(Leases::evict(origin(stranger()), LEASE));
+        let penalty = 600 * PRICE_PER_SECOND;
+        told(Event::ProviderSlashed { lease: LEASE, amount: penalty, rewarded: penalty / 2 });
+        assert_eq!(Told::get(), ["ended ProviderSilent 621"]);
+        Leases::do_try_state().unwrap();
+    });
+}
+
+#[test]
+fn where_nobody_is_silent_a_lease_that_nobody_cares_for_ends_all_the_same() {
+    for is_active in [false, true] {
+        build_and_execute(|| {
+            open_lease();
+            if is_active {
+                assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+            }
+            pass(TermSecondsMax::get().into());
+            let close = || Leases::close(origin(stranger()), LEASE);
+            assert_noop!(close(), Error::<Test>::StillFunded);
+            pass(1);
+            assert_ok!(close());
+            // Nobody has kept it, and nobody has broken it.
+            assert_eq!(Told::get(), [format!("ended NeverStarted {}", TermSecondsMax::get() + 1)]);
+        });
+    }
+}
+
+#[test]
+fn who_pays_anew_after_the_grace_waits_for_proof_from_then_on() {
+    new_test_ext().execute_with(|| {
+        open_with(|terms| terms.silence_seconds = 100);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        use_up(None);
+        let evict = || Leases::evict(origin(publisher()), LEASE);
+        // Money and grace are over: the provider may go, and nobody has called to end it yet.
+        pass(101);
+        assert_noop!(evict(), Error::<Test>::NotSilent);
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
+        assert_noop!(evict(), Error::<Test>::NotSilent);
+        pass(100);
+        assert_noop!(evict(), Error::<Test>::NotSilent);
+        pass(1);
+        assert_ok!(evict());
+    });
+    // Within the grace it has to run, and to prove it.
+    new_test_ext().execute_with(|| {
+        open_with(|terms| {
+            terms.silence_seconds = 50;
+        });
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        use_up(None);
+        pass(51);
+        assert_ok!(Leases::evict(origin(publisher()), LEASE));
+        assert!(matches!(last_event(), Event::Closed { reason: EndReason::ProviderSilent, .. }));
+    });
+}
+
+#[test]
+fn a_stopped_deployment_is_proved_and_paid_until_its_lease_is_closed() {
+    build_and_execute(|| {
+        open_with(|terms| terms.silence_seconds = 100);
+        let key = agent().verifying_key().to_bytes();
+        assert_ok!(activate(provider(), LEASE, 0, key));
+        assert_ok!(Deployments::stop(origin(publisher()), DeploymentId(0)));
+        let staked = Balances::total_balance(&provider());
+        let expected = || {
+            <Leases as pallet_attestation::AgentRegistry<AccountId32>>::expected_manifest(
+                &provider(),
+                LEASE,
+                0,
+            )
+        };
+        // Evidence is renewed, and another agent attested, as before.
+        pass(80);
+        assert_eq!(expected(), Ok(MANIFEST.hash));
+        assert_ok!(activate(provider(), LEASE, 0, key));
+        assert_ok!(claim(record_after(None, 80)));
+        let other = SigningKey::from_bytes(&[43; 32]);
+        assert_ok!(activate(provider(), LEASE, 0, other.verifying_key().to_bytes()));
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, DEPOSIT));
+        pass(80);
+        let (from, to) = (Now::get() - 80, Now::get());
+        let record = UsageRecord { from, to, ..record_after(None, 80) };
+        let signature = signed_by(&other, &record);
+        assert_ok!(Leases::claim(origin(provider()), record, signature));
+        assert_eq!(lease().earned(), 160 * PRICE_PER_SECOND);
+        pass(80);
+        assert_noop!(Leases::evict(origin(publisher()), LEASE), Error::<Test>::NotSilent);
+        assert_eq!(Balances::total_balance(&provider()), staked);
+        // But nothing new begins.
+        let quote = Quote { nonce: [2; 16], ..quote() };
+        let open = Leases::open(
+            origin(publisher()),
+            DeploymentId(0),
+            quote,
+            sign("//v0", &quote),
+            DEPOSIT,
+            2 * PRICE_PER_SECOND,
+        );
+        assert_noop!(open, pallet_deployments::Error::<Test>::Stopped);
+        assert_ok!(Leases::close(origin(publisher()), LEASE));
+        assert_noop!(expected(), Error::<Test>::Closing);
+        assert_ok!(Leases::settle(origin(provider()), LEASE));
+        assert!(pallet_deployments::Deployments::<Test>::get(DeploymentId(0)).is_none());
     });
 }
 
@@ -146,7 +345,10 @@ fn each_end_has_its_reason() {
         })
     };
     let by = |who: AccountId32| Leases::close(origin(who), LEASE);
-    let out_of_funds = || pass(u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 61);
+    let out_of_funds = || {
+        use_up(None);
+        pass(61);
+    };
     assert_eq!(reason(&|| by(publisher())), EndReason::Stopped);
     assert_eq!(reason(&|| by(provider())), EndReason::Reclaimed);
     assert_eq!(

@@ -186,6 +186,86 @@ fn each_way_in_which_records_run_backwards_is_misconduct() {
 }
 
 #[test]
+fn another_agent_hides_no_contradiction_of_the_one_before() {
+    for is_contested in [false, true] {
+        build_and_execute(|| {
+            let first = open_claim();
+            let mut other = first;
+            other.total.egress_mib = 5;
+            if is_contested {
+                assert_ok!(contest());
+            }
+            // Each has claimed, and been replaced by another one.
+            for byte in [50, 51] {
+                assert_ok!(rotate(byte));
+            }
+            if is_contested {
+                // Not decided yet, however long ago it was claimed.
+                pass(1_000);
+                assert_ok!(rotate(52));
+            }
+            assert_ok!(prove(first, other));
+            assert!(closed_for_misconduct());
+            // All that is not final: of two that were replaced, or what is contested, and of the newest.
+            let refunded = if is_contested { 2 * EARNED } else { 3 * EARNED };
+            told(Event::Misconduct { lease: LEASE, replica: 0, refunded });
+        });
+    }
+}
+
+/// Another agent takes over, and claims ten seconds.
+fn rotate(byte: u8) -> DispatchResult {
+    let key = SigningKey::from_bytes(&[byte; 32]);
+    activate(provider(), LEASE, 0, key.verifying_key().to_bytes())?;
+    pass(10);
+    let to = Now::get();
+    let record = UsageRecord { from: to - 10, to, ..record_after(None, 10) };
+    Leases::claim(origin(provider()), record, signed_by(&key, &record))
+}
+
+#[test]
+fn keys_are_kept_only_as_long_as_claims_of_them_can_go_back_and_as_many_as_there_is_room_for() {
+    build_and_execute(|| {
+        let first = open_claim();
+        let mut other = first;
+        other.total.egress_mib = 5;
+        let replaced = || Agents::<Test>::get(LEASE, 0).unwrap().replaced;
+        assert_ok!(rotate(50));
+        assert_eq!(replaced().len(), 1);
+        // One that has claimed nothing stands behind nothing.
+        assert_ok!(activate(provider(), LEASE, 0, [51; 32]));
+        assert_ok!(activate(provider(), LEASE, 0, [52; 32]));
+        assert_eq!(replaced().len(), 2);
+        pass(200);
+        assert_ok!(rotate(53));
+        assert_eq!(replaced().len(), 0);
+        assert_noop!(prove(first, other), Error::<Test>::RecordSignature);
+        // Two keys are one too many for one contradiction.
+        let key = SigningKey::from_bytes(&[53; 32]);
+        let forged = Leases::prove_misconduct(
+            origin(stranger()),
+            first,
+            signed_by(&key, &first),
+            other,
+            signed_by(&agent(), &other),
+        );
+        assert_noop!(forged, Error::<Test>::RecordSignature);
+    });
+    build_and_execute(|| {
+        open_with(|terms| terms.dispute_seconds = 10_000);
+        assert_ok!(Leases::fund(origin(publisher()), LEASE, 10 * DEPOSIT));
+        let most = u8::try_from(crate::REPLACED_KEYS_MAX).unwrap();
+        for byte in 0..most + 3 {
+            assert_ok!(rotate(100 + byte));
+        }
+        let replaced = Agents::<Test>::get(LEASE, 0).unwrap().replaced;
+        assert_eq!(replaced.len(), usize::from(most));
+        let newest = SigningKey::from_bytes(&[100 + most + 1; 32]).verifying_key().to_bytes();
+        assert_eq!(replaced.last().map(|of| of.key), Some(newest));
+    });
+}
+
+#[test]
 fn misconduct_ends_a_contest_and_what_was_put_down_comes_back() {
     build_and_execute(|| {
         let first = open_claim();

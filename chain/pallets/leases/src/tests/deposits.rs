@@ -172,6 +172,78 @@ fn a_lost_contest_costs_the_publisher_alone() {
 }
 
 #[test]
+fn what_a_won_contest_can_not_give_back_at_once_is_the_last_to_be_spent() {
+    build_and_execute(|| {
+        active_in(DOLLAR);
+        assert_ok!(fund(friend(), DEPOSIT));
+        let first = earn(None, 10);
+        assert_ok!(Leases::contest(origin(publisher()), LEASE));
+        let deposit = Held::balance_on_hold(DOLLAR, &HoldReason::Contest.into(), &publisher());
+        assert_ok!(Assets::freeze_asset(origin(issuer()), 1));
+        assert_ok!(Leases::decide(RuntimeOrigin::root(), LEASE, Permill::one()));
+        told(Event::DepositKept { lease: LEASE, amount: deposit });
+        let expected = [(publisher(), DEPOSIT), (friend(), DEPOSIT), (publisher(), deposit)];
+        assert_eq!(parts(), expected);
+        check_invariants();
+        assert_ok!(Assets::thaw_asset(origin(issuer()), 1));
+        // All of what was put in is spent, and some of what was not meant to be.
+        let seconds = u64::try_from(2 * DEPOSIT / PRICE_PER_SECOND).unwrap();
+        earn(Some(&first), seconds);
+        end();
+        assert_eq!(held(DOLLAR, &publisher()), DEPOSIT);
+        assert!(held(DOLLAR, &friend()) > DEPOSIT - PRICE_PER_SECOND);
+        let total = Held::total_balance(DOLLAR, &publisher());
+        assert_eq!(total, ENDOWMENT, "what was put down came back first");
+    });
+}
+
+#[test]
+fn the_service_of_a_grace_is_not_to_be_had_for_a_unit() {
+    for asset in KINDS {
+        build_and_execute(|| {
+            active_in(asset);
+            let all = earn(None, u64::try_from(DEPOSIT / PRICE_PER_SECOND).unwrap() + 1);
+            let exhausted_at = lease().exhausted_at;
+            assert!(exhausted_at.is_some());
+            assert_ok!(Leases::authorise(
+                origin(publisher()),
+                LEASE,
+                stranger(),
+                Some(10 * DEPOSIT)
+            ));
+            let least = 60 * PRICE_PER_SECOND;
+            assert!(least > lease().terms.deposit_min);
+            for amount in [1, lease().terms.deposit_min, least - 1] {
+                let too_small = Error::<Test>::DepositTooSmall;
+                assert_noop!(fund(publisher(), amount), too_small);
+                let too_small = Error::<Test>::DepositTooSmall;
+                assert_noop!(fund(friend(), amount), too_small);
+                let for_publisher = Leases::fund_for(origin(stranger()), LEASE, amount);
+                assert_noop!(for_publisher, Error::<Test>::DepositTooSmall);
+            }
+            assert_eq!(lease().exhausted_at, exhausted_at, "nor does the grace begin again");
+            // Who pays for one has another.
+            pass(60);
+            assert_ok!(Leases::fund_for(origin(stranger()), LEASE, least));
+            assert_eq!(lease().exhausted_at, None);
+            assert_ok!(fund(publisher(), 1));
+            earn(Some(&all), 61);
+            assert_eq!(lease().earned(), DEPOSIT + least + 1);
+            // What its provider or the asset asks for at the least is asked for now, too.
+            crate::Leases::<Test>::mutate(LEASE, |lease| {
+                lease.as_mut().unwrap().terms.deposit_min = least + 1;
+            });
+            assert_noop!(fund(publisher(), least), Error::<Test>::DepositTooSmall);
+            if let Asset::Registered(id) = asset {
+                assert_ok!(MoneyList::set_admission(RuntimeOrigin::root(), id, least + 2, true));
+                assert_noop!(fund(publisher(), least + 1), Error::<Test>::DepositTooSmall);
+            }
+            assert_ok!(fund(publisher(), least + 2));
+        });
+    }
+}
+
+#[test]
 fn strangers_can_neither_fill_the_line_for_nothing_nor_keep_the_publisher_out() {
     build_and_execute(|| {
         active_in(EURO);

@@ -1,6 +1,7 @@
 //! When claims are final, and how they are paid out.
 
 use super::*;
+use frame_support::traits::fungibles::Inspect as _;
 use sp_runtime::Permill;
 
 /// A lease whose claims can be contested for 100 seconds, with an agent. The test's clock begins with
@@ -82,27 +83,50 @@ fn the_treasury_gets_the_share_that_held_when_the_lease_was_opened() {
 
 #[test]
 fn a_share_that_the_treasury_cannot_take_holds_up_nobodys_pay() {
-    new_test_ext().execute_with(|| {
+    build_and_execute(|| {
         assert_ok!(Leases::set_treasury_share(RuntimeOrigin::root(), Permill::from_percent(5)));
         open_active_lease();
-        let (before, issued) = (Balances::balance(&provider()), Balances::total_issuance());
+        let before = Balances::balance(&provider());
         // Five percent of one second are less than an account must have.
         pass(1);
         let first = record_after(None, 1);
         assert_ok!(claim(first));
         assert_ok!(payout());
-        let (amount, treasury) = (1_045, 55);
-        assert!(treasury < ExistentialDeposit::get());
-        assert_eq!(last_event(), Event::PaidOut { lease: LEASE, amount, treasury });
+        assert!(PRICE_PER_SECOND * 5 / 100 < ExistentialDeposit::get());
+        let amount = PRICE_PER_SECOND;
+        assert_eq!(last_event(), Event::PaidOut { lease: LEASE, amount, treasury: 0 });
         assert_eq!(Balances::balance(&provider()) - before, amount);
         assert_eq!(Balances::balance(&Treasury::get()), 0);
-        assert_eq!(issued - Balances::total_issuance(), treasury, "burnt, not lost track of");
-        Leases::do_try_state().unwrap();
+        // What the treasury does not get earns no reputation.
+        assert_eq!(Told::get(), ["paid 1100 0"]);
+        check_invariants();
         // More is taken.
         pass(10);
         assert_ok!(claim(record_after(Some(&first), 10)));
         assert_ok!(payout());
         assert_eq!(Balances::balance(&Treasury::get()), 550);
+    });
+}
+
+#[test]
+fn a_blocked_treasury_loses_nobodys_money() {
+    build_and_execute(|| {
+        assert_ok!(Leases::set_treasury_share(RuntimeOrigin::root(), Permill::from_percent(5)));
+        assert_ok!(Assets::touch_other(origin(stranger()), 1, Treasury::get()));
+        open_with(|terms| terms.asset = DOLLAR);
+        assert_ok!(activate(provider(), LEASE, 0, agent().verifying_key().to_bytes()));
+        let before = Held::balance(DOLLAR, &provider());
+        pass(10);
+        let first = record_after(None, 10);
+        assert_ok!(claim(first));
+        assert_ok!(Assets::block(origin(issuer()), 1, Treasury::get()));
+        assert_ok!(payout());
+        assert_eq!(Held::balance(DOLLAR, &provider()) - before, 10 * PRICE_PER_SECOND);
+        assert_ok!(Assets::thaw(origin(issuer()), 1, Treasury::get()));
+        pass(10);
+        assert_ok!(claim(record_after(Some(&first), 10)));
+        assert_ok!(payout());
+        assert_eq!(Held::balance(DOLLAR, &Treasury::get()), 550);
     });
 }
 
