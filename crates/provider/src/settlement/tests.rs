@@ -107,7 +107,7 @@ fn steps_at(
     )
 }
 
-fn pod(version: u32, key: Option<[u8; 32]>) -> PodView {
+pub(super) fn pod(version: u32, key: Option<[u8; 32]>) -> PodView {
     PodView {
         version,
         manifest_hash: Some(MANIFEST),

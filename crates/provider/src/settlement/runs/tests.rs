@@ -290,6 +290,22 @@ fn a_schedule_is_read_once_and_again_when_it_was_set_anew() {
     assert!(timetables.0.is_empty());
 }
 
+/// The chain expects the run's own manifest until it ends.
+#[test]
+fn an_update_leaves_an_open_run_its_evidence() {
+    let mut lease = lease_with(every(), Some(SINCE), vec![open(0, 4)]);
+    let agreed = lease.manifest_hash;
+    lease.manifest_hash = [9; 32];
+    let task = lease.task.as_deref().unwrap();
+    let pod = crate::settlement::tests::pod(4, Some([7; 32]));
+    let updated = PodView { manifest_hash: Some([9; 32]), ..pod };
+    let view = |pod| ReplicaView { pods: vec![pod], ..ReplicaView::default() };
+    let steps = slot_steps(&lease, task, &view(pod), SINCE);
+    let [Step::Attest { manifest_hash, .. }] = &steps[..] else { panic!("{steps:?}") };
+    assert_eq!(*manifest_hash, agreed);
+    assert_eq!(slot_steps(&lease, task, &view(updated), SINCE), []);
+}
+
 #[test]
 fn a_run_is_attested_then_submitted_then_lost() {
     let lease = lease_with(every(), Some(SINCE), vec![open(0, 4)]);
