@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    unistd::Pid,
+};
 
 use crate::error::{Result, engine, io_error};
 
@@ -222,6 +225,14 @@ pub(crate) fn cgroup_dirs(path: &str) -> Vec<PathBuf> {
     dirs.filter(|dir| dir.is_dir()).collect()
 }
 
+/// Processes in a cgroup, not those below it.
+pub(crate) fn cgroup_processes(path: &str) -> Vec<Pid> {
+    let procs = |dir: &PathBuf| fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let text: String = cgroup_dirs(path).iter().map(procs).collect();
+    let pids = text.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid > 1);
+    pids.map(Pid::from_raw).collect()
+}
+
 /// Kills all processes in a cgroup and those below it, and removes them. What is still in use stays
 /// for the next sweep.
 pub(crate) fn remove_cgroup(path: &str) {
@@ -244,10 +255,7 @@ fn remove_cgroup_dir(dir: &Path) {
         }
         let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
         for pid in procs.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid > 1) {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGKILL,
-            );
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

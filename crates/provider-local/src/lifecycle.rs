@@ -22,8 +22,8 @@ use crate::{
     config::LocalConfig,
     error::{Result, chain, engine, io_error},
     files::{
-        cgroup_counters, make_dir, mount_root, names, remove_cgroup, remove_tree, unmount_below,
-        write_atomically,
+        cgroup_counters, cgroup_processes, make_dir, mount_root, names, remove_cgroup, remove_tree,
+        unmount_below, write_atomically,
     },
     instance::{Instance, PodPaths, container_id, live_agent},
     network,
@@ -355,6 +355,18 @@ impl Machine {
                 return Ok(false);
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills all processes of the pod but its agents. A container whose agent is dead has none.
+    pub(crate) fn kill_apps(&self, record: &PodRecord) {
+        for container in &record.manifest.spec.containers {
+            let cgroup = self.container_cgroup(record.id, &container.name);
+            let dir = self.paths(record.id).container(&container.name);
+            let Some(agent) = live_agent(&dir, &cgroup) else { continue };
+            for pid in cgroup_processes(&cgroup).into_iter().filter(|pid| *pid != agent) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
         }
     }
 

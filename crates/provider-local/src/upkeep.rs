@@ -6,15 +6,17 @@ use std::{
     sync::{Arc, PoisonError, Weak},
 };
 
-use casemate_manifest::VolumeSource;
+use casemate_manifest::{Container, VolumeSource};
 use casemate_provider_core::PodId;
 
 use crate::{
     backend::{Entry, Inner},
     error::{Result, chain},
     files::{cgroup_dirs, disk_usage_mib, names, remove_cgroup, remove_tree, unmount_below},
+    fold::{App, Fold},
     lifecycle::{Machine, joined},
     network,
+    record::PodRecord,
 };
 
 /// Runs until the backend is dropped.
@@ -36,8 +38,19 @@ async fn once(inner: &Arc<Inner>) -> Result<()> {
     let of = Arc::clone(inner);
     let over = joined(tokio::task::spawn_blocking(move || check(&of)).await)?;
     for (entry, reason) in over {
-        tracing::warn!(pod = %entry.record.id, reason, "is ended");
-        inner.end(&entry, &reason).await?;
+        let id = entry.record.id;
+        if entry.record.run.is_none() {
+            tracing::warn!(pod = %id, reason, "is ended");
+            inner.end(&entry, &reason).await?;
+            continue;
+        }
+        // Of a run only the app is ended, as the kernel ends one that is over its memory: the agent
+        // signs that it has failed, and the manifest says how often it is tried. A pod that is stopped
+        // would be run for nothing, again and again.
+        tracing::warn!(pod = %id, reason, "its app is ended");
+        let machine = Arc::clone(&inner.machine);
+        let ended = tokio::task::spawn_blocking(move || machine.kill_apps(&entry.record));
+        joined(ended.await)?;
     }
     let of = Arc::clone(inner);
     joined(tokio::task::spawn_blocking(move || sweep(&of)).await)?
@@ -51,13 +64,15 @@ fn check(inner: &Inner) -> Vec<(Arc<Entry>, String)> {
             continue;
         }
         let mut events = entry.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let trimmed = events
-            .refresh()
-            .map(drop)
-            .and_then(|()| events.trim(inner.machine.config.log_bytes_max));
+        let has_ended = events.refresh().map(|fold| has_ended(&entry.record, fold));
+        let trimmed = events.trim(inner.machine.config.log_bytes_max);
         drop(events);
-        if let Err(err) = trimmed {
-            tracing::warn!(pod = %id, err = chain(&err), "can't shorten its events");
+        if let Err(err) = has_ended.as_ref().map(drop).and(trimmed.as_ref().map(drop)) {
+            tracing::warn!(pod = %id, err = chain(err), "can't shorten its events");
+        }
+        // Nothing of it writes any more, and its agent has signed what counts.
+        if has_ended.is_ok_and(|has_ended| has_ended) {
+            continue;
         }
         match over_storage(&inner.machine, &entry) {
             Ok(Some(reason)) => over.push((entry, reason)),
@@ -66,6 +81,15 @@ fn check(inner: &Inner) -> Vec<(Arc<Entry>, String)> {
         }
     }
     over
+}
+
+/// Whether all apps of the pod have ended for good, and its signer has said so.
+fn has_ended(record: &PodRecord, fold: &Fold) -> bool {
+    let is_over = |container: &Container| {
+        let fold = fold.containers.get(&container.name);
+        fold.is_some_and(|fold| matches!(fold.app, App::EndedForGood(_)))
+    };
+    fold.has_ended(&record.genesis_hash) && record.manifest.spec.containers.iter().all(is_over)
 }
 
 fn over_storage(machine: &Machine, entry: &Entry) -> Result<Option<String>> {

@@ -1,3 +1,11 @@
+use std::collections::BTreeMap;
+
+use casemate_primitives::LeaseId;
+use casemate_provider_core::{
+    Attestation, PodId, PodStatus,
+    plan::{Action, DeleteReason, DesiredLease, History, Input, Wanted, plan},
+};
+
 use super::*;
 
 fn container(state: ContainerState, ready: bool) -> ContainerStatus {
@@ -45,11 +53,49 @@ fn a_run_that_has_ended_is_there_as_long_as_its_agent() {
     let of_run = |lives, has_ended| phase(&done, &[lives], has_ended, true);
     assert_eq!(of_run(true, true), PodPhase::Running { ready: false });
     assert_eq!(of_run(true, false), PodPhase::Running { ready: false }, "it is about to sign");
-    // What has signed its result is not run again under the same number.
+    // What has signed its result is run again only where nobody can attest its key any more.
     assert!(matches!(of_run(false, true), PodPhase::Ended(_)));
     assert!(matches!(of_run(false, false), PodPhase::Failed(_)));
     let of_service = phase(&done, &[true], false, false);
     assert!(matches!(of_service, PodPhase::Failed(_)), "of a service it is over");
+}
+
+#[test]
+fn a_signed_result_whose_agent_died_before_it_was_attested_is_made_again() {
+    let key = [7; 32];
+    let id = PodId { lease: LeaseId(1), replica: 0, version: 3 };
+    let containers = vec![container(ContainerState::Exited { exit_code: 0 }, false)];
+    let pod = PodStatus {
+        id,
+        phase: phase(&containers, &[false], true, true),
+        agent_key: Some(key),
+        address: None,
+        attestation: Attestation::Off,
+        containers,
+    };
+    let task = DesiredLease {
+        version: 1,
+        replicas: 1,
+        wanted: Wanted::Run,
+        retry_failed: true,
+        is_task: true,
+    };
+    let history = History { retry_at: [(id, 99)].into(), ..History::default() };
+    let actions = |attested: &[[u8; 32]]| {
+        plan(&Input {
+            leases: Some(&BTreeMap::from([(id.lease, task)])),
+            runs: &[id].into(),
+            attested: &attested.iter().map(|key| (id.lease, 0, *key)).collect(),
+            pods: std::slice::from_ref(&pod),
+            had_pods: &[id.lease].into(),
+            history: &history,
+            now: 100,
+            update_seconds_max: 60,
+        })
+        .actions
+    };
+    assert_eq!(actions(&[]), [Action::Delete(id, DeleteReason::Retried)]);
+    assert_eq!(actions(&[key]), [], "its result is submitted without it");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod killed;
 mod metered;
 mod restart;
 mod secrets;
+mod task;
 mod tee;
 mod tls;
 
