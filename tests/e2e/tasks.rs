@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use casemate_client::chain::{ChainClient, RunEntry};
+use casemate_client::chain::{ChainClient, LeaseState, RunEntry};
 use casemate_primitives::{Balance, DeploymentId, LeaseId, RunId, blake2_256, task::output_hash};
 use casemate_tests::{Fatal, Options, Provider, User, until, with_cluster};
 use serde_json::Value;
@@ -48,7 +48,10 @@ fn a_run_is_proved_and_paid_by_its_result() {
         let result = ann.json(&["task", "result", &task, "--wait", "--logs"])?;
         assert_eq!(result["run"], 1, "{result}");
         assert_eq!(result["outcome"]["exited"], 1, "{result}");
-        assert_eq!((&result["tries"], &result["verified"]), (&3.into(), &true.into()), "{result}");
+        assert_eq!(result["tries"], 3, "{result}");
+        // Checked by the node's word for the key, and against the log's lines.
+        let checked = &result["checked"];
+        assert_eq!((&checked["agent"], &checked["output"]), (&"inSlot".into(), &true.into()));
         let said = b"error: PORT is `x`; it must be a number from 0 to 65535\n";
         let output = output_hash(&blake2_256(b""), &blake2_256(said));
         assert_eq!(result["outputHash"], hex_of(&output), "{result}");
@@ -123,6 +126,13 @@ fn a_periodic_task_outlives_its_provider() {
         cluster.providers[0].kill()?;
         let id = task.to_string();
         let second = at(&cluster.providers[1]);
+        // An edited manifest closes nothing.
+        let edited = yaml.replace("startSecondsMax: 10", "startSecondsMax: 11");
+        let edited = cluster.publishers[0].write("edited.yaml", &edited)?;
+        let args = ["deploy", &edited, "--deposit", "5 CASE", "--provider", &second, "--task", &id];
+        cluster.publishers[0].run(&args)?.refuses(&["another manifest", "nothing was changed"])?;
+        let view = chain.lease(lease).await?.context("the lease is gone")?;
+        ensure!(view.state == LeaseState::Active, "{view:?}");
         let args = ["deploy", &file, "--deposit", "5 CASE", "--provider", &second, "--task", &id];
         let other = deployed(&cluster.publishers[0].json(&args)?)?.lease;
         let runs = ended(&chain, task, RUNS).await?;
@@ -208,7 +218,7 @@ async fn check_results(
     let output = hex_of(&output_hash(&blake2_256(version.as_bytes()), &blake2_256(b"")));
     for run in &runs.numbers {
         let result = ann.json(&["task", "result", &id, &run.to_string()])?;
-        assert_eq!(result["verified"], true, "{result}");
+        assert_eq!(result["checked"]["signature"], true, "{result}");
         // The ones that were killed with their provider's daemon ended all the same; a run that was
         // stopped with its lease says so.
         if result["outcome"] != "stopped" {

@@ -161,6 +161,9 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
             "see which tasks you have: casemate task list"
         }
         ("Tasks", "RunsOpen") => "wait for the results of its runs: casemate task runs TASK",
+        ("Leases", "QuoteManifest") => {
+            "the task has another manifest on chain: deploy the one that it was made of"
+        }
         _ => "",
     }
 }
@@ -347,18 +350,21 @@ impl Chain {
         })
     }
 
-    /// Opens a lease for a deployment that is there.
-    pub(crate) async fn open_lease(
+    /// Opens a lease for a task that is there, in the place of another one: all or nothing.
+    pub(crate) async fn open_task_lease(
         &self,
         signer: &Signer,
-        deployment: DeploymentId,
+        (task, closes, terms): (DeploymentId, Option<LeaseId>, Option<TaskTerms>),
         quote: &SignedQuote,
         (deposit, unit): (Balance, &Unit),
         spend_rate_max: Balance,
     ) -> anyhow::Result<Opened> {
+        // What the lease before has left comes back only when that is settled.
         self.ensure_unit(signer, unit, "the deposit", deposit).await?;
-        let call = Call::OpenLease {
-            deployment,
+        let call = Call::OpenTaskLease {
+            task,
+            closes,
+            terms,
             quote: quote.quote,
             signature: quote.signature,
             deposit,

@@ -217,3 +217,6 @@ pub(crate) enum ConfigCommand {
     /// Show the settings that hold
     Show,
 }
+
+#[cfg(test)]
+mod tests;

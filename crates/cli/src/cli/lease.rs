@@ -59,7 +59,8 @@ pub(crate) struct DeployArgs {
     /// Most that may be spent in a second [default: twice the price of the resources]
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) spend_rate: Option<AnyAmount>,
-    /// Open another lease for this task instead of a new one: it moves to the provider that takes it
+    /// Open another lease for this task instead of a new one: it moves to the provider that takes it,
+    /// with the manifest that it was deployed with
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<DeploymentId>,
     #[command(flatten)]

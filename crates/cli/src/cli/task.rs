@@ -13,14 +13,15 @@ pub(crate) enum TaskCommand {
     List,
     /// Run a task that has no schedule once more, now
     Run(TaskRunArgs),
-    /// Show a task's runs: open, ended, lost and missed
+    /// Show a task's runs: open, ended, lost and missed, and the times that nobody ran and nobody recorded
     Runs {
         /// The task's number
         task: DeploymentId,
     },
     /// Show how a run ended, checked against its agent's signature
     ///
-    /// Exit status: 0 when the signature holds (whatever the run's own exit code), 1 otherwise.
+    /// That the key is the attested agent's of the run's slot is compared with what the node says.
+    /// Exit status: 0 when both hold (whatever the run's own exit code), 1 otherwise.
     Result(TaskResultArgs),
     /// Replace a task's schedule, from now on
     SetSchedule(SetScheduleArgs),

@@ -68,3 +68,31 @@ fn the_schema_is_json() {
     let schema = Home::new().run(&["manifest", "schema"]).json();
     assert!(schema["properties"]["spec"].is_object());
 }
+
+/// What the page on tasks begins with.
+#[test]
+fn the_example_tasks_are_valid() {
+    let home = Home::new();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/task");
+    for (file, name) in [("task.yaml", "version"), ("periodic.yaml", "nightly")] {
+        let path = format!("{examples}/{file}");
+        let value = home.run(&["manifest", "validate", &path, "--output", "json"]).json();
+        assert_eq!(value["name"], name);
+    }
+}
+
+/// The hashes that the page computes with `b2sum` are those of results.
+#[test]
+fn the_page_on_tasks_computes_the_hashes_that_results_have() {
+    use casemate_primitives::{blake2_256, task::output_hash};
+    const PAGE: &str = include_str!("../../../../docs/book/tasks.md");
+    let output = output_hash(&blake2_256(b"hello\n"), &blake2_256(b""));
+    for (command, hash) in [
+        ("printf 'hello\\n' | b2sum -l 256", output),
+        ("printf %s /etc/nginx/nginx.conf | b2sum -l 256", blake2_256(b"/etc/nginx/nginx.conf")),
+    ] {
+        let (_, after) = PAGE.split_once(command).unwrap();
+        let shown = after.split("\n# ").nth(1).and_then(|rest| rest.lines().next());
+        assert_eq!(shown, Some(hex::encode(hash).as_str()), "{command}");
+    }
+}

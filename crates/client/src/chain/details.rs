@@ -2,8 +2,8 @@
 //! evictions turn on.
 
 use casemate_primitives::{
-    AccountBytes, Balance, DeploymentKind, EndReason, LeaseId, LeaseTerms, Prices, Resources,
-    UnixSeconds,
+    AccountBytes, Balance, DeploymentId, DeploymentKind, EndReason, LeaseId, LeaseTerms, Prices,
+    Resources, UnixSeconds,
 };
 use subxt::utils::Static;
 
@@ -84,6 +84,8 @@ pub struct PricesBefore {
 pub struct LeaseDetails {
     /// Its id.
     pub id: LeaseId,
+    /// Of which deployment.
+    pub deployment: DeploymentId,
     /// Whether it runs a task, of which nothing is heard between its runs.
     pub is_task: bool,
     /// Who pays.
@@ -164,6 +166,7 @@ impl ChainClient {
         let found = value.decode().map_err(ChainError::reading)?;
         Ok(Some(LeaseDetails {
             id,
+            deployment: found.deployment.0,
             is_task: found.kind.0 == DeploymentKind::Task,
             publisher: found.publisher.0,
             provider: found.provider.0,

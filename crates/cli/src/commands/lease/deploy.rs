@@ -1,7 +1,7 @@
 //! `casemate deploy` and `casemate quotes`
 
-use casemate_client::{api::AddressInfo, chain::Call};
-use casemate_primitives::{DeploymentId, LeaseId};
+use casemate_client::{api::AddressInfo, chain::TaskView};
+use casemate_primitives::{DeploymentId, LeaseId, Schedule, TaskTerms};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -54,6 +54,8 @@ struct Asked {
     prepared: Prepared,
     offers: Vec<Offer>,
     unit: Unit,
+    /// What a Task's manifest asks the chain for.
+    wanted: Option<(Schedule, TaskTerms)>,
 }
 
 pub(crate) async fn quotes(context: &Context, args: &QuotesArgs) -> anyhow::Result<()> {
@@ -64,11 +66,15 @@ pub(crate) async fn quotes(context: &Context, args: &QuotesArgs) -> anyhow::Resu
 pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<()> {
     let payment = (args.deposit.as_ref(), args.spend_rate.as_ref());
     let asked = ask_providers(context, &args.file, &args.offer, payment).await?;
+    let moved = match args.task {
+        Some(task) => Some(to_move(context, &asked, task).await?),
+        None => None,
+    };
     if args.dry_run {
         return show_offers(context, &asked.offers, &asked.unit);
     }
     context.printer.note(offers_table(&asked.offers, &asked.unit).trim_end());
-    let Asked { chain, signer, passphrase, prepared, offers, unit } = asked;
+    let Asked { chain, signer, passphrase, prepared, offers, unit, wanted } = asked;
     let Some((provider, priced)) = cheapest(&offers) else {
         return fail(nobody());
     };
@@ -76,7 +82,7 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     let terms = TermsInfo::of(&priced.quote.quote.terms);
     context.printer.note(format!("\nTerms:\n{}", fields(&terms.lines(&unit)).trim_end()));
     ensure_attested(context, &chain, &prepared.manifest, attested, provider).await?;
-    let opened = open(&chain, &signer, &prepared, priced, &unit, args.task).await?;
+    let opened = open(context, &chain, &signer, &prepared, priced, &unit, (wanted, moved)).await?;
     let name = prepared.manifest.metadata.name.clone();
     let note = LeaseNote {
         lease: opened.lease,
@@ -146,26 +152,37 @@ pub(crate) async fn run(context: &Context, args: &DeployArgs) -> anyhow::Result<
     outcome
 }
 
+/// The task that a lease is asked for, whose manifest this is.
+async fn to_move(context: &Context, asked: &Asked, task: DeploymentId) -> anyhow::Result<TaskView> {
+    let Some(wanted) = &asked.wanted else {
+        return fail(
+            Failure::usage("--task is for manifests of `kind: Task`")
+                .hint("leave it out to deploy a service"),
+        );
+    };
+    let found = task::own(&asked.chain, &asked.signer, task).await?;
+    let deployment = asked.chain.client().deployment(task).await?;
+    let hash = &asked.prepared.reference.hash;
+    if let Some(note) = task::takeover::check(&found, deployment.as_ref(), wanted, hash)? {
+        context.printer.note(note);
+    }
+    Ok(found)
+}
+
 /// Opens the lease: of a service with its deployment; of a task after the task was created, or for one
-/// that is there, whose lease before is closed.
+/// that is there, whose lease before is closed with it.
 async fn open(
+    context: &Context,
     chain: &Chain,
     signer: &Signer,
     prepared: &Prepared,
     priced: &Priced,
     unit: &Unit,
-    task: Option<DeploymentId>,
+    (wanted, moved): (Option<(Schedule, TaskTerms)>, Option<TaskView>),
 ) -> anyhow::Result<Opened> {
     let Priced { quote, deposit, spend_rate_max, .. } = priced;
-    let Some((schedule, terms)) = task::wanted(&prepared.manifest, unit, chain.time().await?)?
-    else {
-        if task.is_some() {
-            return fail(
-                Failure::usage("--task is for manifests of `kind: Task`")
-                    .hint("leave it out to deploy a service"),
-            );
-        }
-        let manifest = prepared.reference;
+    let manifest = prepared.reference;
+    let Some((schedule, terms)) = wanted else {
         return chain.deploy(signer, manifest, quote, (*deposit, unit), *spend_rate_max).await;
     };
     if *deposit < terms.budget_per_run {
@@ -177,27 +194,46 @@ async fn open(
             .hint("give more with --deposit, or lower `spec.task.runBudget`"),
         );
     }
-    let id = match task {
-        None => {
-            let manifest = prepared.reference;
-            chain.create_task(signer, manifest, schedule, terms, (*deposit, unit)).await?
-        }
-        Some(id) => {
-            let found = task::own(chain, signer, id).await?;
-            // Its runs end with it; from then on the next one is for the new provider.
-            if let Some(lease) = task::live_lease(chain, signer, &found).await? {
-                chain.call(signer, Call::Close { lease }).await?;
-            }
-            // A budget counts in the asset of the lease that pays it.
-            if found.terms != terms {
-                chain.call(signer, Call::SetTaskTerms { task: id, terms }).await?;
-            }
-            id
-        }
+    let Some(found) = moved else {
+        let id = chain.create_task(signer, manifest, schedule, terms, (*deposit, unit)).await?;
+        let opened = chain.open_task_lease(
+            signer,
+            (id, None, None),
+            quote,
+            (*deposit, unit),
+            *spend_rate_max,
+        );
+        return opened.await.or_fail(|| {
+            Failure::new(format!("task {id} is there, but no lease runs it"))
+                .hint(format!("try again: casemate deploy FILE --task {id}"))
+        });
     };
-    chain.open_lease(signer, id, quote, (*deposit, unit), *spend_rate_max).await.or_fail(|| {
-        Failure::new(format!("task {id} is there, but no lease runs it"))
-            .hint(format!("try again: casemate deploy FILE --task {id}"))
+    let id = found.id;
+    let (found, _) = task::record_lost(context, chain, signer, found).await?;
+    // Its runs end with it; from then on the next one is for the new provider.
+    let closes = task::live_lease(chain, signer, &found).await?;
+    // A budget counts in the asset of the lease that pays it.
+    let terms = (found.terms != terms).then_some(terms);
+    if let Some(terms) = terms {
+        let budget = unit.text(terms.budget_per_run);
+        context
+            .printer
+            .note(format!("Runs of task {id} are paid at most {budget} each from now on"));
+    }
+    let opened = chain.open_task_lease(
+        signer,
+        (id, closes, terms),
+        quote,
+        (*deposit, unit),
+        *spend_rate_max,
+    );
+    opened.await.or_fail(|| {
+        let stays = closes.map_or_else(
+            || "no lease runs it".to_owned(),
+            |lease| format!("lease {lease} goes on as before"),
+        );
+        Failure::new(format!("task {id} has no new lease; {stays}"))
+            .hint("do what the reason above asks for, and try again")
     })
 }
 
@@ -216,13 +252,15 @@ async fn ask_providers(
     };
     let deposit = deposit.map(|amount| unit.read(amount)).transpose()?;
     let spend_rate = spend_rate.map(|amount| unit.read(amount)).transpose()?;
+    // What the chain would refuse is told before anybody is asked, also where nothing is opened.
+    let wanted = task::wanted(&manifest, &unit, chain.time().await?)?;
     let log_secret = log_seed.secret(&chain.genesis_hash());
     manifest_file::seal_logs(context, &mut manifest, &log_secret, args.plain_logs)?;
     name_releaser(context, &signer, &passphrase, &mut manifest)?;
     let prepared = manifest_file::prepare(context, manifest, args.name.as_deref()).await?;
     let payment = Payment { unit: &unit, deposit, spend_rate };
     let offers = ask(context, &chain, &signer, &prepared, args, payment).await?;
-    Ok(Asked { chain, signer, passphrase, prepared, offers, unit })
+    Ok(Asked { chain, signer, passphrase, prepared, offers, unit, wanted })
 }
 
 /// The first of the sorted offers that is one.

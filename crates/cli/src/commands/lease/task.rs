@@ -1,20 +1,31 @@
 //! `casemate task`: schedules, runs, and their signed results.
 
+mod checked;
+mod gaps;
+mod lost;
 mod show;
+pub(super) mod takeover;
+#[cfg(test)]
+mod testing;
 
 use std::{collections::BTreeMap, time::Instant};
 
 use casemate_client::{
-    chain::{Call, LeaseState, RunEntry, TaskView},
+    chain::{Call, LeaseState, LeaseView, RunEntry, TaskView},
     records::verify_result,
 };
 use casemate_manifest::{Manifest, TaskSpec};
 use casemate_primitives::{
-    Balance, DeploymentId, LeaseId, RunId, Schedule, TaskTerms, UnixSeconds,
+    AgentPublicKey, Balance, DeploymentId, LeaseId, RunId, RunResult, Schedule, TaskTerms,
+    UnixSeconds,
 };
 use casemate_schedule::{Calendar, Timetable};
 
-use self::show::{ResultInfo, RunInfo, TaskInfo};
+pub(super) use self::lost::record_lost;
+use self::{
+    checked::KeyStanding,
+    show::{ResultInfo, RunInfo, TaskInfo},
+};
 use super::{POLL, logs::prove, notes, place::Place};
 use crate::{
     amount::Amount,
@@ -144,8 +155,14 @@ async fn runs(context: &Context, task: DeploymentId) -> anyhow::Result<()> {
     let runs = runs_of(&chain, &find(&chain, task).await?).await?;
     if runs.iter().any(|run| run.off_schedule) {
         context.printer.warn(
-            "runs marked `off schedule` were begun at times that the schedule, as this program \
-             reads it, does not have",
+            "what is marked `off schedule` was begun, or called missed, at times that the schedule, \
+             as this program reads it, does not have",
+        );
+    }
+    if runs.iter().any(RunInfo::is_skipped) {
+        context.printer.warn(
+            "of times marked `skipped` the chain knows neither a run nor that they were missed: \
+             nobody has run them",
         );
     }
     context.printer.data(&runs, || show::runs_table(&runs))
@@ -157,7 +174,10 @@ async fn runs_of(chain: &Chain, task: &TaskView) -> anyhow::Result<Vec<RunInfo>>
     let is_off = |at: UnixSeconds| {
         at >= task.since && timetable.as_ref().is_some_and(|timetable| !timetable.has(at))
     };
+    // In this order: what ends in between is seen twice, and is not taken for skipped.
+    let open = chain.client().open_runs_of(task).await?;
     let history = chain.client().task_history(task.id).await?;
+    let skipped = gaps::gaps(task, &open, &history, chain.time().await?);
     let mut units = BTreeMap::new();
     for entry in &history {
         if let RunEntry::Ended { result, .. } = entry
@@ -169,10 +189,11 @@ async fn runs_of(chain: &Chain, task: &TaskView) -> anyhow::Result<Vec<RunInfo>>
     let unit = |lease| units.get(&lease).and_then(Option::as_ref);
     let mut runs: Vec<RunInfo> =
         history.iter().map(|entry| RunInfo::of_entry(entry, &is_off, &unit)).collect();
-    if let Some(lease) = task.lease {
-        let open = chain.client().open_runs(lease).await?;
-        runs.extend(open.iter().map(|run| RunInfo::of_open(run, is_off(run.scheduled_at))));
-    }
+    let has_ended = |run| ended(&history, Some(run)).is_some();
+    let open = open.iter().filter(|run| !has_ended(run.run));
+    runs.extend(open.map(|run| RunInfo::of_open(run, is_off(run.scheduled_at))));
+    runs.extend(skipped.into_iter().map(RunInfo::of_gap));
+    runs.sort_by_key(RunInfo::order);
     Ok(runs)
 }
 
@@ -244,8 +265,10 @@ async fn show_result(
         ))
         .hint("the node shows what is not on chain: use another one (--rpc)")
     })?;
+    let standing = key_standing(chain, task, &result, &key).await?;
     let unit = unit_of(chain, result.lease).await?;
-    let mut info = ResultInfo::of(task, &result, &key, (paid, unit.as_ref()));
+    let by_node = (standing, context.settings.rpc.as_str());
+    let mut info = ResultInfo::of(task, &result, &key, by_node, (paid, unit.as_ref()));
     if with_logs {
         let (signer, _, log_seed) = context.signer_and_log_seed()?;
         let lease = result.lease.to_string();
@@ -260,7 +283,8 @@ async fn show_result(
         let genesis_hash = chain.genesis_hash();
         let secret = log_seed.secret(&genesis_hash);
         let (report, lines) = prove(&place, &head, genesis_hash, &secret).await?;
-        info.add_logs(&report, lines);
+        let is_output = checked::is_output(&result, &report, &lines);
+        info.add_logs(&report, lines, is_output);
     }
     context.printer.data(&info, || info.text())?;
     if let Some(problem) = info.log_problem() {
@@ -270,6 +294,28 @@ async fn show_result(
         );
     }
     Ok(())
+}
+
+/// What the node tells of the key that has signed a result.
+async fn key_standing(
+    chain: &Chain,
+    task: DeploymentId,
+    result: &RunResult,
+    key: &AgentPublicKey,
+) -> anyhow::Result<KeyStanding> {
+    let lease = chain.client().lease_details(result.lease).await?;
+    // In this order: a run that comes after this one is in what is read after its agent.
+    let agents = chain.agents(result.lease).await?;
+    let open = chain.client().open_runs(result.lease).await?;
+    let history = chain.client().task_history(task).await?;
+    checked::standing((task, result, key), lease.as_ref(), &agents, &open, &history).map_err(|why| {
+        Failure::new(format!(
+            "the result of run {} of task {task} is not of an agent that was attested for it: {why}",
+            result.run
+        ))
+        .hint("the node shows what can't be on chain: use another one (--rpc)")
+        .into_error()
+    })
 }
 
 async fn run_once(context: &Context, args: &TaskRunArgs) -> anyhow::Result<()> {
@@ -282,12 +328,14 @@ async fn run_once(context: &Context, args: &TaskRunArgs) -> anyhow::Result<()> {
                  task set-schedule TASK --once",
         ));
     }
-    if task.open > 0 || (task.last.is_none() && task.stopped_at.is_none()) {
-        return fail(
-            Failure::new(format!("a run of task {} is open or about to begin", task.id))
-                .hint(format!("wait for it: casemate task result {} --wait", task.id)),
-        );
-    }
+    let (task, _) = record_lost(context, &chain, &signer, task).await?;
+    let leases = chain.leases_of(signer.address).await?;
+    let lease = live(&leases, &task);
+    let unit = match lease {
+        Some(lease) => chain.unit(lease.terms.asset).await?,
+        None => Unit::Native,
+    };
+    check_run(&task, lease, &unit, chain.time().await?)?;
     let call = Call::SetSchedule { task: task.id, schedule: Schedule::Once { at: None } };
     let block = chain.call(&signer, call).await?;
     let run = RunId(task.runs.saturating_add(1));
@@ -301,6 +349,54 @@ async fn run_once(context: &Context, args: &TaskRunArgs) -> anyhow::Result<()> {
     context
         .printer
         .data(&value, || fields(&[("task", task.id.to_string()), ("run", run.to_string())]))
+}
+
+/// Whether a run that is asked for now would begin.
+fn check_run(
+    task: &TaskView,
+    lease: Option<&LeaseView>,
+    unit: &Unit,
+    now: UnixSeconds,
+) -> anyhow::Result<()> {
+    let id = task.id;
+    if task.stopped_at.is_some() {
+        return fail(
+            Failure::new(format!("task {id} is stopped: it runs no more"))
+                .hint("deploy its manifest again: casemate deploy"),
+        );
+    }
+    if task.open > 0 {
+        return fail(
+            Failure::new(format!("a run of task {id} is open"))
+                .hint(format!("wait for it: casemate task result {id} --wait")),
+        );
+    }
+    let Some(lease) = lease else {
+        return fail(
+            Failure::new(format!("no lease runs task {id}"))
+                .hint(format!("open one: casemate deploy FILE --task {id}")),
+        );
+    };
+    let budget = task.terms.budget_per_run;
+    if lease.escrow < budget {
+        return fail(
+            Failure::new(format!(
+                "lease {} has {} left, and a run begins with its whole budget of {} only",
+                lease.id,
+                unit.text(lease.escrow),
+                unit.text(budget)
+            ))
+            .hint(format!("put more in: casemate task recharge {id} AMOUNT")),
+        );
+    }
+    let due = task.schedule.next(task.since, task.last);
+    if due.is_some_and(|at| now <= at.saturating_add(task.terms.start_seconds_max.into())) {
+        return fail(
+            Failure::new(format!("a run of task {id} is about to begin"))
+                .hint(format!("wait for it: casemate task result {id} --wait")),
+        );
+    }
+    Ok(())
 }
 
 async fn set_schedule(context: &Context, args: &SetScheduleArgs) -> anyhow::Result<()> {
@@ -333,13 +429,11 @@ async fn stop(context: &Context, task: DeploymentId, forget: bool) -> anyhow::Re
         context.printer.note(format!("Task {task} is stopped already"));
     }
     let mut is_forgotten = false;
+    let (found, open) = record_lost(context, &chain, &signer, found).await?;
     if forget {
         if found.open > 0 {
-            return fail(
-                Failure::new(format!("{} runs of task {task} are open", found.open)).hint(format!(
-                    "wait for their results, then: casemate task stop {task} --forget"
-                )),
-            );
+            let then = format!("casemate task stop {task} --forget");
+            return Err(lost::waits(&found, &open, &then).into_error());
         }
         chain.call(&signer, Call::ForgetTask { task }).await?;
         is_forgotten = true;
@@ -358,12 +452,15 @@ pub(super) async fn live_lease(
     signer: &Signer,
     task: &TaskView,
 ) -> anyhow::Result<Option<LeaseId>> {
-    let leases = chain.leases_of(signer.address).await?;
+    Ok(live(&chain.leases_of(signer.address).await?, task).map(|lease| lease.id))
+}
+
+fn live<'a>(leases: &'a [LeaseView], task: &TaskView) -> Option<&'a LeaseView> {
     let mut live = leases.iter().filter(|lease| {
         lease.deployment == task.id && !matches!(lease.state, LeaseState::Closing { .. })
     });
-    let current = task.lease.filter(|id| live.clone().any(|lease| lease.id == *id));
-    Ok(current.or_else(|| live.next().map(|lease| lease.id)))
+    let current = live.clone().find(|lease| task.lease == Some(lease.id));
+    current.or_else(|| live.next())
 }
 
 async fn recharge(
@@ -398,3 +495,6 @@ async fn recharge(
         fields(&[("task", task.to_string()), ("lease", lease.to_string()), ("escrow", escrow)])
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ pub(super) fn lease(escrow: u128) -> LeaseView {
         resources: Resources { cpu_millicores: 5, ..Resources::default() },
         replicas: 2,
         terms: terms(),
+        amendments: 0,
         state: LeaseState::Active,
         escrow,
         open: Vec::new(),
@@ -48,6 +49,7 @@ pub(super) fn details() -> LeaseDetails {
     let view = lease(0);
     LeaseDetails {
         id: view.id,
+        deployment: view.deployment,
         is_task: false,
         publisher: view.publisher,
         provider: view.provider,

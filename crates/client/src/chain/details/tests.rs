@@ -3,6 +3,7 @@ use super::*;
 fn details(dispute_seconds: u32, silence_seconds: u32) -> LeaseDetails {
     LeaseDetails {
         id: LeaseId(1),
+        deployment: DeploymentId(1),
         is_task: false,
         publisher: [1; 32],
         provider: [2; 32],

@@ -11,6 +11,10 @@ use casemate_primitives::{
 use casemate_schedule::{Timetable, tzdb_edition};
 use serde::Serialize;
 
+use super::{
+    checked::KeyStanding,
+    gaps::{COUNT_MAX, Gap},
+};
 use crate::{
     amount::Amount,
     asset::Unit,
@@ -105,6 +109,11 @@ impl TaskInfo {
     }
 }
 
+/// A schedule for people.
+pub(super) fn schedule_text(schedule: &Schedule) -> String {
+    ScheduleInfo::of(schedule).text()
+}
+
 pub(super) fn tasks_table(tasks: &[TaskInfo]) -> String {
     if tasks.is_empty() {
         return String::new();
@@ -148,6 +157,9 @@ pub(super) struct RunInfo {
     /// How many scheduled times were missed, the first of them at `scheduledAt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
+    /// Of how many scheduled times the chain knows nothing, the first of them at `scheduledAt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
     /// Whether the schedule has no such time.
     pub(super) off_schedule: bool,
 }
@@ -167,6 +179,7 @@ impl RunInfo {
             asset: None,
             paid_text: None,
             missed: None,
+            skipped: None,
             off_schedule: false,
         }
     }
@@ -194,10 +207,25 @@ impl RunInfo {
                 off_schedule: is_off(*scheduled_at),
                 ..Self::new(Some(*run), "lost", *scheduled_at)
             },
-            RunEntry::Missed { count, first, .. } => {
-                Self { missed: Some(*count), ..Self::new(None, "missed", *first) }
-            }
+            RunEntry::Missed { count, first, last } => Self {
+                missed: Some(*count),
+                off_schedule: is_off(*first) || is_off(*last),
+                ..Self::new(None, "missed", *first)
+            },
         }
+    }
+
+    pub(super) fn of_gap(gap: Gap) -> Self {
+        Self { skipped: Some(gap.count), ..Self::new(None, "skipped", gap.first) }
+    }
+
+    pub(super) fn is_skipped(&self) -> bool {
+        self.skipped.is_some()
+    }
+
+    /// A key to sort by: time, then number.
+    pub(super) fn order(&self) -> (UnixSeconds, Option<RunId>) {
+        (self.scheduled_at, self.run)
     }
 
     pub(super) fn of_open(run: &OpenRunView, off_schedule: bool) -> Self {
@@ -227,11 +255,15 @@ pub(super) fn runs_table(runs: &[RunInfo]) -> String {
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|run| {
-            let state = match (run.missed, run.off_schedule) {
+            let mut state = match (run.missed, run.skipped) {
                 (Some(count), _) => format!("missed {count}"),
-                (None, true) => format!("{}, off schedule", run.state),
-                (None, false) => run.state.to_owned(),
+                (None, Some(COUNT_MAX)) => format!("skipped {COUNT_MAX} or more"),
+                (None, Some(count)) => format!("skipped {count}"),
+                (None, None) => run.state.to_owned(),
             };
+            if run.off_schedule {
+                state.push_str(", off schedule");
+            }
             vec![
                 or_dash(run.run.map(|run| run.to_string())),
                 state,
@@ -268,8 +300,7 @@ pub(super) struct ResultInfo {
     log_chunks: u64,
     last_record: String,
     agent_key: String,
-    /// Always true: one that is not signed is not shown.
-    verified: bool,
+    checked: Checked,
     paid: Amount,
     /// What it was paid in, if that is still known.
     asset: Option<String>,
@@ -277,6 +308,23 @@ pub(super) struct ResultInfo {
     paid_text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     logs: Option<LogsInfo>,
+}
+
+/// What was checked of a result, and by whose word.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checked {
+    /// Always true: one that `agentKey` has not signed is not shown.
+    signature: bool,
+    /// What the node tells of that key.
+    #[serde(flatten)]
+    key: KeyStanding,
+    /// The node.
+    node: String,
+    /// With `--logs`: whether the proved lines are what `outputHash` is the hash of; `null` where that
+    /// could not be computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Option<bool>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -306,6 +354,7 @@ impl ResultInfo {
         task: DeploymentId,
         result: &RunResult,
         key: &AgentPublicKey,
+        (standing, node): (KeyStanding, &str),
         (paid, unit): (Balance, Option<&Unit>),
     ) -> Self {
         let artefact = |artefact: &casemate_primitives::task::Artefact| ArtefactInfo {
@@ -329,7 +378,12 @@ impl ResultInfo {
             log_chunks: result.log.chunks,
             last_record: hex_text(&result.last_record),
             agent_key: hex_text(key),
-            verified: true,
+            checked: Checked {
+                signature: true,
+                key: standing,
+                node: printable(node),
+                output: None,
+            },
             paid: Amount(paid),
             asset: unit.map(Unit::symbol),
             paid_text: paid_text(paid, unit),
@@ -337,7 +391,13 @@ impl ResultInfo {
         }
     }
 
-    pub(super) fn add_logs(&mut self, report: &LogReport, lines: Vec<OpenedLine>) {
+    pub(super) fn add_logs(
+        &mut self,
+        report: &LogReport,
+        lines: Vec<OpenedLine>,
+        is_output: Option<bool>,
+    ) {
+        self.checked.output = Some(is_output);
         let problems: Vec<String> =
             report.problems.iter().map(|problem| printable(&problem.to_string())).collect();
         let lines = lines.into_iter().filter(|line| line.standing == Standing::Proved);
@@ -350,7 +410,19 @@ impl ResultInfo {
         self.logs.as_ref()?.problems.first().map(String::as_str)
     }
 
+    fn output_text(&self) -> String {
+        let hash = &self.output_hash;
+        match self.checked.output {
+            None => hash.clone(),
+            Some(Some(true)) => format!("{hash} (what the lines below hash to)"),
+            // The log keeps no carriage return at a line's end.
+            Some(Some(false)) => format!("{hash} (NOT what the lines below hash to)"),
+            Some(None) => format!("{hash} (not compared with the lines below)"),
+        }
+    }
+
     pub(super) fn text(&self) -> String {
+        let node = &self.checked.node;
         let mut lines = vec![
             ("task", self.task.to_string()),
             ("run", self.run.to_string()),
@@ -359,10 +431,11 @@ impl ResultInfo {
             ("scheduled", rfc3339(self.scheduled_at)),
             ("started", rfc3339(self.started_at)),
             ("ended", rfc3339(self.ended_at)),
-            ("output", self.output_hash.clone()),
+            ("output", self.output_text()),
             ("log", format!("{} ({} chunks)", self.log_root, self.log_chunks)),
             ("paid", self.paid_text.clone()),
-            ("signed by", format!("{} (verified)", self.agent_key)),
+            ("signed by", format!("agent {}", self.agent_key)),
+            ("agent is", format!("{} (as the node at {} tells)", self.checked.key.text(), node)),
         ];
         for artefact in &self.artefacts {
             lines.push(("artefact", format!("{} {}", artefact.name, artefact.content)));

@@ -141,6 +141,7 @@ fn on_chain(agent: &Agent, seen: &Examined) -> OnChain {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        amendments: 0,
         is_task: false,
         task: None,
         spend_rate_max: 1,

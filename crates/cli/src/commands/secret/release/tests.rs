@@ -40,6 +40,7 @@ fn lease(agents: Vec<AgentView>) -> LeaseView {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        amendments: 0,
         is_task: false,
         task: None,
         spend_rate_max: 1,

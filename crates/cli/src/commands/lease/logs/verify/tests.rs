@@ -111,6 +111,7 @@ fn view(claimed: u64, key: Option<AgentPublicKey>) -> LeaseView {
         contested: 0,
         final_due: 0,
         reclaim_at: None,
+        amendments: 0,
         is_task: false,
         task: None,
         spend_rate_max: 0,
