@@ -21,6 +21,8 @@ pub struct TaskView {
     pub since: UnixSeconds,
     /// The last scheduled time that was begun or missed since then.
     pub last: Option<UnixSeconds>,
+    /// The last one that was begun: the least distance of a cron counts from it.
+    pub last_begun: Option<UnixSeconds>,
     /// What holds for runs that begin from now on.
     pub terms: TaskTerms,
     /// The lease that last began a run.
@@ -228,6 +230,7 @@ async fn task(at: &AtBlock, id: DeploymentId) -> Result<Option<TaskView>, ChainE
         schedule: found.schedule.0,
         since: found.since,
         last: found.last,
+        last_begun: found.last_begun,
         terms: found.terms.0,
         lease: found.lease.map(|lease| lease.0),
         runs: found.runs,

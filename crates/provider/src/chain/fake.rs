@@ -317,7 +317,9 @@ fn run(snapshot: &mut ChainSnapshot, call: RunCall) -> Result<(), &'static str> 
             if present != manifest_hash {
                 return Err("OtherManifest");
             }
-            if !task.schedule.allows(task.since, task.last, scheduled_at) {
+            if !task.schedule.allows(task.since, task.last_begun, scheduled_at)
+                || task.last.is_some_and(|last| scheduled_at <= last)
+            {
                 return Err("NotScheduled");
             }
             if scheduled_at > now {
@@ -326,10 +328,11 @@ fn run(snapshot: &mut ChainSnapshot, call: RunCall) -> Result<(), &'static str> 
             if scheduled_at + u64::from(terms.start_seconds_max) < now {
                 return Err("TooLate");
             }
-            if escrow < terms.budget_per_run {
+            let reserved: Balance = open.iter().map(|open| open.budget).sum();
+            if escrow < reserved + terms.budget_per_run {
                 return Err("NotFunded");
             }
-            task.last = Some(scheduled_at);
+            (task.last, task.last_begun) = (Some(scheduled_at), Some(scheduled_at));
             task.lease = Some(lease);
             task.runs += 1;
             open.push(OpenRunView {

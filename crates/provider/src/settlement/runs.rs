@@ -173,7 +173,7 @@ pub(super) fn next_run(
     let late = u64::from(task.terms.start_seconds_max);
     // Before this second it is too late by the time that the call is in a block.
     let earliest = now.saturating_add(BEGIN_MARGIN_SECONDS.min(late / 2)).saturating_sub(late);
-    let next = timetable.next_from(task.last, earliest);
+    let next = after(timetable, task, earliest);
     if next.is_some()
         && let Some(why) = agreed.map_or_else(Some, |agreed| agreed.refuses(&task.terms))
     {
@@ -200,7 +200,7 @@ pub(super) fn next_run(
     }
     let before = now.saturating_sub(late);
     // Neither begun nor missed: too late for the one, too early for the other.
-    if timetable.next_from(task.last, before).is_some_and(|at| at <= now) {
+    if after(timetable, task, before).is_some_and(|at| at <= now) {
         return Next::Wait;
     }
     let missed =
@@ -219,6 +219,13 @@ pub(super) fn next_run(
         }
         Schedule::Cron { .. } => Next::Wait,
     }
+}
+
+/// The first time from `earliest` on that the chain lets a run begin for. It is after all that were
+/// missed, but its distance counts from the last one that was begun.
+fn after(timetable: &Timetable, task: &TaskView, earliest: UnixSeconds) -> Option<UnixSeconds> {
+    let new = task.last.map_or(0, |last| last.saturating_add(1));
+    timetable.next_from(task.last_begun, earliest.max(new))
 }
 
 /// Whether no run of a task can begin before its publisher does something, which it may never do: its

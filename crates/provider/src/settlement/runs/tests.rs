@@ -30,6 +30,7 @@ fn lease_with(schedule: Schedule, last: Option<UnixSeconds>, open: Vec<OpenRunVi
         schedule,
         since: SINCE,
         last,
+        last_begun: last,
         terms: TERMS,
         lease: None,
         runs: 0,
@@ -182,6 +183,21 @@ fn who_takes_a_calendar_over_begins_at_the_next_time() {
         let own = before == Some(lease.id);
         assert_eq!(next(&lease, due + 61), missed(due).filter(|_| own), "{before:?}");
     }
+}
+
+/// Whoever ran the task before may have said that a time was missed which the schedule does not have.
+#[test]
+fn an_invented_missed_time_keeps_no_run_from_its_time() {
+    let mut lease = after_misses(Some(LeaseId(99)));
+    lease.task.as_mut().unwrap().task.last = Some(DUE + 299);
+    assert_eq!(next(&lease, DUE + 301), begin(&lease, 0, DUE + 300));
+    // What was missed is not begun all the same.
+    lease.task.as_mut().unwrap().task.last = Some(DUE + 300);
+    assert_eq!(next(&lease, DUE + 301), None);
+    let mut every = lease_with(every(), Some(SINCE + 200), Vec::new());
+    every.task.as_mut().unwrap().task.last_begun = None;
+    assert_eq!(next(&every, SINCE + 201), None);
+    assert_eq!(next(&every, SINCE + 300), begin(&every, 0, SINCE + 300));
 }
 
 /// Each call costs a fee: one for all that was missed, once a run can begin again.

@@ -16,6 +16,7 @@ pub(super) fn task() -> TaskView {
         schedule: Schedule::Every { seconds: 10 },
         since: 1_000,
         last: None,
+        last_begun: None,
         terms: TaskTerms { budget_per_run: 100, deadline_seconds: 60, start_seconds_max: 5 },
         lease: Some(LeaseId(7)),
         runs: 0,
