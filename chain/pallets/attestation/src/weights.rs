@@ -46,8 +46,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_670_841 ns.
-        Weight::from_parts(1_715_808_000, 206_383)
+        // The fastest run took 1_670_820 ns.
+        Weight::from_parts(1_720_124_000, 207_439)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -63,8 +63,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_223_807 ns.
-        Weight::from_parts(5_309_786_000, 101_124)
+        // The fastest run took 5_278_149 ns.
+        Weight::from_parts(5_340_892_000, 102_180)
             .saturating_add(T::DbWeight::get().reads(11_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -76,8 +76,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_669_939 ns.
-        Weight::from_parts(1_702_497_000, 184_841).saturating_add(T::DbWeight::get().reads(7_u64))
+        // The fastest run took 1_641_847 ns.
+        Weight::from_parts(1_688_968_000, 184_841).saturating_add(T::DbWeight::get().reads(7_u64))
     }
     fn appraise_snp() -> Weight {
         // `Endorsements::AmdCrls`: 1 read, 0 written.
@@ -85,8 +85,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_300_191 ns.
-        Weight::from_parts(5_404_977_000, 79_582).saturating_add(T::DbWeight::get().reads(5_u64))
+        // The fastest run took 5_343_566 ns.
+        Weight::from_parts(5_459_478_000, 79_582).saturating_add(T::DbWeight::get().reads(5_u64))
     }
     fn recheck() -> Weight {
         // `Attestation::Standings`: 1 read, 1 written.
@@ -95,8 +95,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 326_978 ns.
-        Weight::from_parts(333_617_000, 117_595)
+        // The fastest run took 329_030 ns.
+        Weight::from_parts(344_514_000, 117_595)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -110,8 +110,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_676_860 ns.
-        Weight::from_parts(1_715_668_000, 194_715)
+        // The fastest run took 1_705_172 ns.
+        Weight::from_parts(1_741_887_000, 194_715)
             .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -123,22 +123,22 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_365_218 ns.
-        Weight::from_parts(5_430_115_000, 89_456)
+        // The fastest run took 5_405_128 ns.
+        Weight::from_parts(5_484_806_000, 89_456)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn approve_workload() -> Weight {
         // `Attestation::Workloads`: 1 read, 1 written.
-        // The fastest run took 9_274 ns.
-        Weight::from_parts(9_524_000, 3_548)
+        // The fastest run took 9_564 ns.
+        Weight::from_parts(9_975_000, 3_548)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn revoke_workload() -> Weight {
         // `Attestation::Workloads`: 1 read, 1 written.
-        // The fastest run took 9_494 ns.
-        Weight::from_parts(9_795_000, 3_548)
+        // The fastest run took 9_644 ns.
+        Weight::from_parts(9_904_000, 3_548)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -153,8 +153,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_697_541 ns.
-        Weight::from_parts(1_754_145_000, 196_170)
+        // The fastest run took 1_718_622 ns.
+        Weight::from_parts(1_781_426_000, 196_298)
             .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -167,8 +167,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_199_701 ns.
-        Weight::from_parts(5_458_427_000, 90_911)
+        // The fastest run took 5_500_490 ns.
+        Weight::from_parts(5_584_766_000, 91_039)
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -189,8 +189,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_670_841 ns.
-        Weight::from_parts(1_715_808_000, 206_383)
+        // The fastest run took 1_670_820 ns.
+        Weight::from_parts(1_720_124_000, 207_439)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -206,8 +206,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_223_807 ns.
-        Weight::from_parts(5_309_786_000, 101_124)
+        // The fastest run took 5_278_149 ns.
+        Weight::from_parts(5_340_892_000, 102_180)
             .saturating_add(ParityDbWeight::get().reads(11_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -219,8 +219,8 @@ impl WeightInfo for () {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_669_939 ns.
-        Weight::from_parts(1_702_497_000, 184_841)
+        // The fastest run took 1_641_847 ns.
+        Weight::from_parts(1_688_968_000, 184_841)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
     }
     fn appraise_snp() -> Weight {
@@ -229,8 +229,8 @@ impl WeightInfo for () {
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_300_191 ns.
-        Weight::from_parts(5_404_977_000, 79_582).saturating_add(ParityDbWeight::get().reads(5_u64))
+        // The fastest run took 5_343_566 ns.
+        Weight::from_parts(5_459_478_000, 79_582).saturating_add(ParityDbWeight::get().reads(5_u64))
     }
     fn recheck() -> Weight {
         // `Attestation::Standings`: 1 read, 1 written.
@@ -239,8 +239,8 @@ impl WeightInfo for () {
         // `Endorsements::Pcks`: 1 read, 0 written.
         // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 326_978 ns.
-        Weight::from_parts(333_617_000, 117_595)
+        // The fastest run took 329_030 ns.
+        Weight::from_parts(344_514_000, 117_595)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -254,8 +254,8 @@ impl WeightInfo for () {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_676_860 ns.
-        Weight::from_parts(1_715_668_000, 194_715)
+        // The fastest run took 1_705_172 ns.
+        Weight::from_parts(1_741_887_000, 194_715)
             .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -267,22 +267,22 @@ impl WeightInfo for () {
         // `Endorsements::SnpMinimum`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_365_218 ns.
-        Weight::from_parts(5_430_115_000, 89_456)
+        // The fastest run took 5_405_128 ns.
+        Weight::from_parts(5_484_806_000, 89_456)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn approve_workload() -> Weight {
         // `Attestation::Workloads`: 1 read, 1 written.
-        // The fastest run took 9_274 ns.
-        Weight::from_parts(9_524_000, 3_548)
+        // The fastest run took 9_564 ns.
+        Weight::from_parts(9_975_000, 3_548)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn revoke_workload() -> Weight {
         // `Attestation::Workloads`: 1 read, 1 written.
-        // The fastest run took 9_494 ns.
-        Weight::from_parts(9_795_000, 3_548)
+        // The fastest run took 9_644 ns.
+        Weight::from_parts(9_904_000, 3_548)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -297,8 +297,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_697_541 ns.
-        Weight::from_parts(1_754_145_000, 196_170)
+        // The fastest run took 1_718_622 ns.
+        Weight::from_parts(1_781_426_000, 196_298)
             .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -311,8 +311,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 0 written.
         // `System::BlockHash`: 2 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_199_701 ns.
-        Weight::from_parts(5_458_427_000, 90_911)
+        // The fastest run took 5_500_490 ns.
+        Weight::from_parts(5_584_766_000, 91_039)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }

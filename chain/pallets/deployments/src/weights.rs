@@ -28,23 +28,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 0 read, 1 written.
         // `Deployments::NextId`: 1 read, 1 written.
-        // The fastest run took 52_448 ns.
-        Weight::from_parts(53_770_000, 5_133)
+        // The fastest run took 54_502 ns.
+        Weight::from_parts(55_423_000, 5_205)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     fn update() -> Weight {
         // `Deployments::Deployments`: 1 read, 1 written.
-        // The fastest run took 8_963 ns.
-        Weight::from_parts(9_374_000, 3_575)
+        // The fastest run took 9_143 ns.
+        Weight::from_parts(9_414_000, 3_575)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn stop() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // The fastest run took 49_564 ns.
-        Weight::from_parts(51_186_000, 7_215)
+        // The fastest run took 51_417 ns.
+        Weight::from_parts(52_528_000, 7_287)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -55,23 +55,23 @@ impl WeightInfo for () {
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 0 read, 1 written.
         // `Deployments::NextId`: 1 read, 1 written.
-        // The fastest run took 52_448 ns.
-        Weight::from_parts(53_770_000, 5_133)
+        // The fastest run took 54_502 ns.
+        Weight::from_parts(55_423_000, 5_205)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn update() -> Weight {
         // `Deployments::Deployments`: 1 read, 1 written.
-        // The fastest run took 8_963 ns.
-        Weight::from_parts(9_374_000, 3_575)
+        // The fastest run took 9_143 ns.
+        Weight::from_parts(9_414_000, 3_575)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn stop() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Deployments::Deployments`: 1 read, 1 written.
-        // The fastest run took 49_564 ns.
-        Weight::from_parts(51_186_000, 7_215)
+        // The fastest run took 51_417 ns.
+        Weight::from_parts(52_528_000, 7_287)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }

@@ -36,8 +36,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::RootCrls`: 1 read, 1 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 3_958_781 ns.
-        Weight::from_parts(3_998_811_000, 39_769)
+        // The fastest run took 3_902_888 ns.
+        Weight::from_parts(3_933_374_000, 39_769)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -46,8 +46,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::RootCrls`: 2 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_479_969 ns.
-        Weight::from_parts(5_560_950_000, 111_280)
+        // The fastest run took 5_427_211 ns.
+        Weight::from_parts(5_490_405_000, 111_280)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -56,8 +56,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_302_454 ns.
-        Weight::from_parts(5_396_365_000, 111_302)
+        // The fastest run took 5_213_021 ns.
+        Weight::from_parts(5_298_118_000, 111_302)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -66,8 +66,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::RootCrls`: 2 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_179_531 ns.
-        Weight::from_parts(5_303_306_000, 111_280)
+        // The fastest run took 5_139_091 ns.
+        Weight::from_parts(5_250_186_000, 111_280)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -77,8 +77,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 4_471_616 ns.
-        Weight::from_parts(4_546_548_000, 147_574)
+        // The fastest run took 4_560_478 ns.
+        Weight::from_parts(4_595_220_000, 147_574)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -87,8 +87,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 6_874_898 ns.
-        Weight::from_parts(6_950_872_000, 76_102)
+        // The fastest run took 6_899_976 ns.
+        Weight::from_parts(7_034_747_000, 76_102)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -96,8 +96,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::AmdCrls`: 1 read, 1 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_543_874 ns.
-        Weight::from_parts(5_626_718_000, 39_817)
+        // The fastest run took 5_553_999 ns.
+        Weight::from_parts(5_622_251_000, 39_817)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -105,29 +105,29 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Endorsements::Pcks`: 1 read, 1 written.
         // `Endorsements::Veks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 22_503 ns.
-        Weight::from_parts(26_860_000, 74_063)
+        // The fastest run took 22_144 ns.
+        Weight::from_parts(29_423_000, 74_063)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn add_root() -> Weight {
         // `Endorsements::Roots`: 1 read, 1 written.
-        // The fastest run took 8_413 ns.
-        Weight::from_parts(8_713_000, 2_030)
+        // The fastest run took 7_972 ns.
+        Weight::from_parts(8_142_000, 2_030)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn remove_root() -> Weight {
         // `Endorsements::Roots`: 1 read, 1 written.
-        // The fastest run took 7_891 ns.
-        Weight::from_parts(8_323_000, 2_030)
+        // The fastest run took 7_712 ns.
+        Weight::from_parts(7_862_000, 2_030)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn set_snp_minimum() -> Weight {
         // `Endorsements::SnpMinimum`: 0 read, 1 written.
-        // The fastest run took 5_408 ns.
-        Weight::from_parts(5_628_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 5_758 ns.
+        Weight::from_parts(5_929_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
 }
 
@@ -136,8 +136,8 @@ impl WeightInfo for () {
         // `Endorsements::RootCrls`: 1 read, 1 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 3_958_781 ns.
-        Weight::from_parts(3_998_811_000, 39_769)
+        // The fastest run took 3_902_888 ns.
+        Weight::from_parts(3_933_374_000, 39_769)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -146,8 +146,8 @@ impl WeightInfo for () {
         // `Endorsements::RootCrls`: 2 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_479_969 ns.
-        Weight::from_parts(5_560_950_000, 111_280)
+        // The fastest run took 5_427_211 ns.
+        Weight::from_parts(5_490_405_000, 111_280)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -156,8 +156,8 @@ impl WeightInfo for () {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::TcbInfos`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_302_454 ns.
-        Weight::from_parts(5_396_365_000, 111_302)
+        // The fastest run took 5_213_021 ns.
+        Weight::from_parts(5_298_118_000, 111_302)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -166,8 +166,8 @@ impl WeightInfo for () {
         // `Endorsements::RootCrls`: 2 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_179_531 ns.
-        Weight::from_parts(5_303_306_000, 111_280)
+        // The fastest run took 5_139_091 ns.
+        Weight::from_parts(5_250_186_000, 111_280)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -177,8 +177,8 @@ impl WeightInfo for () {
         // `Endorsements::RootCrls`: 1 read, 0 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 4_471_616 ns.
-        Weight::from_parts(4_546_548_000, 147_574)
+        // The fastest run took 4_560_478 ns.
+        Weight::from_parts(4_595_220_000, 147_574)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -187,8 +187,8 @@ impl WeightInfo for () {
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Endorsements::Veks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 6_874_898 ns.
-        Weight::from_parts(6_950_872_000, 76_102)
+        // The fastest run took 6_899_976 ns.
+        Weight::from_parts(7_034_747_000, 76_102)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -196,8 +196,8 @@ impl WeightInfo for () {
         // `Endorsements::AmdCrls`: 1 read, 1 written.
         // `Endorsements::Roots`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_543_874 ns.
-        Weight::from_parts(5_626_718_000, 39_817)
+        // The fastest run took 5_553_999 ns.
+        Weight::from_parts(5_622_251_000, 39_817)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -205,28 +205,28 @@ impl WeightInfo for () {
         // `Endorsements::Pcks`: 1 read, 1 written.
         // `Endorsements::Veks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 22_503 ns.
-        Weight::from_parts(26_860_000, 74_063)
+        // The fastest run took 22_144 ns.
+        Weight::from_parts(29_423_000, 74_063)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn add_root() -> Weight {
         // `Endorsements::Roots`: 1 read, 1 written.
-        // The fastest run took 8_413 ns.
-        Weight::from_parts(8_713_000, 2_030)
+        // The fastest run took 7_972 ns.
+        Weight::from_parts(8_142_000, 2_030)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn remove_root() -> Weight {
         // `Endorsements::Roots`: 1 read, 1 written.
-        // The fastest run took 7_891 ns.
-        Weight::from_parts(8_323_000, 2_030)
+        // The fastest run took 7_712 ns.
+        Weight::from_parts(7_862_000, 2_030)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn set_snp_minimum() -> Weight {
         // `Endorsements::SnpMinimum`: 0 read, 1 written.
-        // The fastest run took 5_408 ns.
-        Weight::from_parts(5_628_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
+        // The fastest run took 5_758 ns.
+        Weight::from_parts(5_929_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
     }
 }

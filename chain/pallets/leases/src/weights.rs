@@ -59,8 +59,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 225_807 ns.
-        Weight::from_parts(250_283_000, 42_843)
+        // The fastest run took 216_222 ns.
+        Weight::from_parts(225_576_000, 42_843)
             .saturating_add(T::DbWeight::get().reads(14_u64))
             .saturating_add(T::DbWeight::get().writes(13_u64))
     }
@@ -80,8 +80,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 167_750 ns.
-        Weight::from_parts(193_077_000, 41_213)
+        // The fastest run took 158_596 ns.
+        Weight::from_parts(164_906_000, 41_213)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(11_u64))
     }
@@ -93,16 +93,17 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 88_041 ns.
-        Weight::from_parts(98_617_000, 26_057)
-            .saturating_add(T::DbWeight::get().reads(7_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 87_361 ns.
+        Weight::from_parts(90_255_000, 27_842)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     fn authorise() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
-        // The fastest run took 18_477 ns.
-        Weight::from_parts(21_552_000, 7_946)
+        // The fastest run took 16_595 ns.
+        Weight::from_parts(17_587_000, 7_950)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -115,15 +116,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 96_054 ns.
-        Weight::from_parts(101_912_000, 29_923)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 92_278 ns.
+        Weight::from_parts(95_852_000, 31_708)
+            .saturating_add(T::DbWeight::get().reads(9_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 14_091 ns.
-        Weight::from_parts(25_338_000, 4_080)
+        // The fastest run took 12_849 ns.
+        Weight::from_parts(14_282_000, 4_084)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -133,8 +135,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 108_132 ns.
-        Weight::from_parts(120_490_000, 17_572)
+        // The fastest run took 86_559 ns.
+        Weight::from_parts(98_126_000, 18_217)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -155,13 +157,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 462_890 ns.
-        Weight::from_parts(483_040_000, 104_244)
+        // The fastest run took 657_400 ns.
+        Weight::from_parts(669_869_000, 105_177)
             .saturating_add(T::DbWeight::get().reads(34_u64))
             .saturating_add(T::DbWeight::get().writes(35_u64))
     }
     fn settle() -> Weight {
-        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -175,29 +177,33 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
+        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 669_989 ns.
-        Weight::from_parts(969_625_000, 518_073)
-            .saturating_add(T::DbWeight::get().reads(161_u64))
-            .saturating_add(T::DbWeight::get().writes(162_u64))
+        // The fastest run took 908_304 ns.
+        Weight::from_parts(941_002_000, 570_205)
+            .saturating_add(T::DbWeight::get().reads(164_u64))
+            .saturating_add(T::DbWeight::get().writes(165_u64))
     }
     fn payout() -> Weight {
-        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 415_510 ns.
-        Weight::from_parts(597_771_000, 67_351)
-            .saturating_add(T::DbWeight::get().reads(23_u64))
-            .saturating_add(T::DbWeight::get().writes(22_u64))
+        // The fastest run took 655_026 ns.
+        Weight::from_parts(675_697_000, 90_869)
+            .saturating_add(T::DbWeight::get().reads(31_u64))
+            .saturating_add(T::DbWeight::get().writes(30_u64))
     }
     fn forget() -> Weight {
-        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -207,18 +213,20 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 0 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 508_198 ns.
-        Weight::from_parts(563_079_000, 310_921)
-            .saturating_add(T::DbWeight::get().reads(88_u64))
-            .saturating_add(T::DbWeight::get().writes(89_u64))
+        // The fastest run took 737_279 ns.
+        Weight::from_parts(758_661_000, 376_104)
+            .saturating_add(T::DbWeight::get().reads(96_u64))
+            .saturating_add(T::DbWeight::get().writes(97_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_144 ns.
-        Weight::from_parts(17_877_000, 5_573)
+        // The fastest run took 14_922 ns.
+        Weight::from_parts(16_345_000, 5_577)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -241,8 +249,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 570_020 ns.
-        Weight::from_parts(603_159_000, 120_423)
+        // The fastest run took 777_619 ns.
+        Weight::from_parts(798_891_000, 121_997)
             .saturating_add(T::DbWeight::get().reads(39_u64))
             .saturating_add(T::DbWeight::get().writes(39_u64))
     }
@@ -251,8 +259,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 274_850 ns.
-        Weight::from_parts(288_530_000, 248_920)
+        // The fastest run took 266_628 ns.
+        Weight::from_parts(279_066_000, 289_948)
             .saturating_add(T::DbWeight::get().reads(67_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -264,13 +272,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 86_279 ns.
-        Weight::from_parts(98_267_000, 23_636)
+        // The fastest run took 83_335 ns.
+        Weight::from_parts(86_599_000, 23_640)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn prove_misconduct() -> Weight {
-        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -285,52 +293,53 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
+        // `System::Account`: 2 read, 2 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 821_074 ns.
-        Weight::from_parts(857_879_000, 528_976)
-            .saturating_add(T::DbWeight::get().reads(164_u64))
-            .saturating_add(T::DbWeight::get().writes(164_u64))
+        // The fastest run took 1_696_989 ns.
+        Weight::from_parts(1_758_141_000, 573_714)
+            .saturating_add(T::DbWeight::get().reads(165_u64))
+            .saturating_add(T::DbWeight::get().writes(165_u64))
     }
     fn decide() -> Weight {
         // `Assets::Account`: 1 read, 1 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
         // `AssetsHolder::Holds`: 1 read, 1 written.
-        // `Leases::Deposits`: 1 read, 0 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 84_827 ns.
-        Weight::from_parts(100_871_000, 27_819)
+        // The fastest run took 92_998 ns.
+        Weight::from_parts(101_792_000, 28_111)
             .saturating_add(T::DbWeight::get().reads(8_u64))
-            .saturating_add(T::DbWeight::get().writes(6_u64))
+            .saturating_add(T::DbWeight::get().writes(7_u64))
     }
     fn expire_contest() -> Weight {
         // `Assets::Account`: 1 read, 1 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
         // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 92_548 ns.
-        Weight::from_parts(111_036_000, 23_905)
-            .saturating_add(T::DbWeight::get().reads(7_u64))
-            .saturating_add(T::DbWeight::get().writes(6_u64))
+        // The fastest run took 88_532 ns.
+        Weight::from_parts(95_132_000, 28_111)
+            .saturating_add(T::DbWeight::get().reads(8_u64))
+            .saturating_add(T::DbWeight::get().writes(7_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_717 ns.
-        Weight::from_parts(4_788_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 4_537 ns.
+        Weight::from_parts(4_747_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 13_230 ns.
-        Weight::from_parts(13_430_000, 5_046)
+        // The fastest run took 12_929 ns.
+        Weight::from_parts(13_200_000, 5_046)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -355,8 +364,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 225_807 ns.
-        Weight::from_parts(250_283_000, 42_843)
+        // The fastest run took 216_222 ns.
+        Weight::from_parts(225_576_000, 42_843)
             .saturating_add(ParityDbWeight::get().reads(14_u64))
             .saturating_add(ParityDbWeight::get().writes(13_u64))
     }
@@ -376,8 +385,8 @@ impl WeightInfo for () {
         // `Providers::Providers`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 167_750 ns.
-        Weight::from_parts(193_077_000, 41_213)
+        // The fastest run took 158_596 ns.
+        Weight::from_parts(164_906_000, 41_213)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(11_u64))
     }
@@ -389,16 +398,17 @@ impl WeightInfo for () {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 88_041 ns.
-        Weight::from_parts(98_617_000, 26_057)
-            .saturating_add(ParityDbWeight::get().reads(7_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 87_361 ns.
+        Weight::from_parts(90_255_000, 27_842)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn authorise() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
-        // The fastest run took 18_477 ns.
-        Weight::from_parts(21_552_000, 7_946)
+        // The fastest run took 16_595 ns.
+        Weight::from_parts(17_587_000, 7_950)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -411,15 +421,16 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
-        // The fastest run took 96_054 ns.
-        Weight::from_parts(101_912_000, 29_923)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 92_278 ns.
+        Weight::from_parts(95_852_000, 31_708)
+            .saturating_add(ParityDbWeight::get().reads(9_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn set_spend_rate() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
-        // The fastest run took 14_091 ns.
-        Weight::from_parts(25_338_000, 4_080)
+        // The fastest run took 12_849 ns.
+        Weight::from_parts(14_282_000, 4_084)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -429,8 +440,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 108_132 ns.
-        Weight::from_parts(120_490_000, 17_572)
+        // The fastest run took 86_559 ns.
+        Weight::from_parts(98_126_000, 18_217)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -451,13 +462,13 @@ impl WeightInfo for () {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 462_890 ns.
-        Weight::from_parts(483_040_000, 104_244)
+        // The fastest run took 657_400 ns.
+        Weight::from_parts(669_869_000, 105_177)
             .saturating_add(ParityDbWeight::get().reads(34_u64))
             .saturating_add(ParityDbWeight::get().writes(35_u64))
     }
     fn settle() -> Weight {
-        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -471,29 +482,33 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
+        // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 669_989 ns.
-        Weight::from_parts(969_625_000, 518_073)
-            .saturating_add(ParityDbWeight::get().reads(161_u64))
-            .saturating_add(ParityDbWeight::get().writes(162_u64))
+        // The fastest run took 908_304 ns.
+        Weight::from_parts(941_002_000, 570_205)
+            .saturating_add(ParityDbWeight::get().reads(164_u64))
+            .saturating_add(ParityDbWeight::get().writes(165_u64))
     }
     fn payout() -> Weight {
-        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 415_510 ns.
-        Weight::from_parts(597_771_000, 67_351)
-            .saturating_add(ParityDbWeight::get().reads(23_u64))
-            .saturating_add(ParityDbWeight::get().writes(22_u64))
+        // The fastest run took 655_026 ns.
+        Weight::from_parts(675_697_000, 90_869)
+            .saturating_add(ParityDbWeight::get().reads(31_u64))
+            .saturating_add(ParityDbWeight::get().writes(30_u64))
     }
     fn forget() -> Weight {
-        // `Assets::Account`: 2 read, 2 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -503,18 +518,20 @@ impl WeightInfo for () {
         // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Leases::Spenders`: 0 read, 1 written.
+        // `Reputation::Pairs`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 508_198 ns.
-        Weight::from_parts(563_079_000, 310_921)
-            .saturating_add(ParityDbWeight::get().reads(88_u64))
-            .saturating_add(ParityDbWeight::get().writes(89_u64))
+        // The fastest run took 737_279 ns.
+        Weight::from_parts(758_661_000, 376_104)
+            .saturating_add(ParityDbWeight::get().reads(96_u64))
+            .saturating_add(ParityDbWeight::get().writes(97_u64))
     }
     fn give_notice() -> Weight {
         // `Leases::Leases`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_144 ns.
-        Weight::from_parts(17_877_000, 5_573)
+        // The fastest run took 14_922 ns.
+        Weight::from_parts(16_345_000, 5_577)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -537,8 +554,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 570_020 ns.
-        Weight::from_parts(603_159_000, 120_423)
+        // The fastest run took 777_619 ns.
+        Weight::from_parts(798_891_000, 121_997)
             .saturating_add(ParityDbWeight::get().reads(39_u64))
             .saturating_add(ParityDbWeight::get().writes(39_u64))
     }
@@ -547,8 +564,8 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 274_850 ns.
-        Weight::from_parts(288_530_000, 248_920)
+        // The fastest run took 266_628 ns.
+        Weight::from_parts(279_066_000, 289_948)
             .saturating_add(ParityDbWeight::get().reads(67_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -560,13 +577,13 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 86_279 ns.
-        Weight::from_parts(98_267_000, 23_636)
+        // The fastest run took 83_335 ns.
+        Weight::from_parts(86_599_000, 23_640)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn prove_misconduct() -> Weight {
-        // `Assets::Account`: 8 read, 8 written.
+        // `Assets::Account`: 7 read, 7 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 8 read, 8 written.
         // `AssetsHolder::Holds`: 8 read, 8 written.
@@ -581,52 +598,53 @@ impl WeightInfo for () {
         // `Leases::Spenders`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Reputation::Pairs`: 1 read, 1 written.
-        // `Reputation::Scores`: 1 read, 1 written.
-        // `System::Account`: 1 read, 1 written.
+        // `Reputation::Scores`: 2 read, 2 written.
+        // `System::Account`: 2 read, 2 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 821_074 ns.
-        Weight::from_parts(857_879_000, 528_976)
-            .saturating_add(ParityDbWeight::get().reads(164_u64))
-            .saturating_add(ParityDbWeight::get().writes(164_u64))
+        // The fastest run took 1_696_989 ns.
+        Weight::from_parts(1_758_141_000, 573_714)
+            .saturating_add(ParityDbWeight::get().reads(165_u64))
+            .saturating_add(ParityDbWeight::get().writes(165_u64))
     }
     fn decide() -> Weight {
         // `Assets::Account`: 1 read, 1 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
         // `AssetsHolder::Holds`: 1 read, 1 written.
-        // `Leases::Deposits`: 1 read, 0 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 84_827 ns.
-        Weight::from_parts(100_871_000, 27_819)
+        // The fastest run took 92_998 ns.
+        Weight::from_parts(101_792_000, 28_111)
             .saturating_add(ParityDbWeight::get().reads(8_u64))
-            .saturating_add(ParityDbWeight::get().writes(6_u64))
+            .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn expire_contest() -> Weight {
         // `Assets::Account`: 1 read, 1 written.
         // `Assets::Asset`: 1 read, 1 written.
         // `AssetsHolder::BalancesOnHold`: 1 read, 1 written.
         // `AssetsHolder::Holds`: 1 read, 1 written.
+        // `Leases::Deposits`: 1 read, 1 written.
         // `Leases::Leases`: 1 read, 1 written.
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 92_548 ns.
-        Weight::from_parts(111_036_000, 23_905)
-            .saturating_add(ParityDbWeight::get().reads(7_u64))
-            .saturating_add(ParityDbWeight::get().writes(6_u64))
+        // The fastest run took 88_532 ns.
+        Weight::from_parts(95_132_000, 28_111)
+            .saturating_add(ParityDbWeight::get().reads(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn set_treasury_share() -> Weight {
         // `Leases::TreasuryShare`: 0 read, 1 written.
-        // The fastest run took 4_717 ns.
-        Weight::from_parts(4_788_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
+        // The fastest run took 4_537 ns.
+        Weight::from_parts(4_747_000, 0).saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn forget_nonce() -> Weight {
         // `Leases::UsedNonces`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 13_230 ns.
-        Weight::from_parts(13_430_000, 5_046)
+        // The fastest run took 12_929 ns.
+        Weight::from_parts(13_200_000, 5_046)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }

@@ -29,16 +29,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Money::Admitted`: 1 read, 1 written.
         // `Money::BySymbol`: 1 read, 1 written.
         // `Money::CounterForAdmitted`: 1 read, 1 written.
-        // The fastest run took 26_580 ns.
-        Weight::from_parts(27_341_000, 15_767)
+        // The fastest run took 26_820 ns.
+        Weight::from_parts(27_641_000, 15_767)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     fn set_admission() -> Weight {
         // `Assets::Asset`: 1 read, 0 written.
         // `Money::Admitted`: 1 read, 1 written.
-        // The fastest run took 13_890 ns.
-        Weight::from_parts(14_582_000, 7_183)
+        // The fastest run took 14_011 ns.
+        Weight::from_parts(14_361_000, 7_183)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -51,16 +51,16 @@ impl WeightInfo for () {
         // `Money::Admitted`: 1 read, 1 written.
         // `Money::BySymbol`: 1 read, 1 written.
         // `Money::CounterForAdmitted`: 1 read, 1 written.
-        // The fastest run took 26_580 ns.
-        Weight::from_parts(27_341_000, 15_767)
+        // The fastest run took 26_820 ns.
+        Weight::from_parts(27_641_000, 15_767)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn set_admission() -> Weight {
         // `Assets::Asset`: 1 read, 0 written.
         // `Money::Admitted`: 1 read, 1 written.
-        // The fastest run took 13_890 ns.
-        Weight::from_parts(14_582_000, 7_183)
+        // The fastest run took 14_011 ns.
+        Weight::from_parts(14_361_000, 7_183)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }

@@ -35,8 +35,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::NextBatch`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 27_260 ns.
-        Weight::from_parts(27_741_000, 10_443)
+        // The fastest run took 27_300 ns.
+        Weight::from_parts(27_892_000, 10_443)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -47,16 +47,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::Batches`: 1 read, 0 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 139_618 ns.
-        Weight::from_parts(145_757_000, 21_149)
+        // The fastest run took 135_952 ns.
+        Weight::from_parts(143_564_000, 21_794)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn forget_batch() -> Weight {
         // `Proofs::Batches`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_171 ns.
-        Weight::from_parts(14_422_000, 5_070)
+        // The fastest run took 13_821 ns.
+        Weight::from_parts(14_612_000, 5_070)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -73,8 +73,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Proofs::Targets`: 1 read, 1 written.
         // `System::ParentHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 89_503 ns.
-        Weight::from_parts(91_347_000, 29_326)
+        // The fastest run took 90_475 ns.
+        Weight::from_parts(96_053_000, 29_971)
             .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
@@ -96,8 +96,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_660_486 ns.
-        Weight::from_parts(1_703_359_000, 213_953)
+        // The fastest run took 1_671_542 ns.
+        Weight::from_parts(1_714_335_000, 213_953)
             .saturating_add(T::DbWeight::get().reads(15_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -117,8 +117,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_516_524 ns.
-        Weight::from_parts(5_699_296_000, 108_694)
+        // The fastest run took 5_500_630 ns.
+        Weight::from_parts(5_616_473_000, 108_694)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -131,8 +131,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 242_812 ns.
-        Weight::from_parts(252_206_000, 19_780)
+        // The fastest run took 241_249 ns.
+        Weight::from_parts(244_945_000, 19_780)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -148,8 +148,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 193_308 ns.
-        Weight::from_parts(197_134_000, 32_091)
+        // The fastest run took 193_658 ns.
+        Weight::from_parts(201_270_000, 32_736)
             .saturating_add(T::DbWeight::get().reads(9_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -168,8 +168,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 190_684 ns.
-        Weight::from_parts(194_670_000, 50_547)
+        // The fastest run took 201_931 ns.
+        Weight::from_parts(205_977_000, 51_480)
             .saturating_add(T::DbWeight::get().reads(14_u64))
             .saturating_add(T::DbWeight::get().writes(12_u64))
     }
@@ -181,8 +181,8 @@ impl WeightInfo for () {
         // `Proofs::NextBatch`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 27_260 ns.
-        Weight::from_parts(27_741_000, 10_443)
+        // The fastest run took 27_300 ns.
+        Weight::from_parts(27_892_000, 10_443)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -193,16 +193,16 @@ impl WeightInfo for () {
         // `Proofs::Batches`: 1 read, 0 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 139_618 ns.
-        Weight::from_parts(145_757_000, 21_149)
+        // The fastest run took 135_952 ns.
+        Weight::from_parts(143_564_000, 21_794)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn forget_batch() -> Weight {
         // `Proofs::Batches`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_171 ns.
-        Weight::from_parts(14_422_000, 5_070)
+        // The fastest run took 13_821 ns.
+        Weight::from_parts(14_612_000, 5_070)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -219,8 +219,8 @@ impl WeightInfo for () {
         // `Proofs::Targets`: 1 read, 1 written.
         // `System::ParentHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 89_503 ns.
-        Weight::from_parts(91_347_000, 29_326)
+        // The fastest run took 90_475 ns.
+        Weight::from_parts(96_053_000, 29_971)
             .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
@@ -242,8 +242,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 1_660_486 ns.
-        Weight::from_parts(1_703_359_000, 213_953)
+        // The fastest run took 1_671_542 ns.
+        Weight::from_parts(1_714_335_000, 213_953)
             .saturating_add(ParityDbWeight::get().reads(15_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -263,8 +263,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 5_516_524 ns.
-        Weight::from_parts(5_699_296_000, 108_694)
+        // The fastest run took 5_500_630 ns.
+        Weight::from_parts(5_616_473_000, 108_694)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -277,8 +277,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 242_812 ns.
-        Weight::from_parts(252_206_000, 19_780)
+        // The fastest run took 241_249 ns.
+        Weight::from_parts(244_945_000, 19_780)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -294,8 +294,8 @@ impl WeightInfo for () {
         // `System::Account`: 1 read, 1 written.
         // `System::BlockHash`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 193_308 ns.
-        Weight::from_parts(197_134_000, 32_091)
+        // The fastest run took 193_658 ns.
+        Weight::from_parts(201_270_000, 32_736)
             .saturating_add(ParityDbWeight::get().reads(9_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -314,8 +314,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 190_684 ns.
-        Weight::from_parts(194_670_000, 50_547)
+        // The fastest run took 201_931 ns.
+        Weight::from_parts(205_977_000, 51_480)
             .saturating_add(ParityDbWeight::get().reads(14_u64))
             .saturating_add(ParityDbWeight::get().writes(12_u64))
     }

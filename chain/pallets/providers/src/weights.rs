@@ -30,31 +30,31 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn register() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 57_465 ns.
-        Weight::from_parts(59_629_000, 9_105)
+        // The fastest run took 60_730 ns.
+        Weight::from_parts(62_153_000, 9_141)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn update() -> Weight {
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 18_107 ns.
-        Weight::from_parts(19_469_000, 5_429)
+        // The fastest run took 19_058 ns.
+        Weight::from_parts(19_669_000, 5_429)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn bond() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 58_788 ns.
-        Weight::from_parts(61_371_000, 9_105)
+        // The fastest run took 63_695 ns.
+        Weight::from_parts(64_496_000, 9_141)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn unbond() -> Weight {
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_205 ns.
-        Weight::from_parts(16_675_000, 6_922)
+        // The fastest run took 17_186 ns.
+        Weight::from_parts(17_887_000, 6_922)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -62,8 +62,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 58_688 ns.
-        Weight::from_parts(60_520_000, 10_598)
+        // The fastest run took 64_156 ns.
+        Weight::from_parts(65_317_000, 10_634)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -71,8 +71,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Attestation::Clusters`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 25_317 ns.
-        Weight::from_parts(26_690_000, 6_922)
+        // The fastest run took 27_471 ns.
+        Weight::from_parts(28_152_000, 6_922)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -82,31 +82,31 @@ impl WeightInfo for () {
     fn register() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 57_465 ns.
-        Weight::from_parts(59_629_000, 9_105)
+        // The fastest run took 60_730 ns.
+        Weight::from_parts(62_153_000, 9_141)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn update() -> Weight {
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 18_107 ns.
-        Weight::from_parts(19_469_000, 5_429)
+        // The fastest run took 19_058 ns.
+        Weight::from_parts(19_669_000, 5_429)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn bond() -> Weight {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
-        // The fastest run took 58_788 ns.
-        Weight::from_parts(61_371_000, 9_105)
+        // The fastest run took 63_695 ns.
+        Weight::from_parts(64_496_000, 9_141)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn unbond() -> Weight {
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_205 ns.
-        Weight::from_parts(16_675_000, 6_922)
+        // The fastest run took 17_186 ns.
+        Weight::from_parts(17_887_000, 6_922)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -114,8 +114,8 @@ impl WeightInfo for () {
         // `Balances::Holds`: 1 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 58_688 ns.
-        Weight::from_parts(60_520_000, 10_598)
+        // The fastest run took 64_156 ns.
+        Weight::from_parts(65_317_000, 10_634)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -123,8 +123,8 @@ impl WeightInfo for () {
         // `Attestation::Clusters`: 0 read, 1 written.
         // `Providers::Providers`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 25_317 ns.
-        Weight::from_parts(26_690_000, 6_922)
+        // The fastest run took 27_471 ns.
+        Weight::from_parts(28_152_000, 6_922)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }

@@ -35,8 +35,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::OpenAgainst`: 1 read, 1 written.
         // `Reputation::OpenFor`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 68_462 ns.
-        Weight::from_parts(71_206_000, 17_749)
+        // The fastest run took 70_505 ns.
+        Weight::from_parts(71_888_000, 17_797)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -45,8 +45,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Complaints`: 1 read, 1 written.
         // `Reputation::OpenAgainst`: 1 read, 1 written.
         // `Reputation::OpenFor`: 0 read, 1 written.
-        // The fastest run took 49_834 ns.
-        Weight::from_parts(51_107_000, 10_804)
+        // The fastest run took 53_971 ns.
+        Weight::from_parts(54_672_000, 10_840)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -58,8 +58,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 70_415 ns.
-        Weight::from_parts(74_512_000, 22_270)
+        // The fastest run took 72_828 ns.
+        Weight::from_parts(73_720_000, 22_306)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -70,24 +70,24 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Reputation::OpenFor`: 0 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 55_603 ns.
-        Weight::from_parts(58_207_000, 15_890)
+        // The fastest run took 57_616 ns.
+        Weight::from_parts(59_158_000, 15_926)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn forget_pair() -> Weight {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_775 ns.
-        Weight::from_parts(18_497_000, 5_110)
+        // The fastest run took 16_906 ns.
+        Weight::from_parts(17_276_000, 5_110)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn forget_score() -> Weight {
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_214 ns.
-        Weight::from_parts(18_327_000, 5_270)
+        // The fastest run took 16_094 ns.
+        Weight::from_parts(16_445_000, 5_270)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -102,8 +102,8 @@ impl WeightInfo for () {
         // `Reputation::OpenAgainst`: 1 read, 1 written.
         // `Reputation::OpenFor`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 68_462 ns.
-        Weight::from_parts(71_206_000, 17_749)
+        // The fastest run took 70_505 ns.
+        Weight::from_parts(71_888_000, 17_797)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
@@ -112,8 +112,8 @@ impl WeightInfo for () {
         // `Reputation::Complaints`: 1 read, 1 written.
         // `Reputation::OpenAgainst`: 1 read, 1 written.
         // `Reputation::OpenFor`: 0 read, 1 written.
-        // The fastest run took 49_834 ns.
-        Weight::from_parts(51_107_000, 10_804)
+        // The fastest run took 53_971 ns.
+        Weight::from_parts(54_672_000, 10_840)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
@@ -125,8 +125,8 @@ impl WeightInfo for () {
         // `Reputation::Scores`: 1 read, 1 written.
         // `System::Account`: 2 read, 2 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 70_415 ns.
-        Weight::from_parts(74_512_000, 22_270)
+        // The fastest run took 72_828 ns.
+        Weight::from_parts(73_720_000, 22_306)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
@@ -137,24 +137,24 @@ impl WeightInfo for () {
         // `Reputation::OpenFor`: 0 read, 1 written.
         // `System::Account`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 55_603 ns.
-        Weight::from_parts(58_207_000, 15_890)
+        // The fastest run took 57_616 ns.
+        Weight::from_parts(59_158_000, 15_926)
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn forget_pair() -> Weight {
         // `Reputation::Pairs`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_775 ns.
-        Weight::from_parts(18_497_000, 5_110)
+        // The fastest run took 16_906 ns.
+        Weight::from_parts(17_276_000, 5_110)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn forget_score() -> Weight {
         // `Reputation::Scores`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 16_214 ns.
-        Weight::from_parts(18_327_000, 5_270)
+        // The fastest run took 16_094 ns.
+        Weight::from_parts(16_445_000, 5_270)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }

@@ -38,8 +38,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::ByPublisher`: 0 read, 1 written.
         // `Tasks::Tasks`: 0 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 107_711 ns.
-        Weight::from_parts(109_543_000, 6_698)
+        // The fastest run took 108_362 ns.
+        Weight::from_parts(109_844_000, 6_698)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -50,8 +50,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 27_371 ns.
-        Weight::from_parts(36_532_000, 20_100)
+        // The fastest run took 37_165 ns.
+        Weight::from_parts(38_477_000, 21_371)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -64,8 +64,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 140_971 ns.
-        Weight::from_parts(146_298_000, 24_936)
+        // The fastest run took 136_693 ns.
+        Weight::from_parts(144_005_000, 25_642)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -73,8 +73,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_442 ns.
-        Weight::from_parts(19_403_000, 9_400)
+        // The fastest run took 18_097 ns.
+        Weight::from_parts(18_919_000, 10_129)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -84,8 +84,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 25_569 ns.
-        Weight::from_parts(26_249_000, 12_937)
+        // The fastest run took 25_548 ns.
+        Weight::from_parts(26_690_000, 13_002)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -93,23 +93,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 17_656 ns.
-        Weight::from_parts(22_598_000, 9_400)
+        // The fastest run took 21_202 ns.
+        Weight::from_parts(21_722_000, 10_129)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn set_terms() -> Weight {
         // `Tasks::Tasks`: 1 read, 1 written.
-        // The fastest run took 10_105 ns.
-        Weight::from_parts(11_297_000, 3_817)
+        // The fastest run took 10_045 ns.
+        Weight::from_parts(10_535_000, 3_842)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn stop() -> Weight {
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_929 ns.
-        Weight::from_parts(13_410_000, 5_310)
+        // The fastest run took 12_469 ns.
+        Weight::from_parts(13_049_000, 5_335)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -122,9 +122,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Tasks::Tasks`: 1 read, 0 written.
-        // The fastest run took 75_011 ns.
-        Weight::from_parts(77_556_000, 29_874)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 78_487 ns.
+        Weight::from_parts(79_799_000, 31_684)
+            .saturating_add(T::DbWeight::get().reads(9_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     fn forget() -> Weight {
@@ -132,8 +133,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         // `Tasks::ByPublisher`: 0 read, 1 written.
         // `Tasks::History`: 0 read, 64 written.
         // `Tasks::Tasks`: 1 read, 1 written.
-        // The fastest run took 174_540 ns.
-        Weight::from_parts(179_087_000, 7_529)
+        // The fastest run took 170_324 ns.
+        Weight::from_parts(172_768_000, 7_554)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(67_u64))
     }
@@ -147,8 +148,8 @@ impl WeightInfo for () {
         // `Tasks::ByPublisher`: 0 read, 1 written.
         // `Tasks::Tasks`: 0 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 107_711 ns.
-        Weight::from_parts(109_543_000, 6_698)
+        // The fastest run took 108_362 ns.
+        Weight::from_parts(109_844_000, 6_698)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
@@ -159,8 +160,8 @@ impl WeightInfo for () {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 27_371 ns.
-        Weight::from_parts(36_532_000, 20_100)
+        // The fastest run took 37_165 ns.
+        Weight::from_parts(38_477_000, 21_371)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -173,8 +174,8 @@ impl WeightInfo for () {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 140_971 ns.
-        Weight::from_parts(146_298_000, 24_936)
+        // The fastest run took 136_693 ns.
+        Weight::from_parts(144_005_000, 25_642)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
@@ -182,8 +183,8 @@ impl WeightInfo for () {
         // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 14_442 ns.
-        Weight::from_parts(19_403_000, 9_400)
+        // The fastest run took 18_097 ns.
+        Weight::from_parts(18_919_000, 10_129)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
@@ -193,8 +194,8 @@ impl WeightInfo for () {
         // `Tasks::Open`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 25_569 ns.
-        Weight::from_parts(26_249_000, 12_937)
+        // The fastest run took 25_548 ns.
+        Weight::from_parts(26_690_000, 13_002)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
@@ -202,23 +203,23 @@ impl WeightInfo for () {
         // `Tasks::History`: 1 read, 1 written.
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 17_656 ns.
-        Weight::from_parts(22_598_000, 9_400)
+        // The fastest run took 21_202 ns.
+        Weight::from_parts(21_722_000, 10_129)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn set_terms() -> Weight {
         // `Tasks::Tasks`: 1 read, 1 written.
-        // The fastest run took 10_105 ns.
-        Weight::from_parts(11_297_000, 3_817)
+        // The fastest run took 10_045 ns.
+        Weight::from_parts(10_535_000, 3_842)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn stop() -> Weight {
         // `Tasks::Tasks`: 1 read, 1 written.
         // `Timestamp::Now`: 1 read, 0 written.
-        // The fastest run took 12_929 ns.
-        Weight::from_parts(13_410_000, 5_310)
+        // The fastest run took 12_469 ns.
+        Weight::from_parts(13_049_000, 5_335)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
@@ -231,9 +232,10 @@ impl WeightInfo for () {
         // `Leases::Leases`: 1 read, 1 written.
         // `Money::Admitted`: 1 read, 0 written.
         // `Tasks::Tasks`: 1 read, 0 written.
-        // The fastest run took 75_011 ns.
-        Weight::from_parts(77_556_000, 29_874)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
+        // `Timestamp::Now`: 1 read, 0 written.
+        // The fastest run took 78_487 ns.
+        Weight::from_parts(79_799_000, 31_684)
+            .saturating_add(ParityDbWeight::get().reads(9_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn forget() -> Weight {
@@ -241,8 +243,8 @@ impl WeightInfo for () {
         // `Tasks::ByPublisher`: 0 read, 1 written.
         // `Tasks::History`: 0 read, 64 written.
         // `Tasks::Tasks`: 1 read, 1 written.
-        // The fastest run took 174_540 ns.
-        Weight::from_parts(179_087_000, 7_529)
+        // The fastest run took 170_324 ns.
+        Weight::from_parts(172_768_000, 7_554)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(67_u64))
     }

@@ -14,63 +14,63 @@ pub struct WeightInfo<T>(PhantomData<T>);
 impl<T: frame_system::Config> frame_system::WeightInfo for WeightInfo<T> {
     /// `b` is from 0 to 3932160.
     fn remark(b: u32) -> Weight {
-        // The fastest run took 2_003 ns.
-        Weight::from_parts(14_082_070, 0)
-            // Standard error: 2.
-            .saturating_add(Weight::from_parts(208, 0).saturating_mul(b.into()))
+        // The fastest run took 2_163 ns.
+        Weight::from_parts(54_968_026, 0)
+            // Standard error: 4.
+            .saturating_add(Weight::from_parts(212, 0).saturating_mul(b.into()))
     }
     /// `b` is from 0 to 3932160.
     fn remark_with_event(b: u32) -> Weight {
-        // The fastest run took 4_787 ns.
-        Weight::from_parts(5_017_000, 0)
-            // Standard error: 1.
-            .saturating_add(Weight::from_parts(1_490, 0).saturating_mul(b.into()))
+        // The fastest run took 5_148 ns.
+        Weight::from_parts(47_178_088, 0)
+            // Standard error: 6.
+            .saturating_add(Weight::from_parts(1_491, 0).saturating_mul(b.into()))
     }
     fn set_heap_pages() -> Weight {
         // `:heappages`: 0 read, 1 written.
-        // The fastest run took 3_936 ns.
-        Weight::from_parts(4_127_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 4_036 ns.
+        Weight::from_parts(4_296_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn set_code() -> Weight {
         // `:code`: 0 read, 1 written.
-        // The fastest run took 97_490_411 ns.
-        Weight::from_parts(103_136_177_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 93_508_395 ns.
+        Weight::from_parts(95_721_263_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     /// `i` is from 0 to 1000.
     fn set_storage(i: u32) -> Weight {
-        // The fastest run took 2_003 ns.
-        Weight::from_parts(2_083_000, 0)
-            // Standard error: 1_307.
-            .saturating_add(Weight::from_parts(841_816, 0).saturating_mul(i.into()))
+        // The fastest run took 2_133 ns.
+        Weight::from_parts(2_183_000, 0)
+            // Standard error: 1_360.
+            .saturating_add(Weight::from_parts(857_436, 0).saturating_mul(i.into()))
             .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(i.into())))
     }
     /// `i` is from 0 to 1000.
     fn kill_storage(i: u32) -> Weight {
-        // The fastest run took 2_013 ns.
-        Weight::from_parts(2_083_000, 0)
-            // Standard error: 1_755.
-            .saturating_add(Weight::from_parts(589_219, 0).saturating_mul(i.into()))
+        // The fastest run took 2_153 ns.
+        Weight::from_parts(2_273_000, 0)
+            // Standard error: 1_078.
+            .saturating_add(Weight::from_parts(599_521, 0).saturating_mul(i.into()))
             .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(i.into())))
     }
     /// `p` is from 0 to 1000.
     fn kill_prefix(p: u32) -> Weight {
-        // The fastest run took 3_536 ns.
-        Weight::from_parts(3_656_000, 0)
-            // Standard error: 2_922.
-            .saturating_add(Weight::from_parts(1_177_925, 0).saturating_mul(p.into()))
+        // The fastest run took 4_006 ns.
+        Weight::from_parts(4_076_000, 0)
+            // Standard error: 3_370.
+            .saturating_add(Weight::from_parts(1_201_793, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64.saturating_mul(p.into())))
             .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(p.into())))
     }
     fn authorize_upgrade() -> Weight {
         // `System::AuthorizedUpgrade`: 0 read, 1 written.
-        // The fastest run took 19_389 ns.
-        Weight::from_parts(21_873_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
+        // The fastest run took 15_784 ns.
+        Weight::from_parts(18_077_000, 0).saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn apply_authorized_upgrade() -> Weight {
         // `:code`: 0 read, 1 written.
         // `System::AuthorizedUpgrade`: 1 read, 1 written.
-        // The fastest run took 101_889_548 ns.
-        Weight::from_parts(106_155_117_000, 1_518)
+        // The fastest run took 101_639_315 ns.
+        Weight::from_parts(103_629_732_000, 1_518)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }

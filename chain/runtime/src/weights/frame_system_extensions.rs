@@ -13,42 +13,42 @@ pub struct WeightInfo<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> frame_system::ExtensionsWeightInfo for WeightInfo<T> {
     fn check_genesis() -> Weight {
-        // The fastest run took 1_893 ns.
-        Weight::from_parts(2_033_000, 0)
+        // The fastest run took 2_033 ns.
+        Weight::from_parts(2_143_000, 0)
     }
     fn check_mortality_mortal_transaction() -> Weight {
-        // The fastest run took 3_826 ns.
-        Weight::from_parts(4_006_000, 0)
+        // The fastest run took 4_227 ns.
+        Weight::from_parts(4_347_000, 0)
     }
     fn check_mortality_immortal_transaction() -> Weight {
-        // The fastest run took 3_906 ns.
-        Weight::from_parts(4_086_000, 0)
+        // The fastest run took 4_186 ns.
+        Weight::from_parts(4_306_000, 0)
     }
     fn check_non_zero_sender() -> Weight {
-        // The fastest run took 611 ns.
-        Weight::from_parts(671_000, 0)
+        // The fastest run took 651 ns.
+        Weight::from_parts(701_000, 0)
     }
     fn check_nonce() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 7_911 ns.
-        Weight::from_parts(8_183_000, 3_593)
+        // The fastest run took 7_992 ns.
+        Weight::from_parts(8_323_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn check_spec_version() -> Weight {
-        // The fastest run took 461 ns.
-        Weight::from_parts(510_000, 0)
+        // The fastest run took 480 ns.
+        Weight::from_parts(501_000, 0)
     }
     fn check_tx_version() -> Weight {
-        // The fastest run took 470 ns.
-        Weight::from_parts(511_000, 0)
+        // The fastest run took 481 ns.
+        Weight::from_parts(521_000, 0)
     }
     fn check_weight() -> Weight {
-        // The fastest run took 3_805 ns.
-        Weight::from_parts(3_956_000, 0)
+        // The fastest run took 4_167 ns.
+        Weight::from_parts(4_397_000, 0)
     }
     fn weight_reclaim() -> Weight {
-        // The fastest run took 2_113 ns.
-        Weight::from_parts(2_193_000, 0)
+        // The fastest run took 2_284 ns.
+        Weight::from_parts(2_404_000, 0)
     }
 }

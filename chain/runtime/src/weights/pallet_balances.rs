@@ -14,74 +14,74 @@ pub struct WeightInfo<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_balances::WeightInfo for WeightInfo<T> {
     fn transfer_allow_death() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 56_654 ns.
-        Weight::from_parts(57_777_000, 3_593)
+        // The fastest run took 60_851 ns.
+        Weight::from_parts(61_793_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn transfer_keep_alive() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 44_166 ns.
-        Weight::from_parts(44_987_000, 3_593)
+        // The fastest run took 47_420 ns.
+        Weight::from_parts(48_332_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn force_set_balance_creating() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 21_131 ns.
-        Weight::from_parts(22_133_000, 3_593)
+        // The fastest run took 22_073 ns.
+        Weight::from_parts(22_614_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn force_set_balance_killing() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 21_121 ns.
-        Weight::from_parts(21_652_000, 3_593)
+        // The fastest run took 21_702 ns.
+        Weight::from_parts(22_473_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn force_transfer() -> Weight {
         // `System::Account`: 2 read, 2 written.
-        // The fastest run took 58_978 ns.
-        Weight::from_parts(59_449_000, 6_196)
+        // The fastest run took 61_952 ns.
+        Weight::from_parts(62_513_000, 6_196)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn transfer_all() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 55_964 ns.
-        Weight::from_parts(56_405_000, 3_593)
+        // The fastest run took 59_509 ns.
+        Weight::from_parts(60_230_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn force_unreserve() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 17_356 ns.
-        Weight::from_parts(17_646_000, 3_593)
+        // The fastest run took 18_027 ns.
+        Weight::from_parts(18_317_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     /// `u` is from 1 to 1000.
     fn upgrade_accounts(u: u32) -> Weight {
         // `System::Account`: 1000 read, 1000 written.
-        // The fastest run took 17_086 ns.
-        Weight::from_parts(17_376_000, 990)
-            // Standard error: 30_104.
-            .saturating_add(Weight::from_parts(16_002_450, 0).saturating_mul(u.into()))
+        // The fastest run took 18_267 ns.
+        Weight::from_parts(18_327_000, 990)
+            // Standard error: 32_029.
+            .saturating_add(Weight::from_parts(17_323_969, 0).saturating_mul(u.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64.saturating_mul(u.into())))
             .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(u.into())))
             .saturating_add(Weight::from_parts(0, 2_603).saturating_mul(u.into()))
     }
     fn force_adjust_total_issuance() -> Weight {
-        // The fastest run took 5_307 ns.
-        Weight::from_parts(5_559_000, 0)
+        // The fastest run took 5_708 ns.
+        Weight::from_parts(6_139_000, 0)
     }
     fn burn_allow_death() -> Weight {
-        // The fastest run took 34_051 ns.
-        Weight::from_parts(34_782_000, 0)
+        // The fastest run took 37_145 ns.
+        Weight::from_parts(37_886_000, 0)
     }
     fn burn_keep_alive() -> Weight {
-        // The fastest run took 21_813 ns.
-        Weight::from_parts(22_173_000, 0)
+        // The fastest run took 23_705 ns.
+        Weight::from_parts(24_156_000, 0)
     }
 }

@@ -20,12 +20,12 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::Prime`: 0 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 0 written.
         // `TechnicalCommittee::Voting`: 32 read, 32 written.
-        // The fastest run took 8_112 ns.
-        Weight::from_parts(8_282_000, 2_999)
-            // Standard error: 50_171.
-            .saturating_add(Weight::from_parts(774_929, 0).saturating_mul(m.into()))
-            // Standard error: 50_171.
-            .saturating_add(Weight::from_parts(3_992_403, 0).saturating_mul(p.into()))
+        // The fastest run took 8_423 ns.
+        Weight::from_parts(8_663_000, 3_036)
+            // Standard error: 50_599.
+            .saturating_add(Weight::from_parts(877_572, 0).saturating_mul(m.into()))
+            // Standard error: 50_599.
+            .saturating_add(Weight::from_parts(4_153_434, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().reads(1_u64.saturating_mul(p.into())))
             .saturating_add(T::DbWeight::get().writes(2_u64))
@@ -37,12 +37,12 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
     /// `m` is from 1 to 32.
     fn execute(b: u32, m: u32) -> Weight {
         // `TechnicalCommittee::Members`: 1 read, 0 written.
-        // The fastest run took 11_117 ns.
-        Weight::from_parts(9_733_698, 1_518)
-            // Standard error: 178.
-            .saturating_add(Weight::from_parts(2_550, 0).saturating_mul(b.into()))
-            // Standard error: 5_776.
-            .saturating_add(Weight::from_parts(42_419, 0).saturating_mul(m.into()))
+        // The fastest run took 11_337 ns.
+        Weight::from_parts(11_876_919, 1_555)
+            // Standard error: 27.
+            .saturating_add(Weight::from_parts(1_535, 0).saturating_mul(b.into()))
+            // Standard error: 899.
+            .saturating_add(Weight::from_parts(1_391, 0).saturating_mul(m.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(Weight::from_parts(0, 32).saturating_mul(m.into()))
     }
@@ -51,12 +51,12 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
     fn propose_execute(b: u32, m: u32) -> Weight {
         // `TechnicalCommittee::Members`: 1 read, 0 written.
         // `TechnicalCommittee::ProposalOf`: 1 read, 0 written.
-        // The fastest run took 13_230 ns.
-        Weight::from_parts(12_675_264, 4_983)
-            // Standard error: 146.
-            .saturating_add(Weight::from_parts(2_092, 0).saturating_mul(b.into()))
-            // Standard error: 4_746.
-            .saturating_add(Weight::from_parts(28_935, 0).saturating_mul(m.into()))
+        // The fastest run took 13_691 ns.
+        Weight::from_parts(13_843_859, 5_020)
+            // Standard error: 32.
+            .saturating_add(Weight::from_parts(1_654, 0).saturating_mul(b.into()))
+            // Standard error: 1_068.
+            .saturating_add(Weight::from_parts(8_210, 0).saturating_mul(m.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(Weight::from_parts(0, 32).saturating_mul(m.into()))
     }
@@ -69,14 +69,14 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 1 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 0 read, 1 written.
-        // The fastest run took 18_317 ns.
-        Weight::from_parts(16_800_718, 8_019)
-            // Standard error: 217.
-            .saturating_add(Weight::from_parts(3_367, 0).saturating_mul(b.into()))
-            // Standard error: 7_271.
-            .saturating_add(Weight::from_parts(26_666, 0).saturating_mul(m.into()))
-            // Standard error: 7_033.
-            .saturating_add(Weight::from_parts(293_777, 0).saturating_mul(p.into()))
+        // The fastest run took 18_678 ns.
+        Weight::from_parts(19_083_564, 8_056)
+            // Standard error: 105.
+            .saturating_add(Weight::from_parts(1_730, 0).saturating_mul(b.into()))
+            // Standard error: 3_542.
+            .saturating_add(Weight::from_parts(16_732, 0).saturating_mul(m.into()))
+            // Standard error: 3_426.
+            .saturating_add(Weight::from_parts(254_067, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
             .saturating_add(Weight::from_parts(0, 33).saturating_mul(m.into()))
@@ -86,10 +86,10 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
     fn vote(m: u32) -> Weight {
         // `TechnicalCommittee::Members`: 1 read, 0 written.
         // `TechnicalCommittee::Voting`: 1 read, 1 written.
-        // The fastest run took 15_073 ns.
-        Weight::from_parts(16_776_025, 5_550)
-            // Standard error: 7_123.
-            .saturating_add(Weight::from_parts(19_921, 0).saturating_mul(m.into()))
+        // The fastest run took 15_392 ns.
+        Weight::from_parts(16_089_548, 5_587)
+            // Standard error: 2_493.
+            .saturating_add(Weight::from_parts(10_119, 0).saturating_mul(m.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
             .saturating_add(Weight::from_parts(0, 64).saturating_mul(m.into()))
@@ -101,12 +101,10 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 0 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 1 read, 1 written.
-        // The fastest run took 20_000 ns.
-        Weight::from_parts(12_702_985, 6_587)
-            // Standard error: 28_549.
-            .saturating_add(Weight::from_parts(199_715, 0).saturating_mul(m.into()))
-            // Standard error: 25_932.
-            .saturating_add(Weight::from_parts(438_835, 0).saturating_mul(p.into()))
+        // The fastest run took 19_309 ns.
+        Weight::from_parts(20_492_674, 6_624)
+            // Standard error: 3_683.
+            .saturating_add(Weight::from_parts(232_508, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 66).saturating_mul(m.into()))
@@ -120,14 +118,14 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 1 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 1 read, 1 written.
-        // The fastest run took 28_142 ns.
-        Weight::from_parts(28_212_978, 10_071)
-            // Standard error: 200.
-            .saturating_add(Weight::from_parts(559, 0).saturating_mul(b.into()))
-            // Standard error: 7_136.
-            .saturating_add(Weight::from_parts(35_174, 0).saturating_mul(m.into()))
-            // Standard error: 6_481.
-            .saturating_add(Weight::from_parts(326_488, 0).saturating_mul(p.into()))
+        // The fastest run took 29_023 ns.
+        Weight::from_parts(16_459_160, 10_108)
+            // Standard error: 849.
+            .saturating_add(Weight::from_parts(6_744, 0).saturating_mul(b.into()))
+            // Standard error: 30_300.
+            .saturating_add(Weight::from_parts(202_134, 0).saturating_mul(m.into()))
+            // Standard error: 27_518.
+            .saturating_add(Weight::from_parts(466_244, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 1).saturating_mul(b.into()))
@@ -142,12 +140,12 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 0 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 1 read, 1 written.
-        // The fastest run took 21_081 ns.
-        Weight::from_parts(21_059_209, 8_176)
-            // Standard error: 4_156.
-            .saturating_add(Weight::from_parts(2_220, 0).saturating_mul(m.into()))
-            // Standard error: 3_775.
-            .saturating_add(Weight::from_parts(263_116, 0).saturating_mul(p.into()))
+        // The fastest run took 21_011 ns.
+        Weight::from_parts(21_519_742, 8_213)
+            // Standard error: 1_875.
+            .saturating_add(Weight::from_parts(2_095, 0).saturating_mul(m.into()))
+            // Standard error: 1_703.
+            .saturating_add(Weight::from_parts(238_476, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 51).saturating_mul(m.into()))
@@ -162,14 +160,8 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 1 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 1 read, 1 written.
-        // The fastest run took 29_544 ns.
-        Weight::from_parts(29_609_188, 11_576)
-            // Standard error: 185.
-            .saturating_add(Weight::from_parts(653, 0).saturating_mul(b.into()))
-            // Standard error: 6_599.
-            .saturating_add(Weight::from_parts(22_658, 0).saturating_mul(m.into()))
-            // Standard error: 5_993.
-            .saturating_add(Weight::from_parts(329_628, 0).saturating_mul(p.into()))
+        // The fastest run took 32_579 ns.
+        Weight::from_parts(47_867_321, 11_613)
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 1).saturating_mul(b.into()))
@@ -181,10 +173,10 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 0 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 0 read, 1 written.
-        // The fastest run took 11_057 ns.
-        Weight::from_parts(11_113_716, 1_674)
-            // Standard error: 2_610.
-            .saturating_add(Weight::from_parts(225_472, 0).saturating_mul(p.into()))
+        // The fastest run took 11_007 ns.
+        Weight::from_parts(11_202_837, 1_711)
+            // Standard error: 1_007.
+            .saturating_add(Weight::from_parts(201_609, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 32).saturating_mul(p.into()))
@@ -196,12 +188,12 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
         // `TechnicalCommittee::ProposalOf`: 1 read, 1 written.
         // `TechnicalCommittee::Proposals`: 1 read, 1 written.
         // `TechnicalCommittee::Voting`: 0 read, 1 written.
-        // The fastest run took 16_184 ns.
-        Weight::from_parts(16_616_540, 9_656)
-            // Standard error: 92_093.
-            .saturating_add(Weight::from_parts(284_042, 0).saturating_mul(d.into()))
-            // Standard error: 4_424.
-            .saturating_add(Weight::from_parts(276_966, 0).saturating_mul(p.into()))
+        // The fastest run took 16_054 ns.
+        Weight::from_parts(11_880_788, 9_693)
+            // Standard error: 421_190.
+            .saturating_add(Weight::from_parts(3_804_763, 0).saturating_mul(d.into()))
+            // Standard error: 20_236.
+            .saturating_add(Weight::from_parts(399_519, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
             .saturating_add(Weight::from_parts(0, 75).saturating_mul(d.into()))
@@ -210,7 +202,7 @@ impl<T: frame_system::Config> pallet_collective::WeightInfo for WeightInfo<T> {
     fn release_proposal_cost() -> Weight {
         // `TechnicalCommittee::CostOf`: 1 read, 0 written.
         // `TechnicalCommittee::ProposalOf`: 1 read, 0 written.
-        // The fastest run took 9_835 ns.
-        Weight::from_parts(10_726_000, 7_634).saturating_add(T::DbWeight::get().reads(2_u64))
+        // The fastest run took 9_744 ns.
+        Weight::from_parts(10_135_000, 7_671).saturating_add(T::DbWeight::get().reads(2_u64))
     }
 }

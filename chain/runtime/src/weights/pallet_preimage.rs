@@ -18,10 +18,10 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 54_862 ns.
-        Weight::from_parts(79_397_575, 10_752)
-            // Standard error: 5.
-            .saturating_add(Weight::from_parts(1_659, 0).saturating_mul(s.into()))
+        // The fastest run took 57_936 ns.
+        Weight::from_parts(40_066_995, 10_824)
+            // Standard error: 3.
+            .saturating_add(Weight::from_parts(1_701, 0).saturating_mul(s.into()))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -30,10 +30,10 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 13_911 ns.
-        Weight::from_parts(14_271_000, 7_112)
-            // Standard error: 2.
-            .saturating_add(Weight::from_parts(1_682, 0).saturating_mul(s.into()))
+        // The fastest run took 14_902 ns.
+        Weight::from_parts(17_528_616, 7_112)
+            // Standard error: 3.
+            .saturating_add(Weight::from_parts(1_669, 0).saturating_mul(s.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -42,10 +42,10 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 13_870 ns.
-        Weight::from_parts(58_654_991, 7_112)
-            // Standard error: 6.
-            .saturating_add(Weight::from_parts(1_685, 0).saturating_mul(s.into()))
+        // The fastest run took 13_941 ns.
+        Weight::from_parts(14_222_000, 7_112)
+            // Standard error: 2.
+            .saturating_add(Weight::from_parts(1_713, 0).saturating_mul(s.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -54,8 +54,8 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 109_253 ns.
-        Weight::from_parts(114_381_000, 10_752)
+        // The fastest run took 99_518 ns.
+        Weight::from_parts(106_839_000, 10_824)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -63,40 +63,40 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 54_331 ns.
-        Weight::from_parts(62_883_000, 7_112)
+        // The fastest run took 46_569 ns.
+        Weight::from_parts(51_487_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn request_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 44_266 ns.
-        Weight::from_parts(47_521_000, 7_112)
+        // The fastest run took 37_936 ns.
+        Weight::from_parts(45_538_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn request_no_deposit_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 35_343 ns.
-        Weight::from_parts(41_812_000, 7_112)
+        // The fastest run took 27_311 ns.
+        Weight::from_parts(33_190_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn request_unnoted_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 43_274 ns.
-        Weight::from_parts(48_983_000, 7_112)
+        // The fastest run took 31_427 ns.
+        Weight::from_parts(34_812_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn request_requested_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 14_953 ns.
-        Weight::from_parts(17_045_000, 7_112)
+        // The fastest run took 11_917 ns.
+        Weight::from_parts(12_850_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -104,24 +104,24 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::PreimageFor`: 0 read, 1 written.
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 52_147 ns.
-        Weight::from_parts(62_133_000, 7_112)
+        // The fastest run took 42_333 ns.
+        Weight::from_parts(48_683_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     fn unrequest_unnoted_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 17_837 ns.
-        Weight::from_parts(19_559_000, 7_112)
+        // The fastest run took 12_839 ns.
+        Weight::from_parts(13_760_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn unrequest_multi_referenced_preimage() -> Weight {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
-        // The fastest run took 16_194 ns.
-        Weight::from_parts(18_238_000, 7_112)
+        // The fastest run took 12_158 ns.
+        Weight::from_parts(13_200_000, 7_112)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -131,12 +131,12 @@ impl<T: frame_system::Config> pallet_preimage::WeightInfo for WeightInfo<T> {
         // `Preimage::RequestStatusFor`: 0 read, 1024 written.
         // `Preimage::StatusFor`: 1024 read, 1024 written.
         // `System::Account`: 1024 read, 1024 written.
-        // The fastest run took 62_393 ns.
-        Weight::from_parts(63_004_000, 2_970)
-            // Standard error: 155_885.
-            .saturating_add(Weight::from_parts(71_617_543, 0).saturating_mul(n.into()))
+        // The fastest run took 66_419 ns.
+        Weight::from_parts(67_180_000, 2_970)
+            // Standard error: 79_289.
+            .saturating_add(Weight::from_parts(72_234_592, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(4_u64.saturating_mul(n.into())))
-            .saturating_add(Weight::from_parts(0, 7_819).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(0, 7_891).saturating_mul(n.into()))
     }
 }

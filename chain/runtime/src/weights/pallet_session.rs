@@ -16,8 +16,8 @@ impl<T: frame_system::Config> pallet_session::WeightInfo for WeightInfo<T> {
         // `Balances::Holds`: 1 read, 1 written.
         // `Session::KeyOwner`: 2 read, 2 written.
         // `Session::NextKeys`: 1 read, 1 written.
-        // The fastest run took 138_927 ns.
-        Weight::from_parts(144_396_000, 13_663)
+        // The fastest run took 148_762 ns.
+        Weight::from_parts(159_498_000, 13_746)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -26,8 +26,8 @@ impl<T: frame_system::Config> pallet_session::WeightInfo for WeightInfo<T> {
         // `Session::ExternallySetKeys`: 1 read, 0 written.
         // `Session::KeyOwner`: 0 read, 2 written.
         // `Session::NextKeys`: 1 read, 1 written.
-        // The fastest run took 54_571 ns.
-        Weight::from_parts(56_124_000, 11_006)
+        // The fastest run took 58_988 ns.
+        Weight::from_parts(60_981_000, 11_078)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }

@@ -16,13 +16,13 @@ impl<T: frame_system::Config> pallet_timestamp::WeightInfo for WeightInfo<T> {
         // `Aura::CurrentSlot`: 1 read, 0 written.
         // `Network::SlotMilliseconds`: 1 read, 0 written.
         // `Timestamp::Now`: 1 read, 1 written.
-        // The fastest run took 6_900 ns.
-        Weight::from_parts(7_081_000, 4_479)
+        // The fastest run took 7_231 ns.
+        Weight::from_parts(7_511_000, 4_479)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn on_finalize() -> Weight {
-        // The fastest run took 811 ns.
-        Weight::from_parts(871_000, 0)
+        // The fastest run took 871 ns.
+        Weight::from_parts(941_000, 0)
     }
 }

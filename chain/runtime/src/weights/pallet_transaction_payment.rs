@@ -14,8 +14,8 @@ pub struct WeightInfo<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_transaction_payment::WeightInfo for WeightInfo<T> {
     fn charge_transaction_payment() -> Weight {
         // `System::Account`: 1 read, 1 written.
-        // The fastest run took 47_841 ns.
-        Weight::from_parts(48_793_000, 3_593)
+        // The fastest run took 50_756 ns.
+        Weight::from_parts(52_448_000, 3_593)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }

@@ -14,39 +14,39 @@ pub struct WeightInfo<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_utility::WeightInfo for WeightInfo<T> {
     /// `c` is from 0 to 1000.
     fn batch(c: u32) -> Weight {
-        // The fastest run took 4_217 ns.
-        Weight::from_parts(8_163_073, 0)
-            // Standard error: 4_547.
-            .saturating_add(Weight::from_parts(3_345_719, 0).saturating_mul(c.into()))
+        // The fastest run took 4_557 ns.
+        Weight::from_parts(5_304_908, 0)
+            // Standard error: 5_661.
+            .saturating_add(Weight::from_parts(3_893_543, 0).saturating_mul(c.into()))
     }
     fn as_derivative() -> Weight {
-        // The fastest run took 4_656 ns.
-        Weight::from_parts(4_847_000, 0)
+        // The fastest run took 4_897 ns.
+        Weight::from_parts(5_148_000, 0)
     }
     /// `c` is from 0 to 1000.
     fn batch_all(c: u32) -> Weight {
-        // The fastest run took 4_006 ns.
-        Weight::from_parts(4_927_331, 0)
-            // Standard error: 2_900.
-            .saturating_add(Weight::from_parts(3_665_538, 0).saturating_mul(c.into()))
+        // The fastest run took 4_196 ns.
+        Weight::from_parts(4_466_000, 0)
+            // Standard error: 4_863.
+            .saturating_add(Weight::from_parts(4_283_254, 0).saturating_mul(c.into()))
     }
     fn dispatch_as() -> Weight {
-        // The fastest run took 6_209 ns.
-        Weight::from_parts(6_559_000, 0)
+        // The fastest run took 6_890 ns.
+        Weight::from_parts(7_200_000, 0)
     }
     /// `c` is from 0 to 1000.
     fn force_batch(c: u32) -> Weight {
-        // The fastest run took 4_146 ns.
-        Weight::from_parts(4_216_000, 0)
-            // Standard error: 2_102.
-            .saturating_add(Weight::from_parts(3_323_674, 0).saturating_mul(c.into()))
+        // The fastest run took 4_337 ns.
+        Weight::from_parts(20_113_059, 0)
+            // Standard error: 6_811.
+            .saturating_add(Weight::from_parts(3_762_467, 0).saturating_mul(c.into()))
     }
     fn dispatch_as_fallible() -> Weight {
-        // The fastest run took 6_289 ns.
-        Weight::from_parts(6_640_000, 0)
+        // The fastest run took 6_700 ns.
+        Weight::from_parts(6_970_000, 0)
     }
     fn if_else() -> Weight {
-        // The fastest run took 7_891 ns.
-        Weight::from_parts(8_212_000, 0)
+        // The fastest run took 8_623 ns.
+        Weight::from_parts(8_873_000, 0)
     }
 }

@@ -16,8 +16,8 @@ impl<T: frame_system::Config> pallet_whitelist::WeightInfo for WeightInfo<T> {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
         // `Whitelist::WhitelistedCall`: 1 read, 1 written.
-        // The fastest run took 17_055 ns.
-        Weight::from_parts(17_466_000, 10_617)
+        // The fastest run took 16_935 ns.
+        Weight::from_parts(17_456_000, 10_617)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -25,8 +25,8 @@ impl<T: frame_system::Config> pallet_whitelist::WeightInfo for WeightInfo<T> {
         // `Preimage::RequestStatusFor`: 1 read, 1 written.
         // `Preimage::StatusFor`: 1 read, 0 written.
         // `Whitelist::WhitelistedCall`: 1 read, 1 written.
-        // The fastest run took 15_774 ns.
-        Weight::from_parts(16_435_000, 10_617)
+        // The fastest run took 15_744 ns.
+        Weight::from_parts(16_094_000, 10_617)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -34,17 +34,17 @@ impl<T: frame_system::Config> pallet_whitelist::WeightInfo for WeightInfo<T> {
     fn defer_dispatch(n: u32) -> Weight {
         // `Whitelist::DeferredDispatch`: 1 read, 1 written.
         // `Whitelist::WhitelistedCall`: 1 read, 0 written.
-        // The fastest run took 12_058 ns.
-        Weight::from_parts(12_360_498, 7_014)
-            // Standard error: 14.
-            .saturating_add(Weight::from_parts(1_474, 0).saturating_mul(n.into()))
+        // The fastest run took 11_658 ns.
+        Weight::from_parts(12_006_638, 7_014)
+            // Standard error: 3.
+            .saturating_add(Weight::from_parts(1_487, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
     fn remove_deferred_dispatch() -> Weight {
         // `Whitelist::DeferredDispatch`: 1 read, 1 written.
-        // The fastest run took 11_267 ns.
-        Weight::from_parts(11_587_000, 3_509)
+        // The fastest run took 10_786 ns.
+        Weight::from_parts(11_117_000, 3_509)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -55,10 +55,10 @@ impl<T: frame_system::Config> pallet_whitelist::WeightInfo for WeightInfo<T> {
         // `Preimage::StatusFor`: 1 read, 0 written.
         // `Whitelist::DeferredDispatch`: 1 read, 1 written.
         // `Whitelist::WhitelistedCall`: 1 read, 1 written.
-        // The fastest run took 35_403 ns.
-        Weight::from_parts(39_873_619, 17_940)
-            // Standard error: 4.
-            .saturating_add(Weight::from_parts(661, 0).saturating_mul(n.into()))
+        // The fastest run took 35_753 ns.
+        Weight::from_parts(47_309_781, 17_940)
+            // Standard error: 3.
+            .saturating_add(Weight::from_parts(604, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
             .saturating_add(Weight::from_parts(0, 1).saturating_mul(n.into()))
@@ -69,10 +69,10 @@ impl<T: frame_system::Config> pallet_whitelist::WeightInfo for WeightInfo<T> {
         // `Preimage::StatusFor`: 1 read, 0 written.
         // `Whitelist::DeferredDispatch`: 1 read, 1 written.
         // `Whitelist::WhitelistedCall`: 1 read, 1 written.
-        // The fastest run took 28_402 ns.
-        Weight::from_parts(28_885_350, 14_126)
+        // The fastest run took 28_673 ns.
+        Weight::from_parts(28_879_270, 14_126)
             // Standard error: 7.
-            .saturating_add(Weight::from_parts(1_428, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(1_502, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }

@@ -24,12 +24,8 @@ fn the_dearest_traffic_is_paid_up_to_the_spend_rate() {
                 assert_eq!(lease().earned(), 10 * 2 * PRICE_PER_SECOND);
                 assert_eq!(lease().escrow, DEPOSIT - lease().earned());
                 // Traffic alone, at the end of what can be counted.
-                let more = UsageRecord {
-                    sequence: 2,
-                    previous: record.hash(),
-                    from: record.to,
-                    ..record
-                };
+                let more =
+                    UsageRecord { sequence: 2, previous: record.hash(), from: record.to, ..record };
                 assert_ok!(claim(more));
                 assert_eq!(lease().earned(), 10 * 2 * PRICE_PER_SECOND);
             });
