@@ -221,6 +221,8 @@ struct Supervisor {
     stopping: bool,
     /// The host, or the agent itself, may have had a part in the end of the app that runs.
     is_disturbed: bool,
+    /// The host has sent the app a signal: what comes of it is not the app's own end.
+    is_signalled: bool,
     /// The app has ended by itself, with this code, and is not started again.
     ended: Option<u8>,
     /// Where the other containers' output comes in.
@@ -310,6 +312,7 @@ impl Supervisor {
             ready: false,
             stopping: false,
             is_disturbed: false,
+            is_signalled: false,
             ended: None,
             relayed,
             // Stopped before the app ever ran: as if SIGTERM had ended it.
@@ -365,6 +368,7 @@ impl Supervisor {
                 }
                 Ok(Message::Signal { signal, from_within }) => {
                     self.is_disturbed |= !from_within;
+                    self.is_signalled |= !from_within;
                     if let State::Running { app, .. } = &state
                         && app.pid.as_raw() > 0
                     {
@@ -444,6 +448,7 @@ impl Supervisor {
     fn start_app(&mut self) -> State {
         self.generation += 1;
         self.is_disturbed = false;
+        self.is_signalled = false;
         let since = Instant::now();
         let hashes = self.run.as_mut().map(|run| run.starts(now_ms() / 1000, since));
         let [of_stdout, of_stderr] = hashes.map_or([None, None], |hashes| hashes.map(Some));
@@ -560,7 +565,7 @@ impl Supervisor {
         self.output.report_dropped();
         self.set_ready(Err(format!("the app ended with exit code {code}")));
         if let Some(run) = &self.run {
-            let next = run.next(code, self.stopping);
+            let next = run.next(code, self.stopping || self.is_signalled);
             let last = matches!(next, Next::End(_));
             self.output.emit(EventKind::AppExited { code, last });
             return match next {

@@ -112,6 +112,17 @@ fn a_run_that_is_stopped_says_so() {
 }
 
 #[test]
+fn a_run_that_the_host_has_signalled_is_not_taken_for_one_that_ended() {
+    // The app makes an end of it: what a host can bring about is not paid as the app's own.
+    let script = "trap 'exit 0' HUP; echo up; while :; do sleep 0.05; done";
+    let agent = Agent::start(&run_of(script, 5, 60_000, &[]));
+    agent.expect_log(Stream::Stdout, "up");
+    agent.signal("HUP");
+    let (_, result) = ended(&agent);
+    assert_eq!(result.outcome, RunOutcome::Stopped);
+}
+
+#[test]
 fn artefacts_that_are_vast_or_links_are_left_out_and_the_run_ends_all_the_same() {
     let made = tempfile::tempdir().unwrap();
     let dir = std::fs::canonicalize(made.path()).unwrap();
