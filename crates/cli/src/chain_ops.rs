@@ -93,6 +93,9 @@ fn command_for(pallet: &str, name: &str) -> &'static str {
         ("Leases", "NotSilent" | "StillFunded" | "ReclaimNotice" | "NoticeGiven") => {
             "see the lease's terms and times: casemate lease show LEASE"
         }
+        ("Leases", "DepositTooSmall") => {
+            "put in more; what a second costs, and the grace time: casemate lease show LEASE"
+        }
         ("Leases", "NoContradiction") => "check the records that you hold: casemate lease records",
         ("Leases", "RecordSignature" | "NotActivated") => {
             "only records of the agent that the chain has for the replica count: contest the claims \
