@@ -222,6 +222,7 @@ async fn check_results(
         // The ones that were killed with their provider's daemon ended all the same; a run that was
         // stopped with its lease says so.
         if result["outcome"] != "stopped" {
+            ensure!(amount(&result, "paid")? > 0, "a second that has begun is paid: {result}");
             assert_eq!(result["outcome"]["exited"], 0, "{result}");
             assert_eq!(result["outputHash"], output, "{result}");
         }

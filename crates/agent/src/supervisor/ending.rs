@@ -101,7 +101,10 @@ impl Supervisor {
         }
         self.output.report_dropped();
         self.output.drain(DRAIN);
-        let signed = self.make_record();
+        // A second that has begun is a whole one: else runs of less than one would cost nothing.
+        let elapsed = self.start.elapsed().as_millis().div_ceil(1000);
+        let elapsed = Duration::from_secs(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        let signed = self.record_at(now_ms().div_ceil(1000), elapsed);
         if let (Some(run), Some(signer), Some((record, signature))) =
             (self.run.take(), &self.signer, signed)
         {
@@ -165,6 +168,14 @@ impl Supervisor {
     }
 
     fn make_record(&mut self) -> Option<(UsageRecord, AgentSignature)> {
+        self.record_at(now_ms() / 1000, self.start.elapsed())
+    }
+
+    fn record_at(
+        &mut self,
+        now: UnixSeconds,
+        elapsed: Duration,
+    ) -> Option<(UsageRecord, AgentSignature)> {
         self.sample(Instant::now());
         let signer = self.signer.as_mut()?;
         // Without evidence there is nobody who could be told apart from the host.
@@ -176,7 +187,7 @@ impl Supervisor {
             log: self.output.log_head(),
             evidence: self.tee.as_ref().and_then(Tee::evidence).unwrap_or_default(),
         };
-        Some(signer.record(now_ms() / 1000, self.start.elapsed(), &observed))
+        Some(signer.record(now, elapsed, &observed))
     }
 
     pub(super) fn sample(&mut self, now: Instant) {

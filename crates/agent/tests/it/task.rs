@@ -56,8 +56,10 @@ fn a_run_ends_with_its_exit_code_output_and_artefacts() {
     let path = file.to_str().unwrap();
     let script = format!("printf 'a\\nb'; echo oops >&2; printf 42 > {path}; exit 3");
     let mut agent = Agent::start(&run_of(&script, 0, 60_000, &[path, "/no/such/file"]));
-    let (_, result) = ended(&agent);
+    let (record, result) = ended(&agent);
     assert_eq!((result.outcome, result.tries), (RunOutcome::Exited(3), 1));
+    // Seconds that have begun are whole ones: nobody runs for nothing by being quick.
+    assert!(record.running_seconds >= 1 && record.to > record.from, "{record:?}");
     assert_eq!(result.output_hash, output_hash(&blake2_256(b"a\nb"), &blake2_256(b"oops\n")));
     let [artefact] = result.artefacts.as_slice() else { panic!("{result:?}") };
     assert_eq!(artefact.name, blake2_256(path.as_bytes()));
