@@ -74,7 +74,12 @@ impl ChainError {
 
     /// From an error in making or sending a transaction: it is not on chain.
     pub(super) fn sending(error: &subxt::error::ExtrinsicError) -> Self {
-        let text = chain_of(error);
+        let mut text = chain_of(error);
+        if let subxt::error::ExtrinsicError::ErrorSubmittingTransaction(error) = error
+            && let Some(why) = refused_by_node(error)
+        {
+            text = format!("{text}: {why}");
+        }
         if incompatible(&text) {
             Self::WrongChain(text)
         } else if text.contains("pay some fees") || text.contains("balance too low") {
@@ -85,6 +90,25 @@ impl ChainError {
             Self::Unreachable(text)
         }
     }
+}
+
+/// What the node's answer says besides its code: for a transaction, why it is invalid.
+fn refused_by_node(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let user = error.downcast_ref::<subxt_rpcs::UserError>().or_else(|| match error
+            .downcast_ref::<subxt_rpcs::Error>(
+        ) {
+            Some(subxt_rpcs::Error::User(user)) => Some(user),
+            _ => None,
+        });
+        if let Some(user) = user {
+            let data = user.data.as_ref()?.get();
+            return Some(serde_json::from_str(data).unwrap_or_else(|_| data.to_owned()));
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn incompatible(text: &str) -> bool {
@@ -118,3 +142,6 @@ pub(super) fn refused(error: &subxt::error::DispatchError) -> ChainError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;
