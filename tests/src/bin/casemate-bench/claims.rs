@@ -2,7 +2,7 @@
 //!
 //! Both are signed beforehand and sent by the same accounts over the same connections, each one
 //! after the other. The time runs from the first one sent until the last one's block is final. Each
-//! claim is paid: it moves money out of escrow to its provider, as much as its record says.
+//! claim earns what its record says: so much leaves the escrow.
 //!
 //! A third kind is batches, each of one new record of all of an account's leases. Only their roots come
 //! on chain; that all records of the last one are paid by their paths is seen afterwards.
@@ -96,22 +96,22 @@ pub(crate) async fn run(node: &Path, rounds: usize) -> Result<Value> {
         let batch = market.transfers().await?;
         let per_second = market.send(batch).await?;
         let (batch, to) = market.claims(paid_to).await?;
-        let held = market.held().await?;
+        let escrow = market.escrow().await?;
         let claims_per_second = market.send(batch).await?;
-        let paid = held.checked_sub(market.held().await?).context("escrow grew by claims")?;
+        let paid = escrow.checked_sub(market.escrow().await?).context("escrow grew by claims")?;
         ensure!(
             paid == market.cost(to - paid_to)?,
-            "not each claim was paid as its record says: all of them got {paid}"
+            "not each claim has earned what its record says: all of them {paid}"
         );
         let (roots, proved, proved_to) = market.roots(to).await?;
         let roots_per_second = market.send(roots).await?;
-        let held = market.held().await?;
+        let escrow = market.escrow().await?;
         let batch = market.sign("Proofs", "claim_from_batch", proved).await?;
         market.send(batch).await?;
-        let paid = held.checked_sub(market.held().await?).context("escrow grew by claims")?;
+        let paid = escrow.checked_sub(market.escrow().await?).context("escrow grew by claims")?;
         ensure!(
             paid == market.cost(proved_to - to)?,
-            "not each record under a root was paid as it says: all of them got {paid}"
+            "not each record under a root has earned what it says: all of them {paid}"
         );
         paid_to = proved_to;
         if round > 0 {
@@ -383,13 +383,14 @@ impl Market {
         Ok(f64::from(count) / started.elapsed().as_secs_f64())
     }
 
-    /// Money in escrow and at stake.
-    async fn held(&self) -> Result<Balance> {
-        let mut held = 0;
+    /// Money that no claim has earned yet.
+    async fn escrow(&self) -> Result<Balance> {
+        let mut escrow = 0;
         for account in &self.accounts {
-            held += self.chain.balance(&account.key.public_key().0).await?.held;
+            let leases = self.chain.leases_of_publisher(&account.key.public_key().0).await?;
+            escrow += leases.iter().map(|lease| lease.escrow).sum::<Balance>();
         }
-        Ok(held)
+        Ok(escrow)
     }
 
     /// What all leases cost together.
