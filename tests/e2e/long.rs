@@ -17,6 +17,11 @@ const TEN_MINUTES: u64 = 600;
 const BETWEEN_FETCHES: Duration = Duration::from_secs(20);
 
 #[test]
+fn a_periodic_task_outlives_its_provider() {
+    crate::tasks::a_periodic_task_outlives_its_provider();
+}
+
+#[test]
 fn ten_minutes_by_the_second_cost_what_the_records_add_up_to() {
     with_cluster(Options::new(1, &["ann"]), async |cluster| {
         let chain = cluster.node.chain().await?;

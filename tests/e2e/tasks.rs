@@ -88,8 +88,8 @@ fn a_run_is_proved_and_paid_by_its_result() {
     });
 }
 
-#[test]
-fn a_periodic_task_outlives_its_provider() {
+/// Run by [`crate::long`]: its runs are ten seconds apart.
+pub(crate) fn a_periodic_task_outlives_its_provider() {
     with_cluster(Options::new(2, &["ann"]), async |cluster| {
         let chain = cluster.node.chain().await?;
         let task = "deadlineSeconds: 60, runBudget: \"0.01\", startSecondsMax: 10, schedule: \
