@@ -1,5 +1,8 @@
 //! Tasks: when they run, and what the enclave says of a run.
 
+// What `Encode` is derived to casts the index of a variant.
+#![allow(clippy::cast_possible_truncation)]
+
 use crate::{
     blake2_256, Balance, Hash256, LeaseId, LogHead, ReplicaIndex, RunId, UnixSeconds, UsageRecord,
 };

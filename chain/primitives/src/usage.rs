@@ -1,5 +1,8 @@
 //! The usage record: the enclave's signed statement of what a pod has used.
 
+// What `Encode` is derived to casts the index of a variant.
+#![allow(clippy::cast_possible_truncation)]
+
 use crate::{blake2_256, Hash256, LeaseId, LogHead, ReplicaIndex, Resources, UnixSeconds};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
