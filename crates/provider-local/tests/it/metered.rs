@@ -83,9 +83,10 @@ async fn records_go_on_from_the_agent_before() {
     let ready = PodPhase::Running { ready: true };
     backend.apply(&first).await.unwrap();
     expect(&backend, first.id, |s| s.phase == ready).await;
-    let start = records(&harness, first.id);
-    assert_eq!((start[0].sequence, start[0].previous), (1, [0; 32]), "the replica's first");
+    // Ready before its first record is written: that one is waited for.
     let mut last = record(&backend, first.id, |_| true).await;
+    let start = records(&harness, first.id)[0];
+    assert_eq!((start.sequence, start.previous), (1, [0; 32]), "the replica's first");
     // Deleted and applied again; killed in between; its record spooled and forgotten: all the same.
     for forgets in [false, true] {
         backend.delete(first.id, Duration::from_secs(5)).await.unwrap();
