@@ -1,9 +1,27 @@
 //! What transactions did.
 
 use casemate_primitives::{AccountBytes, Balance, DeploymentId, LeaseId, UnixSeconds};
-use subxt::events::Events;
+use subxt::{
+    error::EventsError,
+    events::{Event, Events},
+};
 
-use super::{ChainClient, ChainError, client::Config, error::refused, read::AtBlock, runtime};
+use super::{
+    ChainClient, ChainError,
+    client::Config,
+    error::refused,
+    read::AtBlock,
+    runtime::{
+        self,
+        runtime_types::{
+            pallet_deployments::pallet::Event as Deployments,
+            pallet_leases::pallet::Event as Leases, pallet_reputation::pallet::Event as Reputation,
+        },
+    },
+};
+
+/// Pallets whose events are told.
+const OURS: [&str; 6] = ["Leases", "Tasks", "Attestation", "Proofs", "Deployments", "Reputation"];
 
 /// An event of our pallets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -135,128 +153,94 @@ impl EventStream {
 /// All of our events of one block.
 pub(super) async fn events_at(at: &AtBlock) -> Result<Vec<ChainEvent>, ChainError> {
     let events: Events<Config> = at.events().fetch().await.map_err(ChainError::reading)?;
-    let metadata = at.metadata();
+    ours(events.iter(), &at.metadata())
+}
+
+/// Those of them that are ours.
+pub(super) fn ours<'e>(
+    events: impl Iterator<Item = Result<Event<'e, Config>, EventsError>>,
+    metadata: &subxt::ArcMetadata,
+) -> Result<Vec<ChainEvent>, ChainError> {
     let mut found = Vec::new();
-    for event in events.iter() {
+    for event in events {
         let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
-        found.extend(chain_event(&event, &metadata)?);
+        found.extend(chain_event(&event, metadata)?);
     }
     Ok(found)
 }
 
-pub(super) fn chain_event(
-    event: &subxt::events::Event<'_, Config>,
+fn chain_event(
+    event: &Event<'_, Config>,
     metadata: &subxt::ArcMetadata,
 ) -> Result<Option<ChainEvent>, ChainError> {
-    use runtime::runtime_types::{
-        pallet_deployments::pallet::Event as Deployments, pallet_leases::pallet::Event as Leases,
-    };
-    let decode = |err: subxt::error::EventsError| ChainError::Decode(err.to_string());
-    Ok(match event.pallet_name() {
-        "Leases" => {
-            let runtime::Event::Leases(event) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
-            Some(match event {
-                Leases::Opened { lease, deployment, provider, .. } => ChainEvent::LeaseOpened {
-                    lease: lease.0,
-                    deployment: deployment.0,
-                    provider: provider.0,
-                },
-                Leases::Claimed { lease, paid, .. } => ChainEvent::Claimed { lease: lease.0, paid },
-                Leases::Settled { lease, paid, refunded } => {
-                    ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
-                }
-                Leases::Funded { lease, .. }
-                | Leases::AllowanceUsed { lease, .. }
-                | Leases::Authorised { lease, .. }
-                | Leases::GivenBack { lease, .. }
-                | Leases::Refunded { lease, .. }
-                | Leases::DepositKept { lease, .. }
-                | Leases::SpendRateSet { lease, .. }
-                | Leases::Activated { lease, .. }
-                | Leases::AppEnded { lease, .. }
-                | Leases::FundsExhausted { lease }
-                | Leases::FundsLow { lease, .. }
-                | Leases::PaidOut { lease, .. }
-                | Leases::Forgotten { lease }
-                | Leases::NoticeGiven { lease, .. }
-                | Leases::Amended { lease, .. }
-                | Leases::Contested { lease, .. }
-                | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
-                Leases::ProviderSlashed { lease, amount, rewarded } => {
-                    ChainEvent::ProviderSlashed { lease: lease.0, amount, rewarded }
-                }
-                Leases::ContestDecided { lease, refunded, .. }
-                | Leases::Misconduct { lease, refunded, .. }
-                | Leases::Penalised { lease, refunded } => {
-                    ChainEvent::ClaimsRefunded { lease: lease.0, amount: refunded }
-                }
-                Leases::TreasuryShareSet { .. } => return Ok(None),
-            })
-        }
-        "Attestation" => {
-            let runtime::Event::Attestation(event) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
-            super::attestation::event(event)
-        }
-        "Proofs" => {
-            let runtime::Event::Proofs(event) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
-            super::proofs::event(event)
-        }
-        "Deployments" => {
-            let runtime::Event::Deployments(event) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
-            match event {
-                Deployments::Updated { deployment, .. } | Deployments::Stopped { deployment } => {
-                    Some(ChainEvent::DeploymentChanged { deployment: deployment.0 })
-                }
-                Deployments::Created { .. } | Deployments::Removed { .. } => None,
-            }
-        }
-        "Reputation" => {
-            use runtime::runtime_types::pallet_reputation::pallet::Event as Reputation;
-            let runtime::Event::Reputation(Reputation::Complained { complaint, .. }) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
+    if (event.pallet_name(), event.event_name()) == ("TechnicalCommittee", "Executed") {
+        // Hash of the call, then what came of it.
+        let refused = match event.field_bytes().get(32..) {
+            Some([0]) => None,
+            Some([1, error @ ..]) => Some(
+                subxt::error::DispatchError::decode_from(error, metadata.clone())
+                    .map_or_else(|err| ChainError::Decode(err.to_string()), |err| refused(&err)),
+            ),
+            _ => return Err(ChainError::Decode("a committee's event".into())),
+        };
+        return Ok(Some(ChainEvent::CommitteeExecuted { refused }));
+    }
+    // Others may have events that this program's metadata does not know.
+    if !OURS.contains(&event.pallet_name()) {
+        return Ok(None);
+    }
+    let event = event.decode_as().map_err(|err| ChainError::Decode(err.to_string()))?;
+    Ok(match event {
+        runtime::Event::Leases(event) => lease_event(event),
+        runtime::Event::Tasks(event) => Some(super::tasks::event(&event)),
+        runtime::Event::Attestation(event) => super::attestation::event(event),
+        runtime::Event::Proofs(event) => super::proofs::event(event),
+        runtime::Event::Deployments(
+            Deployments::Updated { deployment, .. } | Deployments::Stopped { deployment },
+        ) => Some(ChainEvent::DeploymentChanged { deployment: deployment.0 }),
+        runtime::Event::Reputation(Reputation::Complained { complaint, .. }) => {
             Some(ChainEvent::Complained { complaint })
         }
-        "TechnicalCommittee" if event.event_name() == "Executed" => {
-            // Hash of the call, then what came of it.
-            let refused = match event.field_bytes().get(32..) {
-                Some([0]) => None,
-                Some([1, error @ ..]) => Some(
-                    subxt::error::DispatchError::decode_from(error, metadata.clone()).map_or_else(
-                        |err| ChainError::Decode(err.to_string()),
-                        |err| refused(&err),
-                    ),
-                ),
-                _ => return Err(ChainError::Decode("a committee's event".into())),
-            };
-            Some(ChainEvent::CommitteeExecuted { refused })
-        }
-        "Tasks" => {
-            let runtime::Event::Tasks(event) =
-                event.decode_as::<runtime::Event>().map_err(decode)?
-            else {
-                return Ok(None);
-            };
-            Some(super::tasks::event(&event))
-        }
         _ => None,
+    })
+}
+
+fn lease_event(event: Leases) -> Option<ChainEvent> {
+    Some(match event {
+        Leases::Opened { lease, deployment, provider, .. } => ChainEvent::LeaseOpened {
+            lease: lease.0,
+            deployment: deployment.0,
+            provider: provider.0,
+        },
+        Leases::Claimed { lease, paid, .. } => ChainEvent::Claimed { lease: lease.0, paid },
+        Leases::Settled { lease, paid, refunded } => {
+            ChainEvent::LeaseSettled { lease: lease.0, paid, refunded }
+        }
+        Leases::Funded { lease, .. }
+        | Leases::AllowanceUsed { lease, .. }
+        | Leases::Authorised { lease, .. }
+        | Leases::GivenBack { lease, .. }
+        | Leases::Refunded { lease, .. }
+        | Leases::DepositKept { lease, .. }
+        | Leases::SpendRateSet { lease, .. }
+        | Leases::Activated { lease, .. }
+        | Leases::AppEnded { lease, .. }
+        | Leases::FundsExhausted { lease }
+        | Leases::FundsLow { lease, .. }
+        | Leases::PaidOut { lease, .. }
+        | Leases::Forgotten { lease }
+        | Leases::NoticeGiven { lease, .. }
+        | Leases::Amended { lease, .. }
+        | Leases::Contested { lease, .. }
+        | Leases::Closed { lease, .. } => ChainEvent::LeaseChanged { lease: lease.0 },
+        Leases::ProviderSlashed { lease, amount, rewarded } => {
+            ChainEvent::ProviderSlashed { lease: lease.0, amount, rewarded }
+        }
+        Leases::ContestDecided { lease, refunded, .. }
+        | Leases::Misconduct { lease, refunded, .. }
+        | Leases::Penalised { lease, refunded } => {
+            ChainEvent::ClaimsRefunded { lease: lease.0, amount: refunded }
+        }
+        Leases::TreasuryShareSet { .. } => return None,
     })
 }

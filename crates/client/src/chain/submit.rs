@@ -12,7 +12,7 @@ use super::{
     Call, ChainClient, ChainError, ChainEvent,
     client::Config,
     error::{chain_of, refusal},
-    events::chain_event,
+    events::ours,
     runtime,
 };
 
@@ -296,12 +296,7 @@ impl ChainClient {
         let block_hash = in_block.block_hash().0;
         let events = in_block.wait_for_success().await.map_err(|err| refusal(&err))?;
         let metadata = self.at_finalised().await?.metadata();
-        let mut found = Vec::new();
-        for event in events.iter() {
-            let event = event.map_err(|err| ChainError::Decode(err.to_string()))?;
-            found.extend(chain_event(&event, &metadata)?);
-        }
-        Ok(Included { block_hash, events: found })
+        Ok(Included { block_hash, events: ours(events.iter(), &metadata)? })
     }
 }
 
