@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use casemate_client::chain::AssetView;
-use casemate_primitives::{Asset, Balance};
+use casemate_primitives::{Asset, Balance, TOKEN_DECIMALS};
 
 use crate::{
     amount::{Amount, ParseAmountError, Unscaled, scaled},
@@ -123,6 +123,15 @@ impl Unit {
             Self::Native => Asset::Native,
             Self::Listed(asset) => asset.asset(),
             Self::Unlisted(id) => Asset::Registered(*id),
+        }
+    }
+
+    /// How many decimals its amounts have; `None` where nobody says.
+    pub(crate) fn decimals(&self) -> Option<u8> {
+        match self {
+            Self::Native => Some(TOKEN_DECIMALS),
+            Self::Listed(asset) => Some(asset.decimals),
+            Self::Unlisted(_) => None,
         }
     }
 

@@ -71,6 +71,14 @@ impl RunBudget {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// In the smallest units of money that has so many decimals; `None` where it can't express it.
+    pub fn in_units(&self, decimals: u8) -> Option<u128> {
+        let (whole, part) = self.0.split_once('.').unwrap_or((&self.0, ""));
+        let part = part.trim_end_matches('0');
+        let missing = usize::from(decimals).checked_sub(part.len())?;
+        [whole, part, &"0".repeat(missing)].concat().parse().ok()
+    }
 }
 
 impl fmt::Display for RunBudget {
@@ -122,3 +130,6 @@ fn start_seconds() -> u32 {
 fn one() -> u32 {
     1
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use casemate_manifest::{Manifest, Protocol, RunBudget, TaskSpec, TcpHostPort};
-use casemate_primitives::{Balance, Hash256, Resources};
+use casemate_primitives::{Hash256, Resources};
 
 use crate::manifests::ManifestStore;
 
@@ -49,23 +49,13 @@ pub struct Facts {
 pub struct RunFacts {
     /// How long one may take.
     pub deadline_seconds: u32,
-    budget: RunBudget,
+    /// What is paid for one at most.
+    pub budget: RunBudget,
 }
 
 impl RunFacts {
     fn of(task: &TaskSpec) -> Self {
         Self { deadline_seconds: task.deadline_seconds, budget: task.run_budget.clone() }
-    }
-
-    /// What is paid for one at most, in smallest units of an asset that has so many decimals. `None`
-    /// where the asset can't express it.
-    pub fn budget_in(&self, decimals: u8) -> Option<Balance> {
-        let (whole, part) =
-            self.budget.as_str().split_once('.').unwrap_or((self.budget.as_str(), ""));
-        let part = part.trim_end_matches('0');
-        let missing = usize::from(decimals).checked_sub(part.len())?;
-        let digits = [whole, part, &"0".repeat(missing)].concat();
-        digits.parse().ok()
     }
 }
 
@@ -154,24 +144,5 @@ impl FactsCache {
     /// Forgets all but these.
     pub fn retain(&self, wanted: impl Fn(&Hash256) -> bool) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|hash, _| wanted(hash));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_read_in_the_assets_units() {
-        let of = |text: &str, decimals| {
-            let run = RunFacts { deadline_seconds: 1, budget: text.parse().unwrap() };
-            run.budget_in(decimals)
-        };
-        assert_eq!(of("0.5", 12), Some(500_000_000_000));
-        assert_eq!(of("3", 0), Some(3));
-        assert_eq!(of("3.10", 1), Some(31));
-        assert_eq!(of("0.000001", 6), Some(1));
-        assert_eq!(of("0.0000001", 6), None);
-        assert_eq!(of("999999999999999999", 255), None, "more than money can be");
     }
 }

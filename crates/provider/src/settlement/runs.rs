@@ -75,7 +75,7 @@ impl Agreed {
         let facts = facts.ok_or("its manifest is not here: hand it over again")?;
         let run = facts.task.as_ref().ok_or("its manifest is not one of a task")?;
         let decimals = decimals.ok_or("its lease is paid in an asset that is not known here")?;
-        let budget = run.budget_in(decimals);
+        let budget = run.budget.in_units(decimals);
         let budget =
             budget.ok_or("the manifest's `runBudget` is no amount of the lease's asset")?;
         let deadline_seconds = run.deadline_seconds;

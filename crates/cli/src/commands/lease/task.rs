@@ -82,9 +82,8 @@ fn terms(task: &TaskSpec, unit: &Unit) -> anyhow::Result<TaskTerms> {
         ))
         .hint("correct `spec.task.runBudget` in the manifest")
     };
-    let amount = format!("{} {}", task.run_budget, unit.symbol());
-    let amount: AnyAmount = amount.parse().or_fail(refused)?;
-    let budget_per_run = unit.read(&amount).or_fail(refused)?;
+    let in_units = |decimals| task.run_budget.in_units(decimals);
+    let budget_per_run = unit.decimals().and_then(in_units).or_fail(refused)?;
     Ok(TaskTerms {
         budget_per_run,
         deadline_seconds: task.deadline_seconds,
