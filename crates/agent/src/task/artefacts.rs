@@ -148,7 +148,10 @@ fn open_plain(path: &Path) -> Result<File, String> {
     };
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut opened = open("/", flags | OFlag::O_DIRECTORY, Mode::empty()).map_err(why)?;
-    let mut parts = path.components().skip(1).peekable();
+    let mut parts = path.components().peekable();
+    if parts.next() != Some(Component::RootDir) {
+        return Err("its path is not plain".to_owned());
+    }
     while let Some(part) = parts.next() {
         let Component::Normal(name) = part else { return Err("its path is not plain".to_owned()) };
         // The last one may be a pipe, which nobody may ever write to.
