@@ -121,6 +121,16 @@ fn start(schedule: Schedule) {
     assert_ok!(open_lease_at("//v0", 1, DEPOSIT));
 }
 
+/// A task whose first run has an attested agent with this key, for twenty seconds.
+fn running() -> SigningKey {
+    start(every());
+    assert_ok!(begin(0, START));
+    let key = key(1);
+    activate(0, &key);
+    pass(20);
+    key
+}
+
 fn pass(seconds: u64) {
     Now::set(Now::get() + seconds);
 }

@@ -175,11 +175,7 @@ fn a_result_counts_once() {
 #[test]
 fn an_old_runs_result_and_key_do_not_end_another() {
     build_and_execute(|| {
-        start(every());
-        assert_ok!(begin(0, START));
-        let key = key(1);
-        activate(0, &key);
-        pass(20);
+        let key = running();
         let (old, record) = result_of(0, 20, EXITED);
         assert_ok!(submit(&key, &old, &record));
         pass(80);
@@ -428,11 +424,7 @@ fn an_agent_of_an_older_manifest_ends_no_later_run() {
 #[test]
 fn of_two_results_of_one_run_the_second_is_refused() {
     build_and_execute(|| {
-        start(every());
-        assert_ok!(begin(0, START));
-        let key = key(1);
-        activate(0, &key);
-        pass(20);
+        let key = running();
         // A forked agent: one key, two ends of the same run.
         let (first, record) = result_of(0, 20, EXITED);
         let (second, mut other) = result_of(0, 19, RunOutcome::Exited(1));

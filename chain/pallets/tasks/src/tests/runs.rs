@@ -309,11 +309,7 @@ fn the_history_keeps_the_last_entries() {
 #[test]
 fn strangers_push_no_results_out() {
     build_and_execute(|| {
-        start(every());
-        assert_ok!(begin(0, START));
-        let key = key(1);
-        activate(0, &key);
-        pass(20);
+        let key = running();
         let (result, record) = result_of(0, 20, RunOutcome::Exited(0));
         assert_ok!(submit(&key, &result, &record));
         pass(50);
